@@ -1,0 +1,298 @@
+"""Messages to frames and back: pure functions over bytes, and the only user of msgpack.
+
+A message is two frames: a msgpack header `[major, minor, type, fields]` and one body frame, in which every `Body` of the message
+stands, one after the other; in the header each is its length. One body frame a batch: CURVE encrypts each frame apart, and a frame
+a task halves the throughput (measured). Items of batches are arrays; what is longer than we know was added by a later minor version.
+
+What arrives is hostile until it decoded: every field is checked against the type it was declared with, lengths of ids included, and
+the only errors are those of `relay_parsl.errors.ProtocolError`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgpack
+
+from relay_parsl.errors import ProtocolError, ProtocolMismatch, UnknownMessage
+from relay_parsl.wire import messages
+from relay_parsl.wire.messages import PROTOCOL, Body, Hash, Id, Message, ResultHeader, TaskHeader
+
+TEXT = 64 * 1024
+"""The most characters in one string of a header."""
+ID_BYTES, HASH_BYTES = 16, 32
+
+Plain = Any
+"""What msgpack carries: None, bool, int, float, str, bytes, lists and maps of them."""
+Read = Callable[[Plain, 'BodyReader'], Any]
+Write = Callable[[Any, list[bytes]], Plain]
+T = TypeVar('T')
+
+
+class BodyReader:
+    """Cuts the body frame into the payloads whose lengths the header gives."""
+
+    def __init__(self, data: bytes) -> None:
+        """`data` is the whole body frame."""
+        self._data = data
+        self._at = 0
+
+    def take(self, length: Plain) -> bytes:
+        """The next `length` bytes. Raises ProtocolError when the frame holds fewer."""
+        if type(length) is not int or not 0 <= length <= len(self._data) - self._at:
+            raise ProtocolError('the body frame is shorter than its header says')
+        start, self._at = self._at, self._at + length
+        return self._data[start : self._at]
+
+    def end(self) -> None:
+        """Raises ProtocolError when bytes are left over."""
+        if self._at != len(self._data):
+            raise ProtocolError('the body frame is longer than its header says')
+
+
+def pack(value: Plain) -> bytes:
+    """A plain value as msgpack. Raises ProtocolError for what msgpack cannot carry."""
+    try:
+        return bytes(msgpack.packb(value, use_bin_type=True))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError(f'not a plain value: {error}') from None
+
+
+def unpack(data: bytes) -> Plain:
+    """The plain value that `pack` wrote. Raises ProtocolError for anything else; extension types are refused."""
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
+    except ProtocolError:
+        raise
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise ProtocolError(f'not msgpack: {type(error).__name__}') from None
+
+
+def encode(message: Message) -> list[bytes]:
+    """The two frames of a message."""
+    body: list[bytes] = []
+    name = type(message).__name__
+    values = {key: write(getattr(message, key), body) for key, write in _WRITERS[name]}
+    return [pack([*PROTOCOL, name, values]), b''.join(body)]
+
+
+def decode(frames: Sequence[bytes]) -> Message:
+    """The message in two frames.
+
+    Raises:
+        ProtocolMismatch: it is of another major version.
+        UnknownMessage: its type is not known here.
+        ProtocolError: it is no message.
+    """
+    if len(frames) != 2:
+        raise ProtocolError(f'a message has 2 frames, not {len(frames)}')
+    header = unpack(frames[0])
+    if not (isinstance(header, list) and len(header) >= 4 and type(header[0]) is int):
+        raise ProtocolError('the header is no [major, minor, type, fields]')
+    major, _minor, name, values = header[:4]
+    if major != PROTOCOL[0]:
+        raise ProtocolMismatch(f'the other side speaks protocol {major}, this one {PROTOCOL[0]}: update the older of the two')
+    if not isinstance(name, str) or name not in _READERS:
+        raise UnknownMessage(str(name)[:64])
+    body = BodyReader(frames[1])
+    message: Message = _READERS[name](values, body)
+    body.end()
+    return message
+
+
+def encode_header(header: TaskHeader | ResultHeader) -> bytes:
+    """The bytes that are bound into a seal and forwarded as they are."""
+    return pack(_ITEM_WRITERS[type(header)](header, []))
+
+
+def task_header(data: bytes) -> TaskHeader:
+    """Read what `encode_header` wrote. Raises ProtocolError."""
+    return _header(TaskHeader, data)
+
+
+def result_header(data: bytes) -> ResultHeader:
+    """Read what `encode_header` wrote. Raises ProtocolError."""
+    return _header(ResultHeader, data)
+
+
+def _header(kind: type[T], data: bytes) -> T:
+    if len(data) > TEXT:
+        raise ProtocolError('the header of a task is too long')
+    header: T = _item_reader(kind)(unpack(data), BodyReader(b''))
+    return header
+
+
+def _refuse_extension(code: int, _data: bytes) -> None:
+    raise ProtocolError(f'msgpack extension type {code} has no place here')
+
+
+# -- One reader and one writer for each declared type, made once at import -------------------------------------------
+
+
+def _exact(kind: type, what: str) -> Read:
+    def read(value: Plain, _body: BodyReader) -> Plain:
+        if type(value) is not kind:
+            raise ProtocolError(f'expected {what}')
+        return value
+
+    return read
+
+
+def _sized(length: int) -> Read:
+    def read(value: Plain, _body: BodyReader) -> Plain:
+        if type(value) is not bytes or len(value) != length:
+            raise ProtocolError(f'expected {length} bytes')
+        return value
+
+    return read
+
+
+def _text(value: Plain, _body: BodyReader) -> Plain:
+    if type(value) is not str or len(value) > TEXT:
+        raise ProtocolError('expected a string of bounded length')
+    return value
+
+
+def _number(value: Plain, _body: BodyReader) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ProtocolError('expected a finite number')
+    return float(value)
+
+
+def _enum(kind: type[Enum]) -> Read:
+    known = {member.value: member for member in kind}
+
+    def read(value: Plain, _body: BodyReader) -> Enum:
+        if type(value) is not str or value not in known:
+            raise ProtocolError(f'no {kind.__name__}: {str(value)[:32]}')
+        return known[value]
+
+    return read
+
+
+def _many(item: Read) -> Read:
+    def read(value: Plain, body: BodyReader) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise ProtocolError('expected a list')
+        return tuple([item(each, body) for each in value])
+
+    return read
+
+
+def _fixed(items: tuple[Read, ...]) -> Read:
+    def read(value: Plain, body: BodyReader) -> tuple[Any, ...]:
+        if type(value) is not list or len(value) != len(items):
+            raise ProtocolError(f'expected {len(items)} values')
+        return tuple(item(each, body) for item, each in zip(items, value))
+
+    return read
+
+
+def _map(item: Read) -> Read:
+    def read(value: Plain, body: BodyReader) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise ProtocolError('expected a map')
+        return {_text(key, body): item(each, body) for key, each in value.items()}
+
+    return read
+
+
+_SIMPLE: dict[Any, Read] = {
+    Id: _sized(ID_BYTES),
+    Hash: _sized(HASH_BYTES),
+    Body: lambda value, body: body.take(value),
+    bytes: _exact(bytes, 'bytes'),
+    bool: _exact(bool, 'true or false'),
+    int: _exact(int, 'an integer'),
+    float: _number,
+    str: _text,
+    Any: lambda value, _body: value,
+}
+
+
+def _reader(kind: Any) -> Read:
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is dict:
+        return _map(_reader(args[1]))
+    if origin is tuple:
+        return _many(_reader(args[0])) if args[-1] is Ellipsis else _fixed(tuple(map(_reader, args)))
+    if is_dataclass(kind):
+        return _item_reader(kind)
+    return _enum(kind)
+
+
+def _item_reader(kind: Any) -> Read:
+    """Items are arrays in the order of their fields; defaults stand in for what an older version left out."""
+    if kind in _ITEM_READERS:
+        return _ITEM_READERS[kind]
+    hints = get_type_hints(kind)
+    readers = [_reader(hints[each.name]) for each in fields(kind)]
+    least = sum(each.default is MISSING and each.default_factory is MISSING for each in fields(kind))
+
+    def read(value: Plain, body: BodyReader) -> Any:
+        if type(value) is not list or len(value) < least:
+            raise ProtocolError(f'no {kind.__name__}')
+        return kind(*[reader(each, body) for reader, each in zip(readers, value)])
+
+    _ITEM_READERS[kind] = read
+    return read
+
+
+def _message_reader(kind: Any) -> Read:
+    hints = get_type_hints(kind)
+    readers = {each.name: _reader(hints[each.name]) for each in fields(kind)}
+    needed = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+
+    def read(values: Plain, body: BodyReader) -> Any:
+        if type(values) is not dict or not needed <= values.keys():
+            raise ProtocolError(f'{kind.__name__} lacks a field')
+        return kind(**{name: reader(values[name], body) for name, reader in readers.items() if name in values})
+
+    return read
+
+
+def _as_it_is(value: Any, _body: list[bytes]) -> Plain:
+    return value
+
+
+def _write_body(value: bytes, body: list[bytes]) -> int:
+    body.append(value)
+    return len(value)
+
+
+def _writer(kind: Any) -> Write:
+    if kind is Body:
+        return _write_body
+    if get_origin(kind) is tuple and is_dataclass(get_args(kind)[0]):
+        item = _item_writer(get_args(kind)[0])
+        return lambda value, body: [item(each, body) for each in value]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return lambda value, _body: value.value
+    return _as_it_is
+
+
+def _item_writer(kind: Any) -> Write:
+    hints = get_type_hints(kind)
+    writers = [(each.name, _writer(hints[each.name])) for each in fields(kind)]
+    if all(write is _as_it_is for _, write in writers):
+        names = [name for name, _ in writers]
+        return lambda value, _body: [getattr(value, name) for name in names]
+    return lambda value, body: [write(getattr(value, name), body) for name, write in writers]
+
+
+def _message_writer(kind: Any) -> list[tuple[str, Write]]:
+    hints = get_type_hints(kind)
+    return [(each.name, _writer(hints[each.name])) for each in fields(kind)]
+
+
+_ITEM_READERS: dict[Any, Read] = {}
+_ITEM_WRITERS: dict[Any, Write] = {kind: _item_writer(kind) for kind in (TaskHeader, ResultHeader)}
+_MESSAGES = get_args(messages.Message)
+_READERS: dict[str, Read] = {kind.__name__: _message_reader(kind) for kind in _MESSAGES}
+_WRITERS: dict[str, list[tuple[str, Write]]] = {kind.__name__: _message_writer(kind) for kind in _MESSAGES}

@@ -1,0 +1,462 @@
+"""Every message of the protocol, one frozen dataclass each.
+
+```
+ client ── Submit, Cancel, Follow, Received, Watch ──►  relay  ── Dispatch, Cancel, Recorded, Backlog ──► endpoint
+        ◄─ Accepted, Rejected, Deliver, States ───────         ◄─ Held, Results, Returned, Window, States ─
+                    both ways: Hello, Welcome, Refused, Goodbye, Ping, Pong, Need, Objects, Fetch, Segment
+```
+
+A field of type `Body` travels in the body frame, all others in the header (see `wire.codec`). Fields may grow: a new one needs a default.
+`Task.header` and `Result.header` are bytes because they are bound into a seal: they are forwarded as they came, never encoded again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NewType, Union
+
+Id = NewType('Id', bytes)
+"""16 bytes: a UUID. Of a task (time-ordered), a group, an endpoint, an account, a process."""
+Hash = NewType('Hash', bytes)
+"""32 bytes: the SHA-256 of the very bytes that are stored and sent."""
+Body = NewType('Body', bytes)
+"""Bytes that travel in the body frame."""
+
+PROTOCOL = (1, 0)
+"""Major and minor version; N and N-1 of the major talk."""
+INLINE = 256 * 1024
+"""Bytes. A sealed payload over this is spooled and pulled in segments instead of travelling in the message."""
+SEGMENT = 1 << 20
+"""Bytes of plaintext in one segment of a spooled body, and the most that one `Fetch` brings, give or take seals."""
+NO_ID = Id(bytes(16))
+
+
+class Status(str, Enum):
+    """How a task ended."""
+
+    SUCCESS = 'success'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
+    EXPIRED = 'expired'
+
+
+class State(str, Enum):
+    """Where a task stands, as its user sees it; the last four are `Status`."""
+
+    UNSENT = 'unsent'
+    WAITING_FOR_EP = 'waiting-for-ep'
+    WAITING_FOR_NODES = 'waiting-for-nodes'
+    RUNNING = 'running'
+    SUCCESS = 'success'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
+    EXPIRED = 'expired'
+
+
+class Phase(str, Enum):
+    """Where an attempt stands in its endpoint."""
+
+    QUEUED = 'queued'
+    STARTED = 'started'
+    FINISHED = 'finished'
+
+
+# -- What is bound into seals ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TaskHeader:
+    """What the relay must know of a task; all of it is associated data of the task's seal."""
+
+    grant: Hash
+    sequence: int
+    task_id: Id
+    group: Id
+    endpoint: Id
+    function: Hash
+    expires: float
+    priority: int = 0
+    pool: str = ''
+    at_most_once: bool = False
+    serializer: str = ''
+    body: int = 0
+    """Bytes of the sealed body that the receiver must `Fetch`; 0 when the payload is complete."""
+
+
+@dataclass(frozen=True)
+class ResultHeader:
+    """What the relay must know of a result; all of it is associated data of the result's seal."""
+
+    grant: Hash
+    sequence: int
+    task_id: Id
+    endpoint: Id
+    epoch: int
+    attempt: int
+    status: Status
+    serializer: str = ''
+    body: int = 0
+    reason: str = ''
+    """Only in a result that could not be sealed, for its grant was refused: then the payload is empty."""
+
+
+# -- Items of batches ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on its way to the relay: an encoded `TaskHeader` and the sealed call."""
+
+    header: bytes
+    payload: Body
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A task on its way to its endpoint."""
+
+    attempt: int
+    header: bytes
+    payload: Body
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a task. In a client's `Cancel` the attempt is 0: all of them."""
+
+    task_id: Id
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class HeldTask:
+    """A lease that the endpoint says it holds."""
+
+    task_id: Id
+    attempt: int
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why the relay did not take a task. Codes: `not-found`, `denied`, `expired`, `full`, `too-large`, `limit`, `unknown`, `malformed`."""
+
+    task_id: Id
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result on its way to the relay: an encoded `ResultHeader` and the sealed outcome."""
+
+    header: bytes
+    payload: Body
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A result on its way to a client. Without a header it is the relay's own word: expired, cancelled while queued, lost."""
+
+    task_id: Id
+    status: Status
+    header: bytes
+    reason: str
+    payload: Body
+
+
+@dataclass(frozen=True)
+class Object:
+    """A content-addressed object: a sealed `function` or a `grant`."""
+
+    hash: Hash
+    kind: str
+    data: Body
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """Where a task stands; `detail` may hold host, worker, accelerator, block, attempt, since, why."""
+
+    task_id: Id
+    state: State
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+# -- Sessions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The first message of a session. Who it is comes from the CURVE key alone; `role` is `client` or `endpoint`."""
+
+    role: str
+    instance: Id
+    epoch: int = 0
+    takeover: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """The session is open. `limits`: payload bytes, tasks a batch, seconds of silence; `time` is the relay's clock."""
+
+    session: int
+    time: float
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A request, a message or a session was refused. `request` is that of `List` or `Admin`, else 0."""
+
+    code: str
+    reason: str
+    request: int = 0
+
+
+@dataclass(frozen=True)
+class Goodbye:
+    """The session is over; with `hello` the receiver says `Hello` again."""
+
+    reason: str
+    hello: bool = False
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Sent after 10 s of silence."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The answer to `Ping`."""
+
+
+@dataclass(frozen=True)
+class Enrol:
+    """A joiner's first and only message, over an invitation's one-use key. `mac` is for the inviter, the relay cannot make one."""
+
+    token: bytes
+    card: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """The account exists."""
+
+    account: Id
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
+class List:
+    """Ask what one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites`; `page` continues a `Listing`."""
+
+    request: int
+    what: str
+    filter: dict[str, Any] = field(default_factory=dict)
+    page: str = ''
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The answer to `List`; `page` is empty on the last one."""
+
+    request: int
+    rows: tuple[dict[str, Any], ...] = ()
+    page: str = ''
+
+
+@dataclass(frozen=True)
+class Admin:
+    """Ask the relay to act: `invite`, `revoke`, `delete-endpoint`, `stop`, `status`; who may is decided by role."""
+
+    request: int
+    verb: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The answer to `Admin`."""
+
+    request: int
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+# -- Tasks -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Tasks from a client's outbox; sent again until answered."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """These tasks are on the relay's disk, with their bodies and objects."""
+
+    ids: tuple[Id, ...]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """These tasks are not."""
+
+    tasks: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class Need:
+    """The receiver lacks these objects; what refers to them waits."""
+
+    hashes: tuple[Hash, ...]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Content-addressed objects."""
+
+    objects: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How much the sender wants to hold, in tasks (results for a client, pool `''`) and bytes. One always fits."""
+
+    pools: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many tasks wait at the relay for each pool, and the age of the oldest in seconds."""
+
+    pools: dict[str, tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Leases, committed before they were sent."""
+
+    session: int
+    serial: int
+    tasks: tuple[Leased, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the endpoint holds of the dispatches up to serial `up_to`; pages end with `complete`."""
+
+    session: int
+    up_to: int
+    complete: bool
+    tasks: tuple[HeldTask, ...]
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Leases given back; never handed to the engine."""
+
+    tasks: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results from an endpoint's outbox; sent again until recorded."""
+
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """These results are on the relay's disk, or not needed any more."""
+
+    tasks: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Results for a client; repeated until received."""
+
+    results: tuple[Delivered, ...]
+
+
+@dataclass(frozen=True)
+class Received:
+    """The client has these results."""
+
+    ids: tuple[Id, ...]
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Follow these groups from now on, and say how these tasks (and so their groups) stand: deliver, or reject as `unknown`."""
+
+    groups: tuple[Id, ...] = ()
+    ids: tuple[Id, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End these tasks; from relay to endpoint: these attempts."""
+
+    tasks: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Tell the states of these tasks, now and on change, until the next `Watch`."""
+
+    ids: tuple[Id, ...]
+
+
+@dataclass(frozen=True)
+class States:
+    """How tasks stand."""
+
+    tasks: tuple[TaskState, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an endpoint says of itself: versions of its workers, blocks, managers, workers, queue."""
+
+    status: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Ask for `length` bytes at `offset` of a sealed body; `direction` is `task` or `result`."""
+
+    task_id: Id
+    attempt: int
+    direction: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The bytes asked for; `total` is -1 when the body is gone."""
+
+    task_id: Id
+    attempt: int
+    direction: str
+    offset: int
+    total: int
+    data: Body
+
+
+# fmt: off
+Message = Union[
+    Hello, Welcome, Refused, Goodbye, Ping, Pong, Enrol, Enrolled, List, Listing, Admin, Done,
+    Submit, Accepted, Rejected, Need, Objects, Window, Backlog, Dispatch, Held, Returned, Results, Recorded,
+    Deliver, Received, Follow, Cancel, Watch, States, Report, Fetch, Segment,
+]
+# fmt: on
