@@ -1,0 +1,1 @@
+"""Benchmarks: relay-parsl beside Parsl's HighThroughputExecutor, in one run."""
