@@ -1,0 +1,39 @@
+"""Keys, grants and seals: everything cryptographic of the wire, composed of `cryptography`'s primitives and of nothing else.
+
+```
+ keys     Keys (private), Card (public, signed), self-certifying ids, the enrolment's MAC
+ grants   Grant: a session key boxed to an endpoint and to its own account; seals tasks, results and functions
+ bodies   large bodies, a key each, in segments
+```
+
+The composition is written down in `docs/security.md`. Keys are 32 raw bytes everywhere. The one error is `relay_parsl.errors.SealError`.
+"""
+
+from __future__ import annotations
+
+from relay_parsl.wire.seal.bodies import new_body_key, open_body, seal_body, sealed_size
+from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
+from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
+
+__all__ = [
+    'DIRECTIONS',
+    'KINDS',
+    'Card',
+    'Grant',
+    'Keys',
+    'curve_public',
+    'enrolment_mac',
+    'hash_uuid',
+    'issue_card',
+    'mac_holds',
+    'make_grant',
+    'new_body_key',
+    'new_curve',
+    'open_body',
+    'open_grant',
+    'read_card',
+    'reopen_grant',
+    'seal_body',
+    'sealed_size',
+    'uuid_of',
+]
