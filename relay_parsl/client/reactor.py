@@ -1,0 +1,397 @@
+"""What a client decides, apart from doing it: messages and the time go in, effects come out.
+
+A task is in the *outbox* until the relay has accepted or rejected it, then *open* until it is settled. Everything that a lost message could
+leave undone is said again: at once in a new session, and by timers within one. Each task settles once, and every `Deliver` is answered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from relay_parsl.client.effects import Accept, Answer, Changed, Effect, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
+from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, batches
+from relay_parsl.client.pulls import Pulls
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.codec import result_header, task_header
+from relay_parsl.wire.messages import NO_ID, Attempt, Body, Delivered, Id, Message, Object, Rejection, ResultHeader, Status, Task
+
+QUIET, DEAD = 10.0, 30.0
+"""Seconds of silence until a `Ping`, and until the session counts as dead."""
+RESEND = 10.0
+"""Seconds until an unanswered message is sent again."""
+HELLO_AGAIN = 5.0
+"""Seconds until an unanswered `Hello` is sent again."""
+REFRESH = 30.0
+"""Seconds between repetitions of what has no answer of its own: `Window`, `Follow`."""
+PAGE = 1000
+"""Ids in one message."""
+
+__all__ = ['Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody']
+
+
+class ClientReactor:
+    """One client process towards one relay."""
+
+    def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20)) -> None:
+        """`instance` names the process; `window` is how many results [count, B] may be on their way to it."""
+        self._hello = m.Hello('client', instance, versions=dict(versions or {}))
+        self._window = m.Window({'': window})
+        self.session = 0
+        self.limits: dict[str, int] = {}
+        self.outbox = Outbox()
+        self.open: dict[Id, Id] = {}  # accepted or followed, with its group where that is known
+        self._groups: Counter[Id] = Counter()
+        self._followed: set[Id] = set()
+        self._objects = Objects()
+        self._pulls = Pulls()
+        self._cancels: dict[Id, float] = {}
+        self._requests = Requests()
+        self._watched: tuple[Id, ...] = ()
+        self._effects: list[Effect] = []
+        self._phase = 'off'
+        self._cursor = 0
+        self._heard = self._said = self._pinged = self._refreshed = self._watching = 0.0
+        self._handlers: dict[type, Callable[[Any, float], None]] = {
+            m.Welcome: self._welcome, m.Refused: self._refused, m.Goodbye: self._goodbye, m.Ping: self._ping,
+            m.Accepted: self._accepted, m.Rejected: self._rejected, m.Need: self._need, m.Deliver: self._deliver, m.States: self._states,
+            m.Fetch: self._fetch, m.Segment: self._segment, m.Listing: self._answer, m.Done: self._answer,
+        }  # fmt: skip
+
+    # -- What the loop says -----------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the relay has welcomed this session."""
+        return self._phase == 'open'
+
+    def take(self) -> list[Effect]:
+        """What to do now, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def connect(self, now: float) -> None:
+        """There is a (new) socket: say `Hello`. What is unanswered is sent again after `Welcome`."""
+        if self._phase != 'refused':
+            self._phase, self._heard = 'hello', now
+            self._say_hello(now)
+
+    def receive(self, message: Message, now: float) -> None:
+        """A message from the relay; types that are not for a client are passed over."""
+        self._heard = now
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message, now)
+
+    def tick(self, now: float) -> None:
+        """Timers; call it at least every second or so."""
+        if self._phase == 'hello':
+            self._tick_hello(now)
+        elif self._phase == 'open':
+            self._tick_open(now)
+
+    def submit(self, tasks: Sequence[Task], now: float) -> None:
+        """Keep these until they are accepted or rejected. Raises ProtocolError for a header that is none."""
+        for task in tasks:
+            header = task_header(task.header)
+            if header.task_id not in self.outbox and header.task_id not in self.open:
+                self._objects.use(header)
+                self.outbox.add(task, header)
+        self._pump(now)
+
+    def provide(self, objects: Iterable[Object]) -> None:
+        """Functions and grants that coming tasks refer to."""
+        for each in objects:
+            self._objects.provide(each)
+
+    def withdraw(self, hashes: Iterable[m.Hash]) -> None:
+        """No further task will refer to these."""
+        for digest in hashes:
+            self._objects.withdraw(digest)
+
+    def cancel(self, ids: Iterable[Id], now: float) -> None:
+        """End these tasks; asked for again until they are terminal. One that never left ends at once."""
+        ready = []
+        for task_id in ids:
+            entry = self.outbox.entries.get(task_id)
+            if entry is not None and not entry.sent:
+                self._answered(task_id)
+                self._effects.append(Settle(Delivered(task_id, Status.CANCELLED, b'', 'cancelled before it was sent', Body(b''))))
+                continue
+            self._cancels[task_id] = now
+            if entry is None:
+                self._open(task_id, NO_ID)
+                ready.append(task_id)
+        self._say_cancels(ready)
+
+    def follow(self, ids: Iterable[Id], groups: Iterable[Id], _now: float) -> None:
+        """Settle these tasks too (an unknown one is rejected), and hear of what ends in these groups."""
+        ids, groups = [each for each in ids if each not in self.outbox], tuple(groups)
+        for task_id in ids:
+            self._open(task_id, NO_ID)
+        self._followed.update(groups)
+        self._say_follow(groups, ids)
+
+    def watch(self, ids: Iterable[Id], now: float) -> None:
+        """Tell the states of these tasks from now on, and of no others."""
+        self._watched = tuple(ids)
+        self._watching = now
+        self._say(m.Watch(self._watched))
+
+    def request(self, message: Request, now: float) -> None:
+        """Ask; `Answer` brings the answer."""
+        self._requests.add(message, now)
+        self._say(message)
+
+    def forget(self, request: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._requests.answered(request)
+
+    # -- Sessions ---------------------------------------------------------------------------------------------------
+
+    def _welcome(self, message: m.Welcome, now: float) -> None:
+        if self._phase == 'open' and message.session <= self.session:
+            return
+        self._phase, self.session, self.limits = 'open', message.session, message.limits
+        self._pinged = now
+        self.outbox.restart()
+        self._objects.restart()
+        self._pulls.restart()
+        self._refresh(now, list(self.open))
+        self._pump(now)
+        self._say_cancels([each for each in self._cancels if each in self.open])
+        if self._watched:
+            self.watch(self._watched, now)
+        self._say_all(self._requests.late(float('inf'), now))
+
+    def _refused(self, message: m.Refused, now: float) -> None:
+        if message.request:
+            self._answer(message, now)
+        elif self._phase == 'hello':
+            self._give_up(message.code, message.reason)
+
+    def _goodbye(self, message: m.Goodbye, now: float) -> None:
+        if message.reason == 'revoked':
+            self._give_up('revoked', 'the relay has revoked this account')
+        elif self._phase == 'open':
+            self.connect(now)
+
+    def _give_up(self, code: str, reason: str) -> None:
+        self._phase = 'refused'
+        self._effects.append(Refuse(code, reason))
+
+    def _ping(self, _message: m.Ping, _now: float) -> None:
+        self._say(m.Pong())
+
+    def _tick_hello(self, now: float) -> None:
+        if now - self._heard >= DEAD:
+            self._lose()
+        elif now - self._said >= HELLO_AGAIN:
+            self._say_hello(now)
+
+    def _tick_open(self, now: float) -> None:
+        if now - self._heard >= DEAD:
+            self._lose()
+            return
+        if now - max(self._heard, self._pinged) >= QUIET:
+            self._pinged = now
+            self._say(m.Ping())
+        self.outbox.late(now - RESEND)
+        self._pulls.tick(now)
+        self._pump(now)
+        self._say_cancels([each for each, asked in self._cancels.items() if asked <= now - RESEND and each in self.open], now)
+        self._say_all(self._requests.late(now - RESEND, now))
+        if self._watched and now - self._watching >= RESEND:
+            self.watch(self._watched, now)
+        if now - self._refreshed >= REFRESH:
+            self._refresh(now, self._next_page())
+
+    def _lose(self) -> None:
+        self._phase = 'off'
+        self._effects.append(Reconnect())
+
+    # -- Tasks ------------------------------------------------------------------------------------------------------
+
+    def _accepted(self, message: m.Accepted, now: float) -> None:
+        cancelled = []
+        accepted = tuple([each for each in message.ids if each in self.outbox])
+        for task_id in accepted:
+            header = self._answered(task_id)
+            self._open(task_id, header.group)
+            if task_id in self._cancels:
+                cancelled.append(task_id)
+        if accepted:
+            self._effects.append(Accept(accepted))
+        self._say_cancels(cancelled, now)
+        self._pump(now)
+
+    def _rejected(self, message: m.Rejected, now: float) -> None:
+        for each in message.tasks:
+            if each.task_id in self.outbox:
+                self._answered(each.task_id)
+                self._cancels.pop(each.task_id, None)
+                self._effects.append(Reject(each))
+            elif each.code == 'unknown' and each.task_id in self.open:
+                self._unknown(each)
+        self._pump(now)
+
+    def _unknown(self, rejection: Rejection) -> None:
+        """What was accepted from here is lost; what is merely followed does not exist."""
+        if self.open[rejection.task_id] != NO_ID:
+            self._finish(Delivered(rejection.task_id, Status.FAILED, b'', 'lost: the relay no longer knows this task', Body(b'')))
+        else:
+            self._close(rejection.task_id)
+            self._effects.append(Reject(rejection))
+
+    def _need(self, message: m.Need, now: float) -> None:
+        found = self._objects.find(message.hashes)
+        if found:
+            self._say_objects(found)
+            self.outbox.needing(each.hash for each in found)
+            self._pump(now)
+
+    def _deliver(self, message: m.Deliver, now: float) -> None:
+        received = []
+        for each in message.results:
+            header = _header_of(each)
+            if header is not None and header.body and self._knows(each.task_id):
+                self._pulls.start(each, header)
+            else:
+                self._finish(each, header)
+                received.append(each.task_id)
+        if received:
+            self._say(m.Received(tuple(received)))
+        self._pump(now)
+
+    def _states(self, message: m.States, now: float) -> None:
+        self._watching = now
+        self._effects += [Changed(each) for each in message.tasks]
+
+    def _fetch(self, message: m.Fetch, now: float) -> None:
+        if message.direction == 'task':
+            self.outbox.alive(message.task_id, now)
+            self._effects.append(ReadBody(message))
+
+    def _segment(self, message: m.Segment, now: float) -> None:
+        pull = self._pulls.take(message)
+        if pull is None:
+            return
+        if message.total == -1:
+            self._settle_pulled(Delivered(message.task_id, Status.FAILED, b'', 'lost: the relay no longer has the result', Body(b'')), None)
+        else:
+            self._effects.append(WriteBody(message))
+            if not pull.todo and not pull.asked:
+                self._settle_pulled(pull.delivered, pull.header)
+        self._pump(now)
+
+    def _answer(self, message: m.Listing | m.Done | m.Refused, _now: float) -> None:
+        if self._requests.answered(message.request):
+            self._effects.append(Answer(message.request, message))
+
+    # -- Where tasks stand ------------------------------------------------------------------------------------------
+
+    def _knows(self, task_id: Id) -> bool:
+        return task_id in self.open or task_id in self.outbox
+
+    def _answered(self, task_id: Id) -> m.TaskHeader:
+        """Out of the outbox."""
+        entry = self.outbox.remove(task_id)
+        assert entry is not None, 'callers have looked'  # noqa: S101
+        self._objects.release(entry.header)
+        return entry.header
+
+    def _open(self, task_id: Id, group: Id) -> None:
+        if task_id not in self.open:
+            self.open[task_id] = group
+            self._groups[group] += 1
+
+    def _close(self, task_id: Id) -> None:
+        self._cancels.pop(task_id, None)
+        self._pulls.drop(task_id)
+        group = self.open.pop(task_id, None)
+        if group is not None:
+            self._groups[group] -= 1
+            if not self._groups[group]:
+                del self._groups[group]
+
+    def _finish(self, delivered: Delivered, header: ResultHeader | None = None) -> None:
+        """Settle, once; a result implies that the task was accepted."""
+        task_id = delivered.task_id
+        if not self._knows(task_id):
+            return
+        if task_id in self.outbox:
+            self._answered(task_id)
+            self._effects.append(Accept((task_id,)))
+        self._close(task_id)
+        self._effects.append(Settle(delivered, header))
+
+    def _settle_pulled(self, delivered: Delivered, header: ResultHeader | None) -> None:
+        self._finish(delivered, header)
+        self._say(m.Received((delivered.task_id,)))
+
+    # -- What is said -----------------------------------------------------------------------------------------------
+
+    def _say(self, message: Message) -> None:
+        """Before `Welcome` nothing but `Hello` is: what matters is said again after it."""
+        if self._phase == 'open':
+            self._effects.append(Send(message))
+
+    def _say_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._say(message)
+
+    def _say_hello(self, now: float) -> None:
+        self._said = now
+        self._effects.append(Send(self._hello))
+
+    def _say_objects(self, objects: list[Object]) -> None:
+        self._say_all(m.Objects(batch) for batch in batches(objects))
+
+    def _say_cancels(self, ids: Sequence[Id], now: float | None = None) -> None:
+        if now is not None:
+            self._cancels.update(dict.fromkeys(ids, now))
+        self._say_all(m.Cancel(tuple([Attempt(each) for each in page])) for page in _pages(ids))
+
+    def _say_follow(self, groups: tuple[Id, ...], ids: Sequence[Id]) -> None:
+        if groups:
+            self._say(m.Follow(groups))
+        self._say_all(m.Follow((), tuple(page)) for page in _pages(ids))
+
+    def _pump(self, now: float) -> None:
+        """Send what there is room for."""
+        if self._phase != 'open':
+            return
+        while batch := self.outbox.batch(now):
+            objects = self._objects.fresh(batch)
+            if objects:
+                self._say_objects(objects)
+            self._say(m.Submit(tuple([entry.task for entry in batch])))
+        self._say_all(self._pulls.due(now))
+
+    def _refresh(self, now: float, ids: Sequence[Id]) -> None:
+        """Say again what no answer confirms: a lost one would leave results where they are."""
+        self._refreshed = now
+        self._say(self._window)
+        self._say_follow(tuple((self._groups.keys() | self._followed) - {NO_ID}), ids)
+
+    def _next_page(self) -> list[Id]:
+        """The open tasks in turn, all of them within half an hour."""
+        size = max(PAGE, len(self.open) // 60)
+        start = self._cursor if self._cursor < len(self.open) else 0
+        self._cursor = start + size
+        return list(islice(self.open, start, start + size))
+
+
+def _header_of(delivered: Delivered) -> ResultHeader | None:
+    """None for the relay's own word, and for a header that is none: that fails where the seal is opened."""
+    try:
+        return result_header(delivered.header) if delivered.header else None
+    except ProtocolError:
+        return None
+
+
+def _pages(ids: Sequence[Id]) -> list[Sequence[Id]]:
+    return [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]
