@@ -226,12 +226,16 @@ class Goodbye:
 
 @dataclass(frozen=True)
 class Ping:
-    """Sent after 10 s of silence."""
+    """Sent after 10 s of silence. `serial`: to an endpoint, the highest `Dispatch.serial` of the session so far; it answers one that it has not seen with `Held`."""
+
+    serial: int = 0
 
 
 @dataclass(frozen=True)
 class Pong:
-    """The answer to `Ping`."""
+    """The answer to `Ping`, with the same `serial` as a `Ping` of that moment."""
+
+    serial: int = 0
 
 
 @dataclass(frozen=True)
@@ -351,12 +355,13 @@ class Dispatch:
 
 @dataclass(frozen=True)
 class Held:
-    """What the endpoint holds of the dispatches up to serial `up_to`; pages end with `complete`."""
+    """What the endpoint holds of the dispatches up to serial `up_to`; pages count from 0 and end with `complete`, judged only when none is missing."""
 
     session: int
     up_to: int
     complete: bool
     tasks: tuple[HeldTask, ...]
+    page: int = 0
 
 
 @dataclass(frozen=True)
