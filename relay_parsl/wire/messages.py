@@ -226,7 +226,7 @@ class Goodbye:
 
 @dataclass(frozen=True)
 class Ping:
-    """Sent after 10 s of silence. `serial`: to an endpoint, the highest `Dispatch.serial` of the session so far; it answers one that it has not seen with `Held`."""
+    """Sent after 10 s of silence. `serial`: to an endpoint, the session's last `Dispatch.serial`; it answers one that it has not seen with `Held`."""
 
     serial: int = 0
 
@@ -355,7 +355,7 @@ class Dispatch:
 
 @dataclass(frozen=True)
 class Held:
-    """What the endpoint holds of the dispatches up to serial `up_to`; pages count from 0 and end with `complete`, judged only when none is missing."""
+    """What the endpoint holds of the dispatches up to serial `up_to`; pages count from 0, the last is `complete`; judged when none is missing."""
 
     session: int
     up_to: int
