@@ -1,0 +1,186 @@
+"""Sockets between real threads of one process, over loopback, with real CURVE keys."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+from zmq.utils import z85
+
+from relay_parsl.errors import ConfigError, ProtocolError
+from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, public_key
+from relay_parsl.wire.messages import NO_ID, Body, Goodbye, Ping, Pong, Segment, Submit, Task
+
+ANY = 'tcp://127.0.0.1:*'
+
+
+def new_key() -> bytes:
+    return z85.decode(zmq.curve_keypair()[1])
+
+
+@contextlib.contextmanager
+def routing(admitted: set[bytes]) -> Iterator[tuple[Router, bytes]]:
+    key = new_key()
+    router = Router(ANY, key, admitted.__contains__)
+    try:
+        yield router, public_key(key)
+    finally:
+        router.close()
+
+
+@contextlib.contextmanager
+def dealing(port: int, server_key: bytes, key: bytes) -> Iterator[Dealer]:
+    dealer = Dealer(f'tcp://127.0.0.1:{port}', server_key, key)
+    try:
+        yield dealer
+    finally:
+        dealer.close()
+
+
+def until(check: Callable[[], object], pump: Callable[[], object], seconds: float = 10.0) -> object:
+    """Call `pump` until `check` says something; both sides' threads are this one."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        pump()
+    raise AssertionError('waited in vain')
+
+
+def test_messages_go_both_ways_and_name_their_key() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key), dealing(router.port, server_key, key) as dealer:
+        task = Task(b'header', Body(b'payload'))
+        assert dealer.send(Submit((task, task)))
+        [(peer, message)] = until(router.receive, lambda: router.wait(0.05))  # type: ignore[misc]
+        assert peer.key == public_key(key)
+        assert message == Submit((task, task))
+        assert router.send(peer.routing, Pong())
+        assert until(dealer.receive, lambda: dealer.wait(0.05)) == [Pong()]
+        assert dealer.failure == ''
+
+
+def test_a_stranger_gets_nothing_through() -> None:
+    with routing(set()) as (router, server_key), dealing(router.port, server_key, new_key()) as dealer:
+        dealer.send(Ping())
+        until(lambda: dealer.failure == 'unknown-key', lambda: router.wait(0.02))
+        assert router.receive() == []
+
+
+def test_another_servers_key_is_told_apart() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, _), dealing(router.port, public_key(new_key()), key) as dealer:
+        dealer.send(Ping())
+        until(lambda: dealer.failure == 'handshake', lambda: router.wait(0.02), 20)
+        assert router.receive() == []
+
+
+def test_nobody_there_is_told() -> None:
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+    with dealing(port, public_key(new_key()), new_key()) as dealer:
+        until(lambda: dealer.failure == 'unreachable', lambda: dealer.wait(0.05))
+
+
+def test_a_router_whose_guard_sleeps_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match='self-test'):
+        Router(ANY, new_key(), lambda _key: True)
+
+
+def test_a_port_in_use_names_the_remedy() -> None:
+    with routing(set()) as (router, _), pytest.raises(ConfigError, match=f'{router.port} is in use.*--bind'):
+        Router(f'tcp://127.0.0.1:{router.port}', new_key(), lambda _key: False)
+
+
+@pytest.mark.parametrize('bind', ['nonsense', 'tcp://', 'tcp://127.0.0.1:99999999', 'tcp://203.0.113.7:7400'])
+def test_an_address_that_cannot_be_bound(bind: str) -> None:
+    with pytest.raises(ConfigError, match='cannot listen'):
+        Router(bind, new_key(), lambda _key: False)
+
+
+def test_a_url_that_is_none() -> None:
+    with pytest.raises(ConfigError, match='no address'):
+        Dealer('relay', public_key(new_key()), new_key())
+
+
+def test_unknown_peers_are_unreachable() -> None:
+    with routing(set()) as (router, _):
+        assert router.send(b'nobody', Ping()) is False
+
+
+def test_a_full_queue_is_false_and_not_a_wait() -> None:
+    with socket.create_server(('127.0.0.1', 0)) as deaf, dealing(deaf.getsockname()[1], public_key(new_key()), new_key()) as dealer:
+        sent = sum(dealer.send(Ping()) for _ in range(3000))
+        assert 0 < sent < 3000
+
+
+def test_junk_is_an_error_in_its_place() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key), dealing(router.port, server_key, key) as dealer:
+        dealer._socket.send_multipart([b'junk'])
+        dealer._socket.send_multipart([b'junk'] * 9)
+        dealer.send(Ping())
+        got: list[object] = []
+        until(lambda: len(got) >= 3, lambda: (router.wait(0.05), got.extend(message for _, message in router.receive())))
+        assert [type(each) for each in got] == [ProtocolError, ProtocolError, Ping]
+
+
+def test_junk_from_the_relay_is_dropped() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key), dealing(router.port, server_key, key) as dealer:
+        dealer.send(Ping())
+        [(peer, _)] = until(router.receive, lambda: router.wait(0.05))  # type: ignore[misc]
+        router._socket.send_multipart([peer.routing, b'junk'])
+        router.send(peer.routing, Goodbye('really'))
+        assert until(dealer.receive, lambda: dealer.wait(0.05)) == [Goodbye('really')]
+
+
+def test_a_message_too_long_for_the_wire_is_refused_before_it_is_sent() -> None:
+    with dealing(1, public_key(new_key()), new_key()) as dealer, pytest.raises(ProtocolError, match='over'):
+        dealer.send(Segment(NO_ID, 0, 'task', 0, 0, Body(bytes(MAX_FRAME + 1))))
+
+
+def test_wake_ends_a_wait_from_another_thread() -> None:
+    with routing(set()) as (router, server_key), dealing(router.port, server_key, new_key()) as dealer:
+        for party in (router, dealer):
+            timer = threading.Timer(0.05, party.wake)
+            timer.start()
+            start = time.monotonic()
+            until(lambda start=start: time.monotonic() - start >= 0.05, lambda party=party: party.wait(20))
+            assert time.monotonic() - start < 10
+            timer.join()
+
+
+def test_a_fresh_socket_is_a_fresh_peer() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key), dealing(router.port, server_key, key) as dealer:
+        peers: list[Peer] = []
+        for _ in range(2):
+            dealer.send(Ping())
+            [(peer, _)] = until(router.receive, lambda: router.wait(0.05))  # type: ignore[misc]
+            peers.append(peer)
+            dealer.reconnect()
+        assert peers[0].key == peers[1].key
+        assert peers[0].routing != peers[1].routing
+        until(lambda: not router.send(peers[0].routing, Ping()), lambda: router.wait(0.02))
+
+
+def test_a_router_on_the_same_port_later_is_found_again() -> None:
+    key, relay = new_key(), new_key()
+    first = Router(ANY, relay, {public_key(key)}.__contains__)
+    port = first.port
+    with dealing(port, public_key(relay), key) as dealer:
+        dealer.send(Ping())
+        until(first.receive, lambda: first.wait(0.05))
+        first.close()
+        second = Router(f'tcp://127.0.0.1:{port}', relay, {public_key(key)}.__contains__)
+        try:
+            until(lambda: dealer.send(Ping()) and second.receive(), lambda: second.wait(0.1))
+        finally:
+            second.close()
