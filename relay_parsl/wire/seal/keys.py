@@ -138,7 +138,7 @@ def read_card(data: bytes, *, now: float | None = None) -> Card:
 
 
 def enrolment_mac(secret: bytes, card: bytes, name: str, role: str) -> bytes:
-    """HMAC-SHA256 under an invitation's second secret, over name, role and card: proves to the inviter whose card it is. The relay cannot make one."""
+    """HMAC-SHA256 under an invitation's second secret, over name, role and card: tells the inviter whose card it is. The relay cannot make one."""
     return hmac.digest(secret, _ENROL + pack([name, role, card]), 'sha256')
 
 
@@ -182,6 +182,6 @@ def read_fields(data: bytes, *kinds: type) -> Sequence[Any]:
     if type(values) is not list or len(values) < len(kinds):
         raise SealError('what should be signed has too few fields')
     found = values[: len(kinds)]
-    if any(type(value) is not kind or (kind is float and not math.isfinite(value)) for value, kind in zip(found, kinds)):
+    if any(type(value) is not kind or (type(value) is float and not math.isfinite(value)) for value, kind in zip(found, kinds)):
         raise SealError('what should be signed has a field of another type')
     return found

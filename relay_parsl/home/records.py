@@ -1,0 +1,177 @@
+"""What is kept in a home: credentials, relays, pins, invitations."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay_parsl.errors import ConfigError, HomeError, ProtocolError
+from relay_parsl.home.files import check_name, damaged, from_json, read_private, to_bytes, to_json, to_text, write_private
+from relay_parsl.wire.codec import pack, unpack
+from relay_parsl.wire.messages import Id
+from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card
+
+SCHEME = 'relay-parsl'
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The private side of an account, an endpoint or a relay."""
+
+    name: str
+    role: str
+    keys: Keys
+    card: Card
+
+    @property
+    def id(self) -> Id:
+        """The id that follows from the identity key."""
+        return self.card.id
+
+    @classmethod
+    def create(cls, name: str, role: str, *, now: float, lifetime: float) -> Credentials:
+        """Fresh keys, and a card that is valid for `lifetime` seconds from `now` [s since 1970]. `role` is one of `wire.seal.KINDS`."""
+        keys = Keys.generate()
+        return cls(check_name(name), role, keys, issue_card(keys, role, serial=1, not_after=now + lifetime))
+
+    def save(self, path: Path | str, *, replace: bool = False) -> None:
+        """Write them to `path`. Raises HomeError when keys are there already, unless `replace`: lost keys are lost for ever."""
+        if not replace and os.path.lexists(path):
+            raise HomeError(f'{path} exists: move it away first, or choose another name')
+        write_private(path, to_json(self.plain()))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Credentials:
+        """Read them. Raises HomeError for a mode that lets others in, and for anything that is not what `save` wrote."""
+        return cls.from_plain(from_json(path, read_private(path)), str(path))
+
+    def plain(self) -> dict[str, str]:
+        """As text, private keys included."""
+        keys = {'identity': self.keys.identity, 'sealing': self.keys.sealing, 'curve': self.keys.curve, 'card': self.card.data}
+        return {'name': self.name, 'role': self.role, **{key: to_text(value) for key, value in keys.items()}}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any], where: str) -> Credentials:
+        """What `plain` wrote. Raises HomeError when keys and card do not belong together."""
+        with damaged(where):
+            keys = Keys(to_bytes(values['identity']), to_bytes(values['sealing']), to_bytes(values['curve']))
+            card = read_card(to_bytes(values['card']))
+            name, role = check_name(values['name']), str(values['role'])
+        if (card.identity, card.sealing, card.curve, card.kind) != (keys.identity_public, keys.sealing_public, keys.curve_public, role):
+            raise HomeError(f'{where} is damaged: its card belongs to other keys')
+        return cls(name, role, keys, card)
+
+
+@dataclass(frozen=True)
+class RelayEntry:
+    """A relay that was joined. `url` is `tcp://host:port`, `key` the relay's CURVE public key, `credentials` a path, relative ones under the home."""
+
+    name: str
+    url: str
+    key: bytes
+    credentials: str
+
+    def plain(self) -> dict[str, str]:
+        """As text, without the name."""
+        return {'url': self.url, 'key': to_text(self.key), 'credentials': self.credentials}
+
+    @classmethod
+    def from_plain(cls, name: str, values: Mapping[str, Any], where: str) -> RelayEntry:
+        """What `plain` wrote. Raises HomeError."""
+        with damaged(where):
+            key = to_bytes(values['key'])
+            if len(key) != 32:
+                raise ValueError('a key has 32 bytes')
+            return cls(check_name(name), str(values['url']), key, str(values['credentials']))
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A name that this account confirmed, and the whole identity key behind it."""
+
+    name: str
+    identity: bytes
+    kind: str
+
+    def plain(self) -> dict[str, str]:
+        """As text, without the name."""
+        return {'identity': to_text(self.identity), 'kind': self.kind}
+
+    @classmethod
+    def from_plain(cls, name: str, values: Mapping[str, Any]) -> Pin:
+        """What `plain` wrote. Raises KeyError, TypeError, ValueError."""
+        return cls(check_name(name), to_bytes(values['identity']), str(values['kind']))
+
+
+@dataclass(frozen=True)
+class PendingInvite:
+    """An invitation that this account gave out: `secret` checks the joiner's MAC, `token_hash` is what the relay knows it by."""
+
+    name: str
+    role: str
+    secret: bytes = field(repr=False)
+    token_hash: bytes
+    expires: float
+    relay: str = ''
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What an invitation's link holds. Whoever has it can join once, until `expires` [s since 1970]."""
+
+    url: str
+    relay_key: bytes
+    inviter_identity: bytes
+    curve: bytes = field(repr=False)
+    token: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+    name: str
+    role: str
+    expires: float
+
+    @classmethod
+    def create(cls, entry: RelayEntry, inviter: Credentials, name: str, role: str, expires: float) -> Invitation:
+        """A new one, with fresh secrets, to the relay of `entry`."""
+        one_use = new_curve(), secrets.token_bytes(32), secrets.token_bytes(32)
+        return cls(entry.url, entry.key, inviter.keys.identity_public, *one_use, check_name(name), role, expires)
+
+    @property
+    def curve_public(self) -> bytes:
+        """The public half of the one-use key: what ZAP admits."""
+        return curve_public(self.curve)
+
+    @property
+    def token_hash(self) -> bytes:
+        """SHA-256 of the token: all that the relay is told of it before the joiner comes."""
+        return sha256(self.token).digest()
+
+    def pending(self, relay: str = '') -> PendingInvite:
+        """What the inviter keeps. `relay` is its name for the relay."""
+        return PendingInvite(self.name, self.role, self.secret, self.token_hash, self.expires, relay)
+
+    def link(self) -> str:
+        """`relay-parsl://HOST:PORT/#…`: the part after # never reaches a server's log."""
+        keys = [self.relay_key, self.inviter_identity, self.curve, self.token, self.secret]
+        rest = urlsafe_b64encode(pack([1, *keys, self.name, self.role, self.expires])).rstrip(b'=').decode()
+        return f'{SCHEME}://{self.url.removeprefix("tcp://")}/#{rest}'
+
+    @classmethod
+    def read(cls, link: str) -> Invitation:
+        """The invitation in a link. Raises ConfigError."""
+        try:
+            parts = urlsplit(link.strip())
+            version, *rest = unpack(urlsafe_b64decode(parts.fragment + '=' * (-len(parts.fragment) % 4)))
+            right = parts.scheme == SCHEME and parts.port and parts.hostname and version == 1 and len(rest) == 8
+            relay_key, inviter, curve, token, secret, name, role, expires = rest
+            if not right or any(type(key) is not bytes or len(key) != 32 for key in rest[:5]):
+                raise ValueError
+            return cls(f'tcp://{parts.netloc}', relay_key, inviter, curve, token, secret, check_name(name), str(role), float(expires))
+        except (ValueError, TypeError, ProtocolError):
+            raise ConfigError(f'this is no invitation: copy the whole {SCHEME}://… line that `relay-parsl invite` printed, in quotes') from None
