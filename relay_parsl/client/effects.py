@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
-from relay_parsl.wire.messages import Delivered, Fetch, Id, Message, Rejection, ResultHeader, Segment, TaskState
+from relay_parsl.wire.messages import Delivered, Fetch, Id, Message, Object, Rejection, ResultHeader, Segment, TaskState
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Got:
+    """An object that `need` asked for. Its bytes are the relay's claim: check the hash."""
+
+    object: Object
+
+
+@dataclass(frozen=True)
 class ReadBody:
     """The relay asks for a piece of a task's spooled arguments: answer with a `Segment`."""
 
@@ -79,4 +86,4 @@ class Refuse:
     reason: str
 
 
-Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, ReadBody, WriteBody, Reconnect, Refuse]
+Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, Reconnect, Refuse]

@@ -180,6 +180,29 @@ class Requests:
         return late
 
 
+class Wanted:
+    """Objects that we asked the relay for."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hash, float] = {}
+
+    def add(self, hashes: Iterable[Hash], now: float) -> list[Hash]:
+        """Those of these that were not asked for yet."""
+        fresh = [each for each in hashes if each not in self._waiting]
+        self._waiting.update(dict.fromkeys(fresh, now))
+        return fresh
+
+    def answered(self, digest: Hash) -> bool:
+        """Whether anybody waited for it; nobody does any more."""
+        return self._waiting.pop(digest, None) is not None
+
+    def late(self, before: float, now: float) -> list[Hash]:
+        """What to ask for again."""
+        late = [digest for digest, asked in self._waiting.items() if asked <= before]
+        self._waiting.update(dict.fromkeys(late, now))
+        return late
+
+
 def references(header: TaskHeader) -> tuple[Hash, Hash]:
     """The objects without which the task cannot run."""
     return header.grant, header.function

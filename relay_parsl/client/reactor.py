@@ -9,28 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from relay_parsl.client.effects import Accept, Answer, Changed, Effect, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
-from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, batches
+from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
+from relay_parsl.client.link import Link
+from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
 from relay_parsl.client.pulls import Pulls
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
-from relay_parsl.wire.messages import NO_ID, Attempt, Body, Delivered, Id, Message, Object, Rejection, ResultHeader, Status, Task
+from relay_parsl.wire.messages import NO_ID, Attempt, Body, Delivered, Id, Message, Object, Rejection, ResultHeader, Status, Task, TaskHeader
 
-QUIET, DEAD = 10.0, 30.0
-"""Seconds of silence until a `Ping`, and until the session counts as dead."""
 RESEND = 10.0
 """Seconds until an unanswered message is sent again."""
-HELLO_AGAIN = 5.0
-"""Seconds until an unanswered `Hello` is sent again."""
 REFRESH = 30.0
 """Seconds between repetitions of what has no answer of its own: `Window`, `Follow`."""
 PAGE = 1000
 """Ids in one message."""
+T = TypeVar('T')
 
-__all__ = ['Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody']
+# fmt: off
+__all__ = [
+    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody',
+]
+# fmt: on
 
 
 class ClientReactor:
@@ -38,9 +40,9 @@ class ClientReactor:
 
     def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20)) -> None:
         """`instance` names the process; `window` is how many results [count, B] may be on their way to it."""
-        self._hello = m.Hello('client', instance, versions=dict(versions or {}))
+        self._effects: list[Effect] = []
+        self._link = Link(m.Hello('client', instance, versions=dict(versions or {})), self._effects)
         self._window = m.Window({'': window})
-        self.session = 0
         self.limits: dict[str, int] = {}
         self.outbox = Outbox()
         self.open: dict[Id, Id] = {}  # accepted or followed, with its group where that is known
@@ -50,15 +52,14 @@ class ClientReactor:
         self._pulls = Pulls()
         self._cancels: dict[Id, float] = {}
         self._requests = Requests()
+        self._wanted = Wanted()
         self._watched: tuple[Id, ...] = ()
-        self._effects: list[Effect] = []
-        self._phase = 'off'
         self._cursor = 0
-        self._heard = self._said = self._pinged = self._refreshed = self._watching = 0.0
+        self._refreshed = self._watching = 0.0
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             m.Welcome: self._welcome, m.Refused: self._refused, m.Goodbye: self._goodbye, m.Ping: self._ping,
-            m.Accepted: self._accepted, m.Rejected: self._rejected, m.Need: self._need, m.Deliver: self._deliver, m.States: self._states,
-            m.Fetch: self._fetch, m.Segment: self._segment, m.Listing: self._answer, m.Done: self._answer,
+            m.Accepted: self._accepted, m.Rejected: self._rejected, m.Need: self._need, m.Objects: self._objects_came, m.Deliver: self._deliver,
+            m.States: self._states, m.Fetch: self._fetch, m.Segment: self._segment, m.Listing: self._answer, m.Done: self._answer,
         }  # fmt: skip
 
     # -- What the loop says -----------------------------------------------------------------------------------------
@@ -66,37 +67,43 @@ class ClientReactor:
     @property
     def connected(self) -> bool:
         """Whether the relay has welcomed this session."""
-        return self._phase == 'open'
+        return self._link.open
 
     def take(self) -> list[Effect]:
         """What to do now, in order."""
-        effects, self._effects = self._effects, []
+        effects = self._effects[:]
+        self._effects.clear()
         return effects
 
     def connect(self, now: float) -> None:
         """There is a (new) socket: say `Hello`. What is unanswered is sent again after `Welcome`."""
-        if self._phase != 'refused':
-            self._phase, self._heard = 'hello', now
-            self._say_hello(now)
+        self._link.connect(now)
 
     def receive(self, message: Message, now: float) -> None:
         """A message from the relay; types that are not for a client are passed over."""
-        self._heard = now
+        self._link.heard(now)
         handler = self._handlers.get(type(message))
         if handler is not None:
             handler(message, now)
 
     def tick(self, now: float) -> None:
         """Timers; call it at least every second or so."""
-        if self._phase == 'hello':
-            self._tick_hello(now)
-        elif self._phase == 'open':
-            self._tick_open(now)
+        if not self._link.tick(now):
+            return
+        self.outbox.late(now - RESEND)
+        self._pulls.tick(now)
+        self._pump(now)
+        self._say_cancels([each for each, asked in self._cancels.items() if asked <= now - RESEND and each in self.open], now)
+        self._link.say_all(self._requests.late(now - RESEND, now))
+        self._say_need(self._wanted.late(now - RESEND, now))
+        if self._watched and now - self._watching >= RESEND:
+            self.watch(self._watched, now)
+        if now - self._refreshed >= REFRESH:
+            self._refresh(now, self._next_page())
 
-    def submit(self, tasks: Sequence[Task], now: float) -> None:
-        """Keep these until they are accepted or rejected. Raises ProtocolError for a header that is none."""
-        for task in tasks:
-            header = task_header(task.header)
+    def submit(self, tasks: Sequence[Task], now: float, headers: Sequence[TaskHeader] | None = None) -> None:
+        """Keep these until they are accepted or rejected. `headers`: those of the tasks, if at hand. Raises ProtocolError for a bad one."""
+        for task, header in zip(tasks, headers or [task_header(each.header) for each in tasks]):
             if header.task_id not in self.outbox and header.task_id not in self.open:
                 self._objects.use(header)
                 self.outbox.add(task, header)
@@ -139,12 +146,16 @@ class ClientReactor:
         """Tell the states of these tasks from now on, and of no others."""
         self._watched = tuple(ids)
         self._watching = now
-        self._say(m.Watch(self._watched))
+        self._link.say(m.Watch(self._watched))
 
     def request(self, message: Request, now: float) -> None:
         """Ask; `Answer` brings the answer."""
         self._requests.add(message, now)
-        self._say(message)
+        self._link.say(message)
+
+    def need(self, hashes: Iterable[m.Hash], now: float) -> None:
+        """Ask for objects that another process of this account left at the relay; `Got` brings them."""
+        self._say_need(self._wanted.add(hashes, now))
 
     def forget(self, request: int) -> None:
         """Nobody waits for this answer any more."""
@@ -153,65 +164,31 @@ class ClientReactor:
     # -- Sessions ---------------------------------------------------------------------------------------------------
 
     def _welcome(self, message: m.Welcome, now: float) -> None:
-        if self._phase == 'open' and message.session <= self.session:
+        if not self._link.welcome(message, now):
             return
-        self._phase, self.session, self.limits = 'open', message.session, message.limits
-        self._pinged = now
+        self.limits = message.limits
         self.outbox.restart()
         self._objects.restart()
         self._pulls.restart()
         self._refresh(now, list(self.open))
         self._pump(now)
-        self._say_cancels([each for each in self._cancels if each in self.open])
+        self._say_cancels([each for each in self._cancels if each in self.open], now)
         if self._watched:
             self.watch(self._watched, now)
-        self._say_all(self._requests.late(float('inf'), now))
+        self._link.say_all(self._requests.late(float('inf'), now))
+        self._say_need(self._wanted.late(float('inf'), now))
 
     def _refused(self, message: m.Refused, now: float) -> None:
         if message.request:
             self._answer(message, now)
-        elif self._phase == 'hello':
-            self._give_up(message.code, message.reason)
+        else:
+            self._link.refused(message.code, message.reason)
 
     def _goodbye(self, message: m.Goodbye, now: float) -> None:
-        if message.reason == 'revoked':
-            self._give_up('revoked', 'the relay has revoked this account')
-        elif self._phase == 'open':
-            self.connect(now)
-
-    def _give_up(self, code: str, reason: str) -> None:
-        self._phase = 'refused'
-        self._effects.append(Refuse(code, reason))
+        self._link.goodbye(message, now)
 
     def _ping(self, _message: m.Ping, _now: float) -> None:
-        self._say(m.Pong())
-
-    def _tick_hello(self, now: float) -> None:
-        if now - self._heard >= DEAD:
-            self._lose()
-        elif now - self._said >= HELLO_AGAIN:
-            self._say_hello(now)
-
-    def _tick_open(self, now: float) -> None:
-        if now - self._heard >= DEAD:
-            self._lose()
-            return
-        if now - max(self._heard, self._pinged) >= QUIET:
-            self._pinged = now
-            self._say(m.Ping())
-        self.outbox.late(now - RESEND)
-        self._pulls.tick(now)
-        self._pump(now)
-        self._say_cancels([each for each, asked in self._cancels.items() if asked <= now - RESEND and each in self.open], now)
-        self._say_all(self._requests.late(now - RESEND, now))
-        if self._watched and now - self._watching >= RESEND:
-            self.watch(self._watched, now)
-        if now - self._refreshed >= REFRESH:
-            self._refresh(now, self._next_page())
-
-    def _lose(self) -> None:
-        self._phase = 'off'
-        self._effects.append(Reconnect())
+        self._link.pong()
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -249,9 +226,12 @@ class ClientReactor:
     def _need(self, message: m.Need, now: float) -> None:
         found = self._objects.find(message.hashes)
         if found:
-            self._say_objects(found)
+            self._link.say_all(map(m.Objects, batches(found)))
             self.outbox.needing(each.hash for each in found)
             self._pump(now)
+
+    def _objects_came(self, message: m.Objects, _now: float) -> None:
+        self._effects += [Got(each) for each in message.objects if self._wanted.answered(each.hash)]
 
     def _deliver(self, message: m.Deliver, now: float) -> None:
         received = []
@@ -263,7 +243,7 @@ class ClientReactor:
                 self._finish(each, header)
                 received.append(each.task_id)
         if received:
-            self._say(m.Received(tuple(received)))
+            self._link.say(m.Received(tuple(received)))
         self._pump(now)
 
     def _states(self, message: m.States, now: float) -> None:
@@ -296,7 +276,7 @@ class ClientReactor:
     def _knows(self, task_id: Id) -> bool:
         return task_id in self.open or task_id in self.outbox
 
-    def _answered(self, task_id: Id) -> m.TaskHeader:
+    def _answered(self, task_id: Id) -> TaskHeader:
         """Out of the outbox."""
         entry = self.outbox.remove(task_id)
         assert entry is not None, 'callers have looked'  # noqa: S101
@@ -330,51 +310,36 @@ class ClientReactor:
 
     def _settle_pulled(self, delivered: Delivered, header: ResultHeader | None) -> None:
         self._finish(delivered, header)
-        self._say(m.Received((delivered.task_id,)))
+        self._link.say(m.Received((delivered.task_id,)))
 
     # -- What is said -----------------------------------------------------------------------------------------------
-
-    def _say(self, message: Message) -> None:
-        """Before `Welcome` nothing but `Hello` is: what matters is said again after it."""
-        if self._phase == 'open':
-            self._effects.append(Send(message))
-
-    def _say_all(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self._say(message)
-
-    def _say_hello(self, now: float) -> None:
-        self._said = now
-        self._effects.append(Send(self._hello))
-
-    def _say_objects(self, objects: list[Object]) -> None:
-        self._say_all(m.Objects(batch) for batch in batches(objects))
 
     def _say_cancels(self, ids: Sequence[Id], now: float | None = None) -> None:
         if now is not None:
             self._cancels.update(dict.fromkeys(ids, now))
-        self._say_all(m.Cancel(tuple([Attempt(each) for each in page])) for page in _pages(ids))
+        self._link.say_all(m.Cancel(tuple([Attempt(each) for each in page])) for page in _pages(ids))
 
     def _say_follow(self, groups: tuple[Id, ...], ids: Sequence[Id]) -> None:
         if groups:
-            self._say(m.Follow(groups))
-        self._say_all(m.Follow((), tuple(page)) for page in _pages(ids))
+            self._link.say(m.Follow(groups))
+        self._link.say_all(m.Follow((), tuple(page)) for page in _pages(ids))
+
+    def _say_need(self, hashes: Sequence[m.Hash]) -> None:
+        self._link.say_all(m.Need(tuple(page)) for page in _pages(hashes))
 
     def _pump(self, now: float) -> None:
         """Send what there is room for."""
-        if self._phase != 'open':
+        if not self._link.open:
             return
         while batch := self.outbox.batch(now):
-            objects = self._objects.fresh(batch)
-            if objects:
-                self._say_objects(objects)
-            self._say(m.Submit(tuple([entry.task for entry in batch])))
-        self._say_all(self._pulls.due(now))
+            self._link.say_all(map(m.Objects, batches(self._objects.fresh(batch))))
+            self._link.say(m.Submit(tuple([entry.task for entry in batch])))
+        self._link.say_all(self._pulls.due(now))
 
     def _refresh(self, now: float, ids: Sequence[Id]) -> None:
         """Say again what no answer confirms: a lost one would leave results where they are."""
         self._refreshed = now
-        self._say(self._window)
+        self._link.say(self._window)
         self._say_follow(tuple((self._groups.keys() | self._followed) - {NO_ID}), ids)
 
     def _next_page(self) -> list[Id]:
@@ -393,5 +358,5 @@ def _header_of(delivered: Delivered) -> ResultHeader | None:
         return None
 
 
-def _pages(ids: Sequence[Id]) -> list[Sequence[Id]]:
+def _pages(ids: Sequence[T]) -> list[Sequence[T]]:
     return [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from relay_parsl.client.outbox import FLIGHT_TASKS
-from relay_parsl.client.reactor import Accept, Answer, Changed, ClientReactor, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
+from relay_parsl.client.reactor import Accept, Answer, Changed, ClientReactor, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import SEGMENT, Body, Delivered, Hash, Id, Object, Rejection, ResultHeader, Status, Task, TaskHeader
@@ -331,3 +331,15 @@ def test_states_are_passed_on() -> None:
     state = m.TaskState(name(1), m.State.RUNNING, {'host': 'nid1'})
     reactor.receive(m.States((state,)), 0.0)
     assert reactor.take() == [Changed(state)]
+
+
+def test_objects_of_other_processes_are_asked_for_until_they_come() -> None:
+    reactor = opened()
+    for _ in range(2):
+        reactor.need([GRANT], 0.0)
+    assert sent(reactor) == [m.Need((GRANT,))]
+    reactor.tick(10.0)
+    assert m.Need((GRANT,)) in sent(reactor)
+    for _ in range(2):
+        reactor.receive(m.Objects(OBJECTS), 11.0)
+    assert reactor.take() == [Got(OBJECTS[0])]
