@@ -1,0 +1,142 @@
+"""Questions to a relay and orders for it, one at a time, over a connection of their own: what the command line asks.
+
+A `Session` is for programs that stay; a `Desk` opens, asks, and closes, and each wait of it is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import Any
+
+from relay_parsl.errors import AccessDenied, ConfigError, NotFound, RelayError, RelayUnavailable, StoreError
+from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.transport import Dealer
+from relay_parsl.version import VERSION
+from relay_parsl.wire.messages import Admin, Attempt, Cancel, Done, Enrol, Enrolled, Goodbye, Hello, Id, List, Listing, Message, Refused, Welcome
+
+TIMEOUT = 10.0
+"""Seconds until a relay that does not answer is given up."""
+AGAIN = 2.0
+"""Seconds between two greetings: a relay that starts while we wait has not seen the first."""
+REFUSALS: dict[str, type[RelayError]] = {'not-found': NotFound, 'full': StoreError, 'malformed': ConfigError, 'exists': ConfigError}
+"""What a refusal's code is raised as; every other code is `AccessDenied`."""
+
+
+class Desk:
+    """A short session with one relay.
+
+    Raises:
+        RelayUnavailable: there was no answer in `timeout` seconds.
+        AccessDenied, NotFound, ConfigError, StoreError: the relay's refusal, in its own words.
+    """
+
+    def __init__(self, entry: RelayEntry, credentials: Credentials, *, timeout: float = TIMEOUT) -> None:
+        """Connect and say hello."""
+        self.entry = entry
+        self.credentials = credentials
+        self._timeout = timeout
+        self._request = 0
+        self._dealer = Dealer(entry.url, entry.key, credentials.keys.curve)
+        try:
+            self._greet()
+        except BaseException:
+            self._dealer.close()
+            raise
+
+    def __enter__(self) -> Desk:
+        """The desk itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave; what was not answered is not asked again."""
+        self._dealer.close()
+
+    def rows(self, what: str, **filters: Any) -> list[dict[str, Any]]:
+        """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards` or `invites`."""
+        found: list[dict[str, Any]] = []
+        page = ''
+        while True:
+            self._request += 1
+            answer = self._ask(List(self._request, what, filters, page), Listing)
+            found += answer.rows
+            page = answer.page
+            if not page:
+                return found
+
+    def order(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        """Have the relay do something: `invite`, `revoke`, `delete-endpoint`, `status`, `stop`."""
+        self._request += 1
+        done: Done = self._ask(Admin(self._request, verb, arguments), Done)
+        return done.result
+
+    def cancel(self, task_id: bytes) -> None:
+        """Ask for the end of a task; there is no answer, its state tells."""
+        _send(self._dealer, Cancel((Attempt(Id(task_id)),)), time.monotonic() + self._timeout, self.entry)
+
+    def _greet(self) -> None:
+        hello = Hello('client', Id(os.urandom(16)), versions={'relay-parsl': VERSION})
+        end = time.monotonic() + self._timeout
+        while time.monotonic() < end:
+            self._dealer.send(hello)
+            if _receive(self._dealer, (Welcome,), min(end, time.monotonic() + AGAIN)):
+                return
+        raise unanswered(self.entry.url, self._timeout, self._dealer.failure)
+
+    def _ask(self, question: List | Admin, kind: type[Any]) -> Any:
+        end = time.monotonic() + self._timeout
+        _send(self._dealer, question, end, self.entry)
+        while answer := _receive(self._dealer, (kind,), end):
+            if answer.request == question.request:
+                return answer
+        raise unanswered(self.entry.url, self._timeout, self._dealer.failure)
+
+
+def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: float = TIMEOUT) -> Enrolled:
+    """Join over an invitation's one-use key. Raises what a `Desk` raises."""
+    dealer = Dealer(url, relay_key, curve)
+    end = time.monotonic() + timeout
+    try:
+        while time.monotonic() < end:
+            dealer.send(message)
+            if answer := _receive(dealer, (Enrolled,), min(end, time.monotonic() + AGAIN)):
+                return answer  # type: ignore[no-any-return]  # the kind was asked for
+        raise unanswered(url, timeout, dealer.failure, 'the invitation was used or has expired: ask for a new one')
+    finally:
+        dealer.close()
+
+
+def unanswered(url: str, timeout: float, failure: str, refused: str = 'your account there was revoked, or is another one') -> RelayUnavailable:
+    """What is the matter with a relay that is silent. `failure` is the dealer's; `refused` is what it means when the relay refuses our key."""
+    why = {
+        'unreachable': 'nothing answers there: is the relay started (`relay-parsl relay status`), and can this machine reach its port?',
+        'unknown-key': f'the relay refuses your key: {refused}',
+        'handshake': 'what answers there is no relay, or its key is not the one that was pinned when you joined: if it was made anew, join again',
+    }.get(failure, 'it is reached and says nothing: it may be overloaded; try again')
+    return RelayUnavailable(f'no answer from the relay at {url} within {timeout:g} s: {why}')
+
+
+def _send(dealer: Dealer, message: Message, end: float, entry: RelayEntry) -> None:
+    while not dealer.send(message):
+        if time.monotonic() > end:
+            raise unanswered(entry.url, TIMEOUT, dealer.failure)
+        dealer.wait(0.05)
+
+
+def _receive(dealer: Dealer, kinds: tuple[type[Any], ...], end: float) -> Any:
+    """The next message of one of these kinds, None when time is up. Raises the relay's refusal."""
+    while (left := end - time.monotonic()) > 0:
+        dealer.wait(left)
+        for message in dealer.receive(1):
+            if isinstance(message, Refused):
+                raise REFUSALS.get(message.code, AccessDenied)(f'the relay refused: {message.reason}')
+            if isinstance(message, Goodbye) and not message.hello:
+                raise AccessDenied(f'the relay ended the session: {message.reason}')
+            if isinstance(message, kinds):
+                return message
+    return None
