@@ -1,0 +1,129 @@
+"""cloudpickle, with one rule added: what stands in the user's own modules travels by value, for a worker cannot import it.
+
+cloudpickle keeps the modules to be pickled by value in a table of the whole process. A dump enters a module there when it first meets
+something of it and takes it out at its end, counted, so that dumps of several threads share the table and the user's own entries stay.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+import sysconfig
+from pathlib import Path
+from threading import Lock
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
+
+import cloudpickle
+
+PROTOCOL = 5
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+_OURS = frozenset({'__main__', 'relay_parsl', 'parsl', 'cloudpickle', 'tblib'})
+"""`__main__` is by value anyway; the others are on every worker, however they are installed here."""
+_INSTALLED = tuple({os.path.realpath(path) + os.sep for key, path in sysconfig.get_paths().items() if 'lib' in key})
+
+_LOCK = Lock()
+_LEASES: dict[str, int] = {}
+_VERDICTS: dict[str, bool] = {}
+
+os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle `value`; what stands in the user's own modules by value if that can be done, else by reference.
+
+    Raises whatever the pickling of a user's object raises.
+    """
+    try:
+        return _dump_by_value(value)
+    except Exception:  # noqa: BLE001 - user code: `__reduce__` may raise anything; by reference it may be fine (a module that holds a lock)
+        return dumps_by_reference(value)
+
+
+def dumps_by_reference(value: Any) -> bytes:
+    """Pickle `value` as cloudpickle does by itself: importable things by their names. Raises what the user's objects raise."""
+    if type(value) in _PLAIN:
+        return pickle.dumps(value, PROTOCOL)
+    return bytes(cloudpickle.dumps(value, protocol=PROTOCOL))
+
+
+def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """Pickle arguments: those of plain types without cloudpickle, which costs ten times as much."""
+    if all([type(each) in _PLAIN for each in args]) and all([type(each) in _PLAIN for each in kwargs.values()]):  # noqa: C419 - lists are faster here
+        return pickle.dumps((args, kwargs), PROTOCOL)
+    return dumps((args, kwargs))
+
+
+def loads(data: bytes) -> Any:
+    """Unpickle. Runs code of whoever made `data`: only for those that are trusted to. Raises anything."""
+    return pickle.loads(data)  # noqa: S301 - callers ask first whom the bytes are from
+
+
+def is_users(name: str) -> bool:
+    """Whether the module `name` is the user's own: of Python code, and neither the standard library nor installed."""
+    verdict = _VERDICTS.get(name)
+    if verdict is None:
+        module = sys.modules.get(name)
+        if module is None:
+            return False
+        verdict = _VERDICTS[name] = _judge(name.partition('.')[0], getattr(module, '__file__', None))
+    return verdict
+
+
+def _judge(root: str, file: Any) -> bool:
+    if root in _OURS or root in sys.stdlib_module_names or not isinstance(file, str) or not file.endswith(('.py', '.pyc')):
+        return False
+    path = os.path.realpath(file)
+    return not path.startswith(_INSTALLED) and not {'site-packages', 'dist-packages'} & set(Path(path).parts)
+
+
+def _dump_by_value(value: Any) -> bytes:
+    leased: set[str] = set()
+    with io.BytesIO() as file:
+        try:
+            _Pickler(file, leased).dump(value)
+        finally:
+            _release(leased)
+        return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's, that enters the modules it meets."""
+
+    def __init__(self, file: io.BytesIO, leased: set[str]) -> None:
+        super().__init__(file, protocol=PROTOCOL)
+        self._leased = leased
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is FunctionType or kind is TypeVar or issubclass(kind, type):
+            self._enter(getattr(obj, '__module__', None))
+        elif kind is ModuleType:
+            self._enter(obj.__name__)
+        return super().reducer_override(obj)
+
+    def _enter(self, name: Any) -> None:
+        if type(name) is str and name not in self._leased and is_users(name) and _lease(name):
+            self._leased.add(name)
+
+
+def _lease(name: str) -> bool:
+    with _LOCK:
+        if name not in _LEASES and name in cloudpickle.list_registry_pickle_by_value():
+            return False  # the user entered it: then it is not ours to take out
+        if name not in _LEASES:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
+        _LEASES[name] = _LEASES.get(name, 0) + 1
+    return True
+
+
+def _release(leased: set[str]) -> None:
+    with _LOCK:
+        for name in leased:
+            _LEASES[name] -= 1
+            if not _LEASES[name]:
+                del _LEASES[name]
+                if name in cloudpickle.list_registry_pickle_by_value():
+                    cloudpickle.unregister_pickle_by_value(sys.modules.get(name) or ModuleType(name))

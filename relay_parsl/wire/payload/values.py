@@ -1,0 +1,165 @@
+"""Serializers of values, and the blob of a call's arguments: `[serializer, data]`.
+
+The serializer's name stands inside the blob, and so under the seal: nobody on the way can have JSON read as a pickle.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Collection
+from typing import Any, Protocol, Union, runtime_checkable
+
+from relay_parsl.errors import ProtocolError, SerializationError
+from relay_parsl.wire.codec import pack, unpack
+from relay_parsl.wire.payload.functions import describe_error, dump_function, load_function, survives
+from relay_parsl.wire.payload.pickling import dumps, dumps_by_reference, dumps_call, loads
+
+
+@runtime_checkable
+class Serializer(Protocol):
+    """Turns values into bytes and back; may raise anything for what it cannot carry. One of your own is named `module:Class`."""
+
+    name: str
+
+    def dumps(self, value: Any) -> bytes:
+        """The value as bytes."""
+
+    def loads(self, data: bytes) -> Any:
+        """The value that `dumps` wrote."""
+
+
+class CloudpickleSerializer:
+    """Any Python object. Reading runs code of whoever wrote it."""
+
+    name = 'cloudpickle'
+
+    def dumps(self, value: Any) -> bytes:
+        """The value as bytes; what stands in the user's own modules by value."""
+        return dumps(value)
+
+    def loads(self, data: bytes) -> Any:
+        """The value that `dumps` wrote."""
+        return loads(data)
+
+
+class JsonSerializer:
+    """None, booleans, numbers, strings, lists and maps of them (tuples come back as lists, keys as strings). Safe to read from anybody."""
+
+    name = 'json'
+
+    def dumps(self, value: Any) -> bytes:
+        """The value as JSON text in UTF-8."""
+        return json.dumps(value, separators=(',', ':')).encode()
+
+    def loads(self, data: bytes) -> Any:
+        """The value that `dumps` wrote."""
+        return json.loads(data.decode())
+
+
+SERIALIZERS: dict[str, Serializer] = {'cloudpickle': CloudpickleSerializer(), 'json': JsonSerializer()}
+"""The built-in ones, by name."""
+SAFE = 'json'
+"""The one that may read bytes of a stranger."""
+
+
+def find_serializer(name: str) -> Serializer:
+    """A built-in serializer, or one that can be imported as `module:Class`. Raises SerializationError."""
+    if name in SERIALIZERS:
+        return SERIALIZERS[name]
+    module, _, attribute = name.partition(':')
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        made = found() if isinstance(found, type) else found
+    except Exception as error:  # user code runs when it is imported
+        raise SerializationError(f'no serializer {name[:80]!r}: {describe_error(error)}; built in: {", ".join(SERIALIZERS)}') from error
+    if not isinstance(made, Serializer):
+        raise SerializationError(f'{name[:80]!r} is no serializer: it needs name, dumps and loads')
+    return made
+
+
+def serializer_name(serializer: Union[str, type, Serializer]) -> str:
+    """The name to send for what a user gives: a name, a class or an instance. Raises SerializationError when no worker could find it."""
+    if isinstance(serializer, str):
+        find_serializer(serializer)
+        return serializer
+    kind = serializer if isinstance(serializer, type) else type(serializer)
+    for name, known in SERIALIZERS.items():
+        if type(known) is kind:
+            return name
+    return serializer_name(f'{kind.__module__}:{kind.__qualname__}')
+
+
+def dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str = 'cloudpickle') -> bytes:
+    """The blob of a call's arguments. Raises SerializationError, which names the argument."""
+    try:
+        if serializer == 'cloudpickle':
+            data = dumps_call(args, kwargs)
+        else:
+            data = find_serializer(serializer).dumps([list(args), kwargs])
+    except SerializationError:
+        raise
+    except Exception as error:  # user code: `__reduce__` may raise anything
+        raise SerializationError(f'{_blame(args, kwargs, serializer)} cannot be serialized with {serializer}: {describe_error(error)}') from error
+    return pack([serializer, data])
+
+
+def load_arguments(blob: bytes, allowed: Collection[str] | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments.
+
+    Args:
+        blob: of `dump_arguments`.
+        allowed: names of serializers; others are refused before anything is read. None: every one.
+
+    Raises:
+        SerializationError: refused, or it cannot be read here.
+        ProtocolError: it is no blob.
+    """
+    name, data = read_named(blob, 'arguments')
+    if allowed is not None and name not in allowed:
+        raise SerializationError(f'arguments serialized with {name[:80]!r} are not allowed here; allowed: {", ".join(sorted(allowed))}')
+    try:
+        args, kwargs = find_serializer(name).loads(data)
+        return tuple(args), {str(key): value for key, value in kwargs.items()}
+    except SerializationError:
+        raise
+    except Exception as error:  # user code runs when it is unpickled
+        raise SerializationError(f'the arguments cannot be loaded here: {describe_error(error)}') from error
+
+
+def read_named(blob: bytes, what: str) -> tuple[str, bytes]:
+    """Serializer and data. Raises ProtocolError."""
+    values = unpack(blob)
+    if type(values) is not list or len(values) < 2 or type(values[0]) is not str or type(values[1]) is not bytes:
+        raise ProtocolError(f'no blob of {what}')
+    return values[0], values[1]
+
+
+def serialize_value(value: Any, name: str) -> bytes:
+    """A result, made on a worker: what can be imported goes by reference there. Raises what the user's object raises."""
+    return dumps_by_reference(value) if name == 'cloudpickle' else find_serializer(name).dumps(value)
+
+
+def check(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Send function and arguments through bytes and back, in this process. Raises SerializationError, which names what fails."""
+    load_function(dump_function(fn))
+    load_arguments(dump_arguments(args, kwargs))
+
+
+def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str) -> str:
+    """The first argument that fails by itself."""
+    named = [(f'argument {index + 1}', value) for index, value in enumerate(args)] + [(f'argument {key!r}', value) for key, value in kwargs.items()]
+    for name, value in named:
+        if not _passes(value, serializer):
+            return f'{name} (a {type(value).__name__})'
+    return 'the list of arguments'
+
+
+def _passes(value: Any, serializer: str) -> bool:
+    if serializer == 'cloudpickle':
+        return survives(value)
+    try:
+        find_serializer(serializer).dumps(value)
+    except Exception:  # noqa: BLE001 - user code
+        return False
+    return True
