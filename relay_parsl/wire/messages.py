@@ -226,15 +226,17 @@ class Goodbye:
 
 @dataclass(frozen=True)
 class Ping:
-    """Sent after 10 s of silence. `serial`: to an endpoint, the session's last `Dispatch.serial`; it answers one that it has not seen with `Held`."""
+    """Sent after 10 s of silence. To an endpoint: `serial` is the last `Dispatch.serial` of `session`; it answers an unseen one with `Held`."""
 
+    session: int = 0
     serial: int = 0
 
 
 @dataclass(frozen=True)
 class Pong:
-    """The answer to `Ping`, with the same `serial` as a `Ping` of that moment."""
+    """The answer to `Ping`, with what a `Ping` of that moment would say."""
 
+    session: int = 0
     serial: int = 0
 
 

@@ -1,0 +1,51 @@
+"""All that an endpoint's reactor knows, in one place for the parts that share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from relay_parsl.endpoint.effects import Effect
+from relay_parsl.endpoint.holdings import Holdings
+from relay_parsl.endpoint.ledger import Journal, Ledger
+from relay_parsl.endpoint.link import Link
+from relay_parsl.endpoint.outbox import Outbox
+from relay_parsl.endpoint.pulls import Pulls
+from relay_parsl.endpoint.stock import Stock
+from relay_parsl.wire.messages import Hello, Id
+
+
+@dataclass(frozen=True)
+class EndpointSettings:
+    """What the loop fixes for a reactor's life."""
+
+    pools: dict[str, tuple[int, int]]
+    """The least window of each pool: tasks and bytes. It grows with the engine's capacity."""
+    max_retries_on_system_failure: int = 2
+    versions: dict[str, str] = field(default_factory=dict)
+    takeover: bool = False
+    margin: int = 64
+    """Tasks that an engine gets beyond its capacity, so that its workers never wait for this process."""
+    grace: float = 30.0
+    """Seconds that a drain waits for running tasks and for `Recorded`."""
+    held_page: int = 500
+    """Tasks in one `Held`."""
+    stock: int = 256 << 20
+    """Bytes of functions and grants to keep when no task refers to them."""
+
+
+class Books:
+    """The state of one reactor. `out` gathers the effects of a turn."""
+
+    def __init__(self, journal: Journal, instance: Id, epoch: int, now: float, settings: EndpointSettings) -> None:
+        """Reads the journal. Raises StoreError."""
+        self.settings = settings
+        self.epoch = epoch
+        self.out: list[Effect] = []
+        self.ledger = Ledger(journal, now)
+        self.outbox = Outbox(self.ledger, now)
+        self.holdings = Holdings(settings.pools)
+        self.stock = Stock(settings.stock)
+        self.pulls = Pulls()
+        hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))
+        self.link = Link(hello, self.out)
+        self.draining = False

@@ -1,0 +1,146 @@
+"""The tasks that an endpoint holds, and for each pool a queue in priority order of those that are ready to start."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay_parsl.wire.messages import Hash, Id, Phase, Result, TaskHeader
+
+
+@dataclass
+class Holding:
+    """One task, from its dispatch until its result is in the outbox."""
+
+    header: bytes
+    info: TaskHeader
+    payload: bytes
+    attempt: int
+    """The attempt that runs: its result says so, whatever was leased since."""
+    lease: int
+    """The newest attempt that the relay has given us."""
+    order: int
+    phase: Phase = Phase.QUEUED
+    tries: int = 0
+    evidence: list[str] = field(default_factory=list)
+    lacks: set[Hash] = field(default_factory=set)
+    pulling: bool = False
+    """Its sealed arguments are on their way into the spool."""
+    cancelled: bool = False
+    result: Result | None = None
+    """Finished, but its large body is not durable yet."""
+    detail: dict[str, Any] | None = None
+    """Where it runs, once the engine has said so."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payload, the spooled part included."""
+        return len(self.payload) + self.info.body
+
+
+class Pool:
+    """One engine's share: how many tasks it wants, which wait, how many run."""
+
+    def __init__(self, tasks: int, size: int) -> None:
+        """`tasks` and `size` (bytes) are the least window; the engine is taken to run `tasks` until `capacity` is known."""
+        self._tasks = tasks
+        self._size = size
+        self.capacity: int | None = None
+        self.held = 0
+        self.started = 0
+        self._ready: list[tuple[int, int, Id]] = []
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Tasks and bytes to announce: enough that its workers never wait for the relay."""
+        return max(self._tasks, 2 * (self.capacity or 0)), self._size
+
+    @property
+    def room(self) -> int:
+        """Tasks that the engine can run at once."""
+        return self._tasks if self.capacity is None else self.capacity
+
+    def push(self, holding: Holding) -> None:
+        """The task may start."""
+        heapq.heappush(self._ready, (holding.info.priority, holding.order, holding.info.task_id))
+
+    def pop(self) -> tuple[int, Id] | None:
+        """Order and id of the most urgent task that was pushed; the caller checks that it still waits."""
+        if not self._ready:
+            return None
+        _, order, task_id = heapq.heappop(self._ready)
+        return order, task_id
+
+
+class Holdings:
+    """Every task held, by id."""
+
+    def __init__(self, pools: dict[str, tuple[int, int]]) -> None:
+        """`pools`: name to (tasks, bytes)."""
+        self.pools = {name: Pool(*limits) for name, limits in pools.items()}
+        self._all: dict[Id, Holding] = {}
+        self._order = 0
+
+    def __contains__(self, task_id: Id) -> bool:
+        return task_id in self._all
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, task_id: Id) -> Holding | None:
+        """The task, if it is held."""
+        return self._all.get(task_id)
+
+    def values(self) -> list[Holding]:
+        """Every task, oldest first."""
+        return list(self._all.values())
+
+    def add(self, header: bytes, info: TaskHeader, payload: bytes, attempt: int) -> Holding:
+        """Hold a task that was dispatched to one of our pools."""
+        self._order += 1
+        holding = Holding(header, info, payload, attempt, attempt, self._order, pulling=info.body > 0)
+        self._all[info.task_id] = holding
+        self.pools[info.pool].held += 1
+        return holding
+
+    def ready(self, holding: Holding) -> None:
+        """Queue the task if nothing of it is missing."""
+        if not holding.lacks and not holding.pulling:
+            self.pools[holding.info.pool].push(holding)
+
+    def start(self, margin: int) -> Iterator[Holding]:
+        """Mark as started, most urgent first, as many tasks as the engines want; `margin` beyond their capacity keeps them fed."""
+        for pool in self.pools.values():
+            while pool.started < pool.room + margin:
+                found = pool.pop()
+                if found is None:
+                    break
+                holding = self._all.get(found[1])
+                if holding is not None and holding.order == found[0] and holding.phase is Phase.QUEUED:
+                    holding.phase = Phase.STARTED
+                    pool.started += 1
+                    yield holding
+
+    def requeue(self, holding: Holding) -> None:
+        """The engine has lost it: let it wait for its next try."""
+        self._leave_engine(holding)
+        holding.phase = Phase.QUEUED
+        holding.detail = None
+        self.ready(holding)
+
+    def finish(self, holding: Holding) -> None:
+        """It will not run again."""
+        self._leave_engine(holding)
+        holding.phase = Phase.FINISHED
+
+    def remove(self, holding: Holding) -> None:
+        """It is not held any more, or held by the outbox."""
+        self.finish(holding)
+        if self._all.pop(holding.info.task_id, None) is not None:
+            self.pools[holding.info.pool].held -= 1
+
+    def _leave_engine(self, holding: Holding) -> None:
+        if holding.phase is Phase.STARTED:
+            self.pools[holding.info.pool].started -= 1

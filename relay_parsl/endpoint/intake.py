@@ -1,0 +1,143 @@
+"""How tasks come in: leases, the objects that they refer to, their large arguments."""
+
+from __future__ import annotations
+
+from relay_parsl.endpoint.books import Books
+from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite
+from relay_parsl.endpoint.outcomes import Outcomes
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Attempt, Dispatch, Hash, Leased, Need, Objects, Phase, Returned, Segment, Status, TaskHeader
+
+SKEW = 300.0
+"""Seconds by which clocks may differ before a task counts as expired."""
+NEED_AT_ONCE = 200
+"""Hashes in one `Need`."""
+
+
+class Intake:
+    """Takes leases of the present session and makes them ready to start."""
+
+    def __init__(self, books: Books, outcomes: Outcomes) -> None:
+        """Shares the reactor's books."""
+        self._books = books
+        self._outcomes = outcomes
+        self.seen = 0
+        self.declared = 0
+        self._serials: set[int] = set()
+        self._returned: list[Attempt] = []
+
+    def open_session(self) -> None:
+        """Serials begin anew; questions are asked again."""
+        self.seen = self.declared = 0
+        self._serials.clear()
+        self._books.stock.ask_again()
+        self._books.pulls.restart()
+
+    def declare(self) -> int:
+        """What is about to be said of the dispatches up to now holds for ever: later copies of them are dropped."""
+        self.declared = self.seen
+        self._serials.clear()
+        return self.declared
+
+    def dispatch(self, message: Dispatch, now: float) -> None:
+        """Leases. Those of another session, doubled ones, and those declared as not held, are dropped."""
+        link = self._books.link
+        if not link.live or message.session != link.session:
+            link.astray(now)
+            return
+        if message.serial <= self.declared or message.serial in self._serials:
+            return
+        self._serials.add(message.serial)
+        self.seen = max(self.seen, message.serial)
+        for leased in message.tasks:
+            self._lease(leased, now)
+
+    def objects(self, message: Objects) -> None:
+        """Functions and grants: the loop checks and keeps those that somebody waits for."""
+        for each in message.objects:
+            if self._books.stock.arrived(each.hash, len(each.data)):
+                self._books.out.append(Keep(each))
+
+    def kept(self, each: Hash) -> None:
+        """An object is usable."""
+        holdings = self._books.holdings
+        for task_id in self._books.stock.kept(each):
+            holding = holdings.get(task_id)
+            if holding is not None and each in holding.lacks:
+                holding.lacks.discard(each)
+                holdings.ready(holding)
+
+    def unusable(self, each: Hash, reason: str, now: float) -> None:
+        """An object is not: what waited for it ends."""
+        for task_id in self._books.stock.refused(each):
+            holding = self._books.holdings.get(task_id)
+            if holding is not None and each in holding.lacks:
+                self._outcomes.refuse(holding, reason, now)
+
+    def segment(self, message: Segment, now: float) -> None:
+        """A piece of large arguments."""
+        holding = self._books.holdings.get(message.task_id)
+        if holding is None or message.direction != 'task' or message.task_id not in self._books.pulls:
+            return
+        if message.total == -1:
+            self._outcomes.refuse(holding, 'body-gone: the relay has the arguments no more', now)
+        elif self._books.pulls.take(message):
+            self._books.out.append(SpoolWrite((message.task_id, holding.attempt, 'task'), message.offset, message.data))
+            if self._books.pulls.done(message.task_id):
+                holding.pulling = False
+                self._books.holdings.ready(holding)
+
+    def hand_back(self) -> None:
+        """Give back everything that no engine has had."""
+        for holding in self._books.holdings.values():
+            if holding.phase is Phase.QUEUED and not holding.tries:
+                self._returned.append(Attempt(holding.info.task_id, holding.lease))
+                self._outcomes.leave(holding)
+
+    def speak(self, now: float) -> None:
+        """Ask for what is missing, return what is not wanted."""
+        books = self._books
+        wanted = books.stock.wanted(now)
+        for start in range(0, len(wanted), NEED_AT_ONCE):
+            books.link.send(Need(tuple(wanted[start : start + NEED_AT_ONCE])))
+        for fetch in books.pulls.asks(now):
+            books.link.send(fetch)
+        if self._returned:
+            books.link.send(Returned(tuple(self._returned)))
+            self._returned.clear()
+
+    def tidy(self) -> None:
+        """Drop objects that nobody needs when there are too many."""
+        self._books.out += [Drop(each) for each in self._books.stock.surplus()]
+
+    def _lease(self, leased: Leased, now: float) -> None:
+        try:
+            info = codec.task_header(leased.header)
+        except ProtocolError:
+            return  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
+        holding, waiting = self._books.holdings.get(info.task_id), self._books.outbox.get(info.task_id)
+        if holding is not None:
+            holding.lease = max(holding.lease, leased.attempt)
+        elif waiting is not None:
+            waiting.lease = max(waiting.lease, leased.attempt)
+            self._books.outbox.resend(info.task_id)
+        elif self._books.draining:
+            self._returned.append(Attempt(info.task_id, leased.attempt))
+        else:
+            self._take(leased, info, now)
+
+    def _take(self, leased: Leased, info: TaskHeader, now: float) -> None:
+        if self._books.ledger.is_spent(info):
+            reason = 'replayed: the task has finished here before, or may run only once and has started'
+            self._outcomes.decline(info, leased.attempt, reason, now)
+        elif info.expires + SKEW < now:
+            self._outcomes.decline(info, leased.attempt, 'expired: before it started', now, Status.EXPIRED)
+        elif info.pool not in self._books.holdings.pools:
+            self._outcomes.decline(info, leased.attempt, f'no-pool: this endpoint has no pool {info.pool!r}', now)
+        else:
+            holding = self._books.holdings.add(leased.header, info, leased.payload, leased.attempt)
+            holding.lacks = self._books.stock.use((info.grant, info.function), info.task_id)
+            if info.body:
+                self._books.pulls.add(info.task_id, leased.attempt, info.body)
+            self._books.holdings.ready(holding)

@@ -1,0 +1,119 @@
+"""How tasks end: finished, lost and tried again, cancelled, refused, recorded."""
+
+from __future__ import annotations
+
+from relay_parsl.endpoint.books import Books
+from relay_parsl.endpoint.effects import BodyKey, CancelWork, Fail, SpoolDelete, SpoolSend, SpoolSync
+from relay_parsl.endpoint.holdings import Holding
+from relay_parsl.endpoint.outbox import Waiting
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import SEGMENT, Body, Cancel, Fetch, Id, Phase, Recorded, Result, ResultHeader, Segment, Status, TaskHeader
+
+SLACK = 65_536
+"""Bytes by which a `Fetch` may exceed a segment: its seals."""
+
+
+class Outcomes:
+    """Brings each held task to exactly one result in the outbox."""
+
+    def __init__(self, books: Books) -> None:
+        """Shares the reactor's books."""
+        self._books = books
+
+    def finished(self, result: Result, now: float) -> None:
+        """The loop has sealed an end. Of a task that is not held, or is over, it is dropped."""
+        info = codec.result_header(result.header)
+        holding = self._books.holdings.get(info.task_id)
+        if holding is None or holding.attempt != info.attempt or holding.result is not None:
+            return
+        self._books.holdings.finish(holding)
+        if info.body:
+            holding.result = result
+            self._books.out.append(SpoolSync((info.task_id, info.attempt, 'result')))
+        else:
+            self._settle(holding, result, info, now)
+
+    def spooled(self, key: BodyKey, now: float) -> None:
+        """A result's body is durable: now the result may be spoken of."""
+        holding = self._books.holdings.get(key[0])
+        if holding is not None and holding.attempt == key[1] and holding.result is not None:
+            self._settle(holding, holding.result, codec.result_header(holding.result.header), now)
+
+    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str) -> None:
+        """The engine has lost an attempt: once more, unless it may run only once or has had its tries."""
+        holding = self._books.holdings.get(task_id)
+        if holding is None or holding.attempt != attempt or holding.phase is not Phase.STARTED:
+            return
+        holding.tries += 1
+        holding.evidence.append(f'{cause}: {evidence}')
+        if holding.cancelled:
+            self._fail(holding, 'cancelled')
+        elif holding.info.at_most_once or holding.tries > self._books.settings.max_retries_on_system_failure:
+            self._fail(holding, cause)
+        else:
+            self._books.holdings.requeue(holding)
+
+    def cancel(self, message: Cancel, now: float) -> None:
+        """End what has not started; ask the engine about what has."""
+        for attempt in message.tasks:
+            holding = self._books.holdings.get(attempt.task_id)
+            if holding is None or attempt.attempt not in (0, holding.attempt, holding.lease):
+                continue
+            if holding.phase is Phase.STARTED:
+                holding.cancelled = True
+                self._books.out.append(CancelWork(attempt.task_id, holding.attempt, holding.info))
+            elif holding.phase is Phase.QUEUED and self._books.stock.has(holding.info.grant):
+                self._fail(holding, 'cancelled')
+            elif holding.phase is Phase.QUEUED:
+                self.refuse(holding, 'cancelled: before it started', now, Status.CANCELLED)
+
+    def refuse(self, holding: Holding, reason: str, now: float, status: Status = Status.FAILED) -> None:
+        """End a held task that cannot even be opened: the result carries no seal, only a reason."""
+        self._books.holdings.finish(holding)
+        info = self._unsealed(holding.info, holding.attempt, status, reason)
+        self._settle(holding, Result(codec.encode_header(info), Body(b'')), info, now)
+
+    def decline(self, task: TaskHeader, attempt: int, reason: str, now: float, status: Status = Status.FAILED) -> None:
+        """Refuse a dispatched task without ever holding it."""
+        info = self._unsealed(task, attempt, status, reason)
+        self._books.outbox.add(Waiting(Result(codec.encode_header(info), Body(b'')), info, attempt, now), save=False)
+
+    def recorded(self, message: Recorded) -> None:
+        """The relay has these results, or has no use for them."""
+        for attempt in message.tasks:
+            waiting = self._books.outbox.recorded(attempt.task_id, attempt.attempt)
+            if waiting is not None and waiting.info.body:
+                self._books.out.append(SpoolDelete((attempt.task_id, waiting.info.attempt, 'result')))
+
+    def fetch(self, message: Fetch) -> None:
+        """The relay pulls the body of a result."""
+        waiting = self._books.outbox.get(message.task_id)
+        if message.direction != 'result' or message.offset < 0 or message.length < 0:
+            return
+        if waiting is None or not waiting.info.body or waiting.info.attempt != message.attempt:
+            self._books.link.send(Segment(message.task_id, message.attempt, 'result', message.offset, -1, Body(b'')))
+        else:
+            length = min(message.length, SEGMENT + SLACK)
+            self._books.out.append(SpoolSend(Fetch(message.task_id, message.attempt, 'result', message.offset, length)))
+
+    def leave(self, holding: Holding) -> None:
+        """Hold a task no more; what was there for it alone goes with it."""
+        books, info = self._books, holding.info
+        books.holdings.remove(holding)
+        books.stock.release((info.grant, info.function))
+        books.pulls.drop(info.task_id)
+        if info.body:
+            books.out.append(SpoolDelete((info.task_id, holding.attempt, 'task')))
+
+    def _settle(self, holding: Holding, result: Result, info: ResultHeader, now: float) -> None:
+        self.leave(holding)
+        if result.payload:
+            self._books.ledger.spend(holding.info)
+        self._books.outbox.add(Waiting(result, info, holding.lease, now), save=holding.info.at_most_once)
+
+    def _fail(self, holding: Holding, cause: str) -> None:
+        self._books.holdings.finish(holding)
+        self._books.out.append(Fail(holding.info.task_id, holding.attempt, cause, '\n'.join(holding.evidence), holding.info))
+
+    def _unsealed(self, task: TaskHeader, attempt: int, status: Status, reason: str) -> ResultHeader:
+        return ResultHeader(task.grant, task.sequence, task.task_id, task.endpoint, self._books.epoch, attempt, status, reason=reason)
