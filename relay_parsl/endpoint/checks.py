@@ -1,0 +1,170 @@
+"""What must agree between the values of an endpoint file: mistakes that would else show on a node, an hour later, or never."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from relay_parsl.config import Located, Report
+from relay_parsl.endpoint.rules import affinity_groups
+
+ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
+"""Launchers that start one manager, whatever the number of nodes."""
+
+DIRECTIVES = {'PBSProProvider': '#PBS', 'TorqueProvider': '#PBS', 'SlurmProvider': '#SBATCH', 'LSFProvider': '#BSUB', 'GridEngineProvider': '#$'}
+
+PLACEHOLDER = re.compile(r'/path/to/|YOUR_[A-Z]|CHANGE_?ME')
+
+
+def names_of(accelerators: int | list[str] | None) -> list[str]:
+    """The accelerators of a node by name, as Parsl numbers them."""
+    return [str(index) for index in range(accelerators)] if isinstance(accelerators, int) else list(accelerators or [])
+
+
+def workers_of(options: Mapping[str, Any]) -> int | None:
+    """Workers on a node, as far as the file fixes them; None where the node's own number of cores decides."""
+    limits = [options.get('max_workers_per_node'), len(names_of(options.get('available_accelerators'))) or None]
+    given = [limit for limit in limits if limit is not None]
+    return min(given) if given else None
+
+
+def check_engine(engine: str, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Everything that must agree under one engine.
+
+    Args:
+        engine: Our name of its type.
+        node: Where it stands.
+        options: Its values, as far as they were valid.
+        report: Takes the mistakes.
+    """
+    _workers(node, options, report)
+    _affinity(node, options, report)
+    _heartbeats(node, options, report)
+    _strategy(node, options, report)
+    _container(node, options, report)
+    provider = node.get('provider')
+    if provider is not None and provider.is_mapping:
+        _launcher(engine, provider, node, report)
+
+
+def _at(node: Located, *keys: str) -> Located:
+    """The first of the keys that is there, else the node itself."""
+    return next((child for key in keys if (child := node.get(key)) is not None), node)
+
+
+def _workers(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    most, names = options.get('max_workers_per_node'), names_of(options.get('available_accelerators'))
+    if most and names and most > len(names):
+        report.warn(
+            _at(node, 'max_workers_per_node'),
+            f'only {len(names)} of {most} workers will start, one for each accelerator; name an accelerator several times for workers that share it',
+        )
+    if len(set(names)) < len(names) and not any(',' in name or '-' in name for name in names):
+        report.warn(_at(node, 'available_accelerators'), "Parsl maps repeated names of NVIDIA GPUs wrongly; see Parsl's `available_accelerators`")
+
+
+def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    groups, workers = affinity_groups(options.get('cpu_affinity') or ''), workers_of(options)
+    if not groups:
+        return
+    where = _at(node, 'cpu_affinity')
+    if workers is None:
+        report.error(where, f'names CPUs for {len(groups)} workers; fix their number, too: `max_workers_per_node: {len(groups)}`')
+    elif workers != len(groups):
+        why = 'max_workers_per_node' if options.get('max_workers_per_node') == workers else 'available_accelerators'
+        report.error(where, f'names CPUs for {len(groups)} workers, but `{why}` makes {workers}: every worker needs its own list')
+
+
+def _heartbeats(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    period, threshold = options.get('heartbeat_period', 30), options.get('heartbeat_threshold', 120)
+    if period and threshold and threshold < 2 * period:
+        report.error(_at(node, 'heartbeat_threshold', 'heartbeat_period'), f'must be at least twice `heartbeat_period`, which is {period} s')
+    elif threshold and threshold < 60:
+        report.warn(_at(node, 'heartbeat_threshold'), 'below 60 s a stalled filesystem loses every node')
+
+
+def _strategy(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    outer, inner = options.get('strategy'), (options.get('job_status_kwargs') or {}).get('strategy')
+    if outer and inner and outer != inner:
+        report.error(_at(node, 'strategy'), f'says {outer}, but `job_status_kwargs` says {inner}; keep the latter')
+    elif outer:
+        report.warn(_at(node, 'strategy'), 'an old place; write it under `job_status_kwargs`')
+
+
+def _container(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    kind, uri, command = (options.get(f'container_{key}') for key in ('type', 'uri', 'cmd_options'))
+    if kind == 'custom' and not command:
+        report.error(_at(node, 'container_type'), '`custom` needs `container_cmd_options`, with {EXECUTOR_LAUNCH_CMD} where the worker starts')
+    elif kind not in (None, 'custom') and not uri:
+        report.error(_at(node, 'container_type'), 'needs `container_uri`: which image?')
+    elif kind is None and (uri or command):
+        report.error(_at(node, 'container_uri', 'container_cmd_options'), 'needs `container_type`: docker, podman, apptainer, …?')
+
+
+def _launcher(engine: str, provider: Located, node: Located, report: Report) -> None:
+    launcher, nodes = provider.get('launcher'), provider.get('nodes_per_block')
+    kind = launcher.get('type') if launcher is not None else None
+    name = str(kind.value) if kind is not None else 'SingleNodeLauncher'
+    if engine == 'MPIEngine':
+        if name != 'SimpleLauncher':
+            report.error(_at(provider, 'launcher'), 'MPIEngine starts ranks itself: write `launcher: {type: SimpleLauncher}`')
+        most = node.get('max_workers_per_block')
+        count = nodes.value if nodes is not None and isinstance(nodes.value, int) else 1
+        if most is not None and isinstance(most.value, int) and most.value > count:
+            report.error(most, f'{most.value} tasks at once need as many nodes; `nodes_per_block` is {count}')
+    elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
+        report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; use MpiExecLauncher (PBS) or SrunLauncher (Slurm)')
+
+
+def check_provider(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Numbers of blocks, and directives that are none.
+
+    Args:
+        name: The provider's type.
+        node: Where it stands.
+        options: Its values, as far as they were valid.
+        report: Takes the mistakes.
+    """
+    most = options.get('max_blocks')
+    for key in ('min_blocks', 'init_blocks'):
+        if most is not None and (options.get(key) or 0) > most:
+            report.error(_at(node, key), f'is more than `max_blocks`, which is {most}')
+    _directives(name, node, options, report)
+
+
+def _directives(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    mark, others = DIRECTIVES.get(name), {*DIRECTIVES.values()} - {DIRECTIVES.get(name)}
+    for text in (options.get('scheduler_options') or '').splitlines() if mark else ():
+        begins = text.strip()
+        where = _at(node, 'scheduler_options')
+        if begins.startswith(tuple(others)):
+            report.error(where, f'{begins!r} is for another scheduler; directives of {name} begin with {mark}')
+        elif begins.startswith('-'):
+            report.error(where, f'{begins!r} would run as a command; write {f"{mark} {begins}"!r}')
+        elif begins and not begins.startswith('#'):
+            report.warn(where, f'{begins!r} is no directive ({mark} …): the batch script runs it as a command')
+
+
+def check_words(node: Located, report: Report) -> None:
+    """Warn of values that are still an example's, anywhere below the node."""
+    children = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    for child in children:
+        check_words(child, report)
+    if isinstance(node.value, str) and (found := PLACEHOLDER.search(node.value)) is not None:
+        report.warn(node, f'`{node.value[found.start() :].split()[0]}` looks like a placeholder; put your own value there')
+
+
+def interfaces() -> list[str]:
+    """The network interfaces of this host."""
+    return [name for _, name in socket.if_nameindex()]
+
+
+def check_address(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Warn of an interface that this host lacks: the file may be meant for another one."""
+    here = interfaces()
+    if name == 'address_by_interface' and options.get('ifname') and options['ifname'] not in here:
+        report.warn(_at(node, 'ifname'), f'this host has no interface `{options["ifname"]}`, only {", ".join(here)}: it could not start here')
+    if name == 'address_by_query':
+        report.warn(node, 'asks an outside service which address this host has; `address_by_route` or `address_by_interface` ask nobody')

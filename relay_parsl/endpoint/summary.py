@@ -1,0 +1,100 @@
+"""What an endpoint file means for its nodes: how many workers, and which of them gets which accelerator and which CPUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relay_parsl.endpoint.checks import names_of, workers_of
+from relay_parsl.endpoint.rules import affinity_groups
+from relay_parsl.endpoint.spec import EngineSpec
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker of a node: its number, its accelerator ('' without), its CPUs as the file names them ('' where the node decides)."""
+
+    worker: int
+    accelerator: str
+    cpus: str
+
+
+@dataclass(frozen=True)
+class PoolSummary:
+    """One pool of an endpoint file, in plain values.
+
+    Attributes:
+        pool: '' for the one `engine:`.
+        engine: Our name of its type.
+        provider: Its type; '' for an engine without blocks.
+        launcher: Its type; '' where the provider's default serves.
+        queue: Queue, partition or QOS.
+        account: Who pays.
+        nodes_per_block: Nodes of one batch job.
+        blocks: How many at first, at least, at most.
+        walltime: `HH:MM:SS`, '' where the provider's default serves.
+        affinity: 'none', 'block', 'block-reverse', 'alternating' or 'list'.
+        workers_per_node: None where the node's number of cores decides.
+        workers: A row for each worker of a node, as far as their number is known.
+    """
+
+    pool: str
+    engine: str
+    provider: str
+    launcher: str
+    queue: str
+    account: str
+    nodes_per_block: int
+    blocks: tuple[int, int, int]
+    walltime: str
+    affinity: str
+    workers_per_node: int | None
+    workers: tuple[WorkerRow, ...]
+
+
+def summarize(spec: EngineSpec) -> PoolSummary:
+    """The pool in plain values."""
+    options = spec.spec.options
+    provider = spec.provider.options if spec.provider is not None else {}
+    affinity = str(options.get('cpu_affinity', 'none'))
+    workers = options.get('max_workers') or options.get('max_workers_per_block') or workers_of(options)
+    return PoolSummary(
+        pool=spec.pool,
+        engine=spec.kind,
+        provider=spec.provider.name if spec.provider is not None else '',
+        launcher=spec.launcher.name if spec.launcher is not None else '',
+        queue=str(provider.get('queue') or provider.get('partition') or provider.get('qos') or ''),
+        account=str(provider.get('account') or ''),
+        nodes_per_block=provider.get('nodes_per_block', 1),
+        blocks=(provider.get('init_blocks', 1), provider.get('min_blocks', 0), provider.get('max_blocks', 1)),
+        walltime=provider.get('walltime', ''),
+        affinity=affinity.partition(':')[0],
+        workers_per_node=workers,
+        workers=_rows(workers, names_of(options.get('available_accelerators')), affinity_groups(affinity)),
+    )
+
+
+def _rows(workers: int | None, accelerators: list[str], groups: list[str]) -> tuple[WorkerRow, ...]:
+    rows = range(workers or 0)
+    return tuple(WorkerRow(row, accelerators[row] if row < len(accelerators) else '', groups[row] if row < len(groups) else '') for row in rows)
+
+
+def describe(pool: PoolSummary) -> str:
+    """The pool in words: one line, then a line for each worker that is bound to something."""
+    workers = f'{_count(pool.workers_per_node, "worker")} a node' if pool.workers_per_node else 'a worker for each core'
+    first, least, most = pool.blocks
+    jobs = (
+        f'{pool.provider} {pool.queue}'.rstrip() + f': {least} to {_count(most, "block")} of {_count(pool.nodes_per_block, "node")}, {first} at first'
+    )
+    parts = [pool.engine, workers, *([jobs] if pool.provider else []), *([f'walltime {pool.walltime}'] if pool.walltime else [])]
+    parts += [pool.launcher] if pool.launcher else []
+    head = (f'pool {pool.pool}: ' if pool.pool else '') + ', '.join(parts)
+    return '\n'.join([head, *(_worker(row, pool.affinity) for row in pool.workers if row.accelerator or row.cpus)])
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}' + ('' if number == 1 else 's')
+
+
+def _worker(row: WorkerRow, affinity: str) -> str:
+    cpus = f'CPUs {row.cpus}' if row.cpus else f'CPUs by {affinity}' if affinity != 'none' else 'any CPU'
+    return f'  worker {row.worker}: ' + (f'accelerator {row.accelerator}, ' if row.accelerator else '') + cpus
