@@ -167,9 +167,13 @@ class EndpointReactor:
             self._leave(now)
         self._books.ledger.write()
 
+    def committed(self) -> None:
+        """The journal's turn is durable. `take` says so too, for it comes after the commit only."""
+        self._books.ledger.committed()
+
     def take(self) -> list[Effect]:
         """What to do now, in order: only after the commit."""
-        self._books.ledger.committed()
+        self.committed()
         effects = list(self._books.out)
         self._books.out.clear()
         return effects
