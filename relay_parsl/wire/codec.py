@@ -25,12 +25,15 @@ from relay_parsl.wire.messages import PROTOCOL, Body, Hash, Id, Message, ResultH
 TEXT = 64 * 1024
 """The most characters in one string of a header."""
 ID_BYTES, HASH_BYTES = 16, 32
+DEEPEST = 32
+"""The deepest nesting of a plain value. msgpack reads deeper ones than it writes: what is taken in must be such that it can go out again."""
 
 Plain = Any
 """What msgpack carries: None, bool, int, float, str, bytes, lists and maps of them."""
 Read = Callable[[Plain, 'BodyReader'], Any]
 Write = Callable[[Any, list[bytes]], Plain]
 T = TypeVar('T')
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class BodyReader:
@@ -63,13 +66,29 @@ def pack(value: Plain) -> bytes:
 
 
 def unpack(data: bytes) -> Plain:
-    """The plain value that `pack` wrote. Raises ProtocolError for anything else; extension types are refused."""
+    """The plain value that `pack` wrote. Raises ProtocolError for anything else; timestamps, which msgpack builds in, are left to `plain`."""
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
     except ProtocolError:
         raise
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise ProtocolError(f'not msgpack: {type(error).__name__}') from None
+
+
+def plain(value: Plain, depth: int = DEEPEST) -> Plain:
+    """The value itself. Raises ProtocolError when it nests deeper than `depth` or holds what is no plain value."""
+    if type(value) in _SCALARS:
+        return value
+    if depth <= 0 or type(value) not in (list, dict):
+        raise ProtocolError('not a plain value, or nested too deep')
+    for each in value:
+        plain(each, depth - 1)
+    if type(value) is dict:
+        if any(type(key) is not str for key in value):
+            raise ProtocolError('a map has strings for keys')
+        for each in value.values():
+            plain(each, depth - 1)
+    return value
 
 
 def encode(message: Message) -> list[bytes]:
@@ -97,7 +116,7 @@ def decode(frames: Sequence[bytes]) -> Message:
     if major != PROTOCOL[0]:
         raise ProtocolMismatch(f'the other side speaks protocol {major}, this one {PROTOCOL[0]}: update the older of the two')
     if not isinstance(name, str) or name not in _READERS:
-        raise UnknownMessage(str(name)[:64])
+        raise UnknownMessage(name[:64] if isinstance(name, str) else type(name).__name__)
     body = BodyReader(frames[1])
     message: Message = _READERS[name](values, body)
     body.end()
@@ -168,7 +187,7 @@ def _enum(kind: type[Enum]) -> Read:
 
     def read(value: Plain, _body: BodyReader) -> Enum:
         if type(value) is not str or value not in known:
-            raise ProtocolError(f'no {kind.__name__}: {str(value)[:32]}')
+            raise ProtocolError(f'no {kind.__name__}')
         return known[value]
 
     return read
@@ -210,7 +229,7 @@ _SIMPLE: dict[Any, Read] = {
     int: _exact(int, 'an integer'),
     float: _number,
     str: _text,
-    Any: lambda value, _body: value,
+    Any: lambda value, _body: plain(value),
 }
 
 

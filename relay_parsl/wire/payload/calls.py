@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay_parsl.errors import ProtocolError
-from relay_parsl.wire.codec import pack, unpack
+from relay_parsl.wire.codec import pack, plain, unpack
 
 HASH, KEY = 32, 32
 
@@ -53,6 +53,7 @@ def decode_call(data: bytes) -> Call:
     call = Call(*_fields(data, bytes, str, str, bytes, bytes, int, dict))
     if len(call.function) != HASH:
         raise ProtocolError('no call: its function has no hash')
+    plain(call.options)
     _check_body(call.body_key, call.length)
     return call
 
@@ -65,6 +66,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
 def decode_outcome(data: bytes) -> Outcome:
     """What `encode_outcome` wrote. Raises ProtocolError."""
     outcome = Outcome(*_fields(data, bool, bytes, bytes, int, dict))
+    plain(outcome.meta)
     _check_body(outcome.body_key, outcome.length)
     return outcome
 
