@@ -1,0 +1,95 @@
+"""What travels between an engine and its runners: plain msgpack, so that neither side ever unpickles the other's bytes.
+
+A *work frame* is the account (one length byte and the bytes, so that a worker can choose its runner without reading on) and the packed attempt.
+An *end frame* is what comes back: how the function ended, or that its process died.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relay_parsl.engines.base import CAUSES, Event, Finished, Lost, SealedBody, Work
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire import codec
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tasks run: a directory ('' is wherever the runner was started), and whether each task gets one of its own below it."""
+
+    directory: str = ''
+    sandbox: bool = False
+
+
+@dataclass(frozen=True)
+class End:
+    """The function ended; `body` is the bare name of the sealed result's file in the work's spool."""
+
+    ok: bool
+    outcome: bytes = field(repr=False)
+    body: str = ''
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Death:
+    """The function's process died."""
+
+    cause: str
+    evidence: str
+
+
+def encode_work(work: Work, place: Place) -> bytes:
+    """An attempt as a work frame. Raises ProtocolError when an option is not plain data."""
+    body = None if work.body is None else [work.body.path, work.body.key, work.body.length]
+    rest = [work.task_id, work.attempt, work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox]
+    return bytes([len(work.account)]) + work.account + codec.pack(rest)
+
+
+def account_of(frame: bytes) -> bytes:
+    """The account that the attempt in a work frame belongs to."""
+    return frame[1 : 1 + frame[0]]
+
+
+def decode_work(frame: bytes) -> tuple[Work, Place]:
+    """Read what `encode_work` wrote. Raises ProtocolError."""
+    account = account_of(frame)
+    try:
+        task_id, attempt, function, arguments, body, options, spool, directory, sandbox = codec.unpack(frame[1 + len(account) :])
+    except (ValueError, TypeError) as error:
+        raise ProtocolError(f'no work frame: {error}') from error
+    sealed = None if body is None else SealedBody(*body)
+    return Work(task_id, attempt, account, function, arguments, sealed, options, spool), Place(directory, sandbox)
+
+
+def encode_end(end: End | Death) -> bytes:
+    """How an attempt ended, as an end frame."""
+    if isinstance(end, Death):
+        return codec.pack(['death', end.cause, end.evidence])
+    return codec.pack(['end', end.ok, end.outcome, end.body, end.size])
+
+
+def decode_end(frame: bytes) -> End | Death:
+    """Read what `encode_end` wrote; the bytes come from a process that ran user code, so everything is checked. Raises ProtocolError."""
+    fields = codec.unpack(frame)
+    if isinstance(fields, list) and list(map(type, fields)) == [str, bool, bytes, str, int] and fields[0] == 'end' and fields[4] >= 0:
+        return End(*fields[1:])
+    if isinstance(fields, list) and list(map(type, fields)) == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
+        return Death(*fields[1:])
+    raise ProtocolError('no end frame')
+
+
+def event_of(work: Work, frame: bytes) -> Event:
+    """What the endpoint hears of an end frame. A runner may name files of the work's spool only."""
+    try:
+        end = decode_end(frame)
+    except ProtocolError as error:
+        return Lost(work.task_id, work.attempt, 'worker', f'the worker answered with bytes that are no result ({error})')
+    if isinstance(end, Death):
+        return Lost(work.task_id, work.attempt, end.cause, end.evidence)
+    if end.body and os.path.basename(end.body) != end.body:
+        return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file outside of the spool')
+    body = str(Path(work.spool, end.body)) if end.body else ''
+    return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size)

@@ -1,0 +1,296 @@
+"""`HtexEngine`: Parsl's HighThroughputExecutor in a child process without keys, killed whole and built anew when it dies."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from parsl.providers import LocalProvider
+from parsl.providers.base import ExecutionProvider
+
+from relay_parsl.engines import build, launch, options
+from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Lost, Running, Work
+from relay_parsl.engines.frames import Place, encode_work, event_of
+from relay_parsl.engines.pool import place_of, refused_options, rejection
+from relay_parsl.errors import ProtocolError
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+"""The most attempts in one message to the child."""
+SHOW_AFTER = 1.0
+"""Seconds after which an attempt is shown as running: shorter ones are over before anybody looks."""
+SILENCE = 600.0
+"""Seconds without a word from a living child, beyond two strategy periods, after which it is taken for hung."""
+STOP = 30.0
+"""Seconds that a child has to cancel its blocks and end."""
+PAUSES = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
+"""Seconds before the next engine, by how many in a row no worker ever connected to."""
+
+
+class HtexEngine:
+    """Runs tasks on nodes that Parsl's HighThroughputExecutor gets from a provider."""
+
+    def __init__(  # noqa: PLR0913  mirrors the engine of Globus Compute and Parsl's executor behind it
+        self,
+        *,
+        provider: ExecutionProvider | None = None,
+        address: str | None = None,
+        label: str = '',
+        max_retries_on_system_failure: int = 2,
+        job_status_kwargs: dict[str, Any] | None = None,
+        encrypted: bool = True,
+        working_dir: str | None = None,
+        run_in_sandbox: bool = False,
+        strategy: str | None = None,
+        container_type: str | None = None,
+        container_uri: str | None = None,
+        container_cmd_options: str | None = None,
+        **htex_options: Any,
+    ) -> None:
+        """See the class.
+
+        Args:
+            provider: where blocks come from; by default processes of this host.
+            address: where managers find the interchange: an IP address; by default loopback for blocks on this host, else that of the default route.
+            label: a word of one's own in the names of batch jobs.
+            max_retries_on_system_failure: how often the endpoint starts a task again that was lost with its process, node or job.
+            job_status_kwargs: `strategy`, `max_idletime` [s] and `strategy_period` [s].
+            encrypted: CURVE between interchange and managers.
+            working_dir: where tasks run; relative to the engine's run directory. By default where the batch job starts.
+            run_in_sandbox: give each task a directory of its own in there.
+            strategy: short for that of `job_status_kwargs`.
+            container_type: docker, podman, podman-hpc, apptainer, singularity or custom.
+            container_uri: the image.
+            container_cmd_options: options of the container's program; the whole command of a custom one.
+            **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
+
+        Raises:
+            ConfigError: names what is wrong.
+        """
+        self.max_retries_on_system_failure = max_retries_on_system_failure
+        self.provider = provider or LocalProvider()
+        self.encrypted = encrypted
+        self._address, self._label = address, label
+        self._working_dir, self._sandbox = working_dir, run_in_sandbox
+        self._job_status = options.job_status(job_status_kwargs, strategy)
+        self._container = options.container(container_type, container_uri, container_cmd_options)
+        self._options = options.htex(htex_options, self.provider)
+        self._expected, self._prefetch = options.expectation(self.provider, self._options, address)
+        self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
+        self._waiting: OrderedDict[tuple[bytes, int], Work] = OrderedDict()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._build: build.Build | None = None
+        self._number = self._demand = self._told = 0
+        self._shown = 0.0
+        self._facts: dict[str, Any] = {}
+        self._state, self._reason = 'starting', ''
+        self._place = Place()
+        self._deliver: Deliver = lambda event: None
+        self._threads: list[threading.Thread] = []
+
+    # -- Engine ------------------------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> int:
+        """See `Engine`: workers that are connected, or those of the first blocks."""
+        return int(self._facts.get('workers') or self._expected)
+
+    def start(self, deliver: Deliver, run_dir: Path, label: str) -> None:
+        """See `Engine`. Returns at once; `Changed` events tell of progress."""
+        run_dir = run_dir.absolute()
+        launch.check_directory(run_dir)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._deliver = deliver
+        self._place = place_of(self._working_dir, self._sandbox, run_dir)
+        plan = {
+            'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
+            'htex': {
+                **self._options,
+                'provider': self.provider,
+                'address': self._address or options.address_of(self.provider),
+                'encrypted': self.encrypted,
+            },
+            'job_status': self._job_status,
+            'container': self._container,
+        }
+        self._threads = [
+            threading.Thread(target=self._supervise, args=(run_dir, plan), name=f'{label}-engine', daemon=True),
+            threading.Thread(target=self._feed, name=f'{label}-feed', daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Work) -> None:
+        """See `Engine`."""
+        if reason := refused_options(work):
+            return self._deliver(rejection(work, reason))
+        with self._changed:
+            self._waiting[work.task_id, work.attempt] = work
+            self._changed.notify_all()
+        return None
+
+    def cancel(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`. What HTEX has, it keeps: its futures cannot be cancelled."""
+        with self._changed:
+            return self._waiting.pop((task_id, attempt), None) is not None
+
+    def demand(self, count: int) -> None:
+        """See `Engine`."""
+        with self._changed:
+            self._demand = count
+            self._changed.notify_all()
+
+    def status(self) -> EngineStatus:
+        """See `Engine`."""
+        facts, outstanding = self._facts, len(self._waiting) + len(self._inside)
+        counts = {name: int(facts.get(name, 0)) for name in ('workers', 'managers', 'blocks')}
+        return EngineStatus(
+            self.capacity,
+            **counts,
+            python=facts.get('python'),
+            outstanding=outstanding,
+            state=self._state,
+            reason=self._reason,
+            detail={'blocks': facts.get('states', {})},
+        )
+
+    def stop(self) -> None:
+        """See `Engine`. Cancels blocks; waits up to half a minute for it, then kills."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        deadline = time.monotonic() + STOP
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._build is not None and any(thread.is_alive() for thread in self._threads):
+            self._build.kill()
+            for thread in self._threads:
+                thread.join()
+        self._state = 'stopped'
+
+    # -- The child, in the supervising thread ------------------------------------------------------------------------
+
+    def _supervise(self, run_dir: Path, plan: dict[str, Any]) -> None:
+        """One engine process after the other, until `stop`."""
+        barren = 0
+        while not self._stopping.is_set():
+            try:
+                child = build.Build(run_dir, plan, build.sweep(run_dir))
+                build.forget(run_dir, child.token)
+                evidence = self._follow(child)
+                child.kill()
+            except OSError as error:
+                evidence = f'no engine process could be started: {error}'
+            barren = 0 if self._facts.get('workers') else barren + 1
+            self._bury(evidence)
+            self._stopping.wait(PAUSES[min(barren, len(PAUSES) - 1)])
+
+    def _follow(self, child: build.Build) -> str:
+        """Hear a child out; returns why it ended."""
+        evidence = ''
+        silence = SILENCE + 2 * float(self._job_status.get('strategy_period', 5.0))
+        self._build = child
+        for verb, *values in child.messages(silence):
+            if verb == 'ready':
+                self._ready(child)
+            elif verb == 'ended':
+                self._ended(values[0])
+            elif verb == 'status':
+                self._report(values[0])
+            elif verb == 'dead':
+                evidence = str(values[0])
+        return evidence or child.obituary()
+
+    def _ready(self, _child: build.Build) -> None:
+        with self._changed:
+            self._state, self._reason, self._told = 'ready', '', 0
+            self._changed.notify_all()
+
+    def _ended(self, ends: list[tuple[int, bytes]]) -> None:
+        with self._changed:
+            done = [(self._inside.pop(number, None), frame) for number, frame in ends]
+            self._changed.notify_all()
+        for entry, frame in done:
+            if entry is not None and not self._stopping.is_set():
+                self._deliver(event_of(entry[0], frame))
+
+    def _report(self, facts: dict[str, Any]) -> None:
+        changed, self._facts = facts != self._facts, facts
+        if changed:
+            self._deliver(Changed(self.status()))
+
+    def _bury(self, evidence: str) -> None:
+        """What was inside is lost, what waited still waits."""
+        with self._changed:
+            lost = [work for work, _ in self._inside.values()]
+            self._inside.clear()
+            self._build, self._facts = None, {}
+            self._state, self._reason = 'rebuilding', evidence
+        if self._stopping.is_set():
+            return
+        logger.error('the engine died: %s', evidence)
+        for work in lost:
+            self._deliver(Lost(work.task_id, work.attempt, 'engine', evidence))
+        self._deliver(Changed(self.status()))
+
+    # -- What goes in, in the feeding thread -------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Hand over attempts and demand: HTEX gets little more than its workers can take, for what it has cannot be cancelled."""
+        while not self._stopping.is_set():
+            with self._changed:
+                self._changed.wait_for(self._may_feed, SHOW_AFTER)
+                child = self._build if self._state == 'ready' else None
+                numbers = self._admit() if child is not None else []
+                demand, told = max(self._demand, len(self._waiting) and len(self._waiting) + len(self._inside)), self._told
+            if child is not None and demand != told:
+                self._told = demand
+                child.send(['demand', demand])
+            if child is not None and numbers:
+                child.send(['work', self._frames(numbers)])
+            self._show()
+        if self._build is not None:
+            self._build.send(['stop'])
+
+    def _room(self) -> int:
+        return 2 * self.capacity + self._prefetch + 8 - len(self._inside)
+
+    def _may_feed(self) -> bool:
+        return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._demand))
+
+    def _admit(self) -> list[int]:
+        first = self._number + 1
+        for _ in range(min(self._room(), BATCH, len(self._waiting))):
+            self._number += 1
+            self._inside[self._number] = (self._waiting.popitem(last=False)[1], time.monotonic())
+        return list(range(first, self._number + 1))
+
+    def _frames(self, numbers: list[int]) -> list[list[Any]]:
+        frames = []
+        for number in numbers:
+            work = self._inside[number][0]
+            try:
+                frames.append([number, (work.options.get('resource_specification') or {}).get('priority'), encode_work(work, self._place)])
+            except ProtocolError as error:
+                self._inside.pop(number)
+                self._deliver(rejection(work, str(error)))
+        return frames
+
+    def _show(self) -> None:
+        """Say which attempts run. HTEX does not tell; it works off its queue in order, so those are the oldest, as many as there are workers."""
+        now = time.monotonic()
+        if now < self._shown + SHOW_AFTER or not self._facts.get('workers'):
+            return
+        last, self._shown = self._shown, now
+        with self._changed:
+            oldest = [entry for entry, _ in zip(self._inside.values(), range(self.capacity))]
+        for work, since in oldest:
+            if last - SHOW_AFTER <= since < now - SHOW_AFTER:
+                self._deliver(Running(work.task_id, work.attempt, {}))

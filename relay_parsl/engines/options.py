@@ -1,0 +1,85 @@
+"""What an endpoint file may say of an `HtexEngine`, checked before anything starts."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from parsl.addresses import address_by_route
+from parsl.executors import HighThroughputExecutor
+from parsl.providers.base import ExecutionProvider
+
+from relay_parsl.engines import launch
+from relay_parsl.errors import ConfigError
+
+HEARTBEAT = {'heartbeat_period': 5, 'heartbeat_threshold': 60}
+"""Seconds. A short period tells quickly of a dead worker; a shorter threshold expires every manager when a filesystem stalls."""
+OURS = frozenset({'self', 'label', 'working_dir', 'storage_access', 'remote_monitoring_radio', 'provider', 'address', 'encrypted'})
+"""HTEX's parameters that an endpoint file does not give through."""
+STRATEGIES = ('none', 'simple', 'htex_auto_scale')
+JOB_STATUS = ('strategy', 'max_idletime', 'strategy_period')
+LOOPBACK = '127.0.0.1'
+
+
+def job_status(given: Mapping[str, Any] | None, strategy: str | None) -> dict[str, Any]:
+    """Scaling's own settings. Raises ConfigError."""
+    settings = {**(given or {}), **({'strategy': strategy} if strategy is not None else {})}
+    for name in settings.keys() - set(JOB_STATUS):
+        raise ConfigError(f'job_status_kwargs: no {name!r}; there are {", ".join(JOB_STATUS)}')
+    if settings.get('strategy', 'simple') not in STRATEGIES:
+        raise ConfigError(f'strategy: {settings["strategy"]!r} is none of {", ".join(STRATEGIES)}')
+    for name in ('max_idletime', 'strategy_period'):
+        value = settings.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise ConfigError(f'job_status_kwargs: {name} is a number of seconds, not {value!r}')
+    return settings
+
+
+def container(kind: str | None, uri: str | None, options: str | None) -> dict[str, str]:
+    """The container that managers run in; empty when there is none. Raises ConfigError."""
+    if kind is None:
+        return {}
+    if kind not in launch.CONTAINERS:
+        raise ConfigError(f'container_type: {kind!r} is none of {", ".join(launch.CONTAINERS)}')
+    if kind == 'custom' and '{EXECUTOR_LAUNCH_CMD}' not in (options or ''):
+        raise ConfigError('container_cmd_options: for a custom container the whole command, with {EXECUTOR_LAUNCH_CMD} in it')
+    if kind != 'custom' and not uri:
+        raise ConfigError('container_uri: which image?')
+    return {'type': kind, 'uri': uri or '', 'options': options or ''}
+
+
+def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
+    """Keywords for HTEX, with our defaults. Raises ConfigError for names that it does not know."""
+    known = inspect.signature(HighThroughputExecutor.__init__).parameters.keys() - OURS
+    for name in given.keys() - known:
+        raise ConfigError(f'{name}: neither an option of this engine nor one of HighThroughputExecutor that it gives through')
+    options = {**HEARTBEAT, **given}
+    if launch.is_local(provider) and not options.get('max_workers_per_node') and not options.get('available_accelerators'):
+        # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
+        options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / (options.get('cores_per_worker') or 1.0)))
+    return options
+
+
+def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address: str | None) -> tuple[int, int]:
+    """Workers of the first blocks, and tasks that each manager takes beyond its workers.
+
+    Builds an HTEX, so that its own checks speak. Raises ConfigError.
+    """
+    try:
+        trial = HighThroughputExecutor(provider=provider, address=address or LOOPBACK, **options)
+    except Exception as error:
+        raise ConfigError(f'HighThroughputExecutor refuses its options: {error}') from error
+    blocks = max(1, int(provider.init_blocks))
+    return max(1, int(trial.workers_per_node * provider.nodes_per_block * blocks)), int(trial.prefetch_capacity)
+
+
+def address_of(provider: ExecutionProvider) -> str:
+    """The address at which nodes find this host: never by asking an outside service. Raises ConfigError."""
+    if launch.is_local(provider):
+        return LOOPBACK
+    try:
+        return str(address_by_route())
+    except OSError as error:
+        raise ConfigError(f'address: this host has no default route ({error}); give the address that its nodes reach') from error

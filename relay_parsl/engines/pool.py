@@ -1,0 +1,225 @@
+"""Engines for one host: `ThreadPoolEngine` inside the endpoint's process, `ProcessPoolEngine` with one runner process a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from relay_parsl.engines import task
+from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Running, Work
+from relay_parsl.engines.frames import Place, encode_end, encode_work, event_of
+from relay_parsl.engines.worker import Worker
+from relay_parsl.errors import ConfigError, TaskRejected
+from relay_parsl.wire import payload
+
+JOIN = 5.0
+"""Seconds that `stop` waits for processes to be gone."""
+
+
+class Queue:
+    """Attempts that wait for a worker, in the order in which they came."""
+
+    def __init__(self) -> None:
+        """An open and empty one."""
+        self._waiting: OrderedDict[tuple[bytes, int], Work] = OrderedDict()
+        self._changed = threading.Condition()
+        self._open = True
+
+    def put(self, work: Work) -> None:
+        """Add an attempt."""
+        with self._changed:
+            self._waiting[work.task_id, work.attempt] = work
+            self._changed.notify()
+
+    def take(self) -> Work | None:
+        """The next attempt; waits for one. None: the queue was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or not self._open)
+            return self._waiting.popitem(last=False)[1] if self._open else None
+
+    def remove(self, task_id: bytes, attempt: int) -> bool:
+        """Forget an attempt that waits."""
+        with self._changed:
+            return self._waiting.pop((task_id, attempt), None) is not None
+
+    def close(self) -> None:
+        """Wake all takers; what waits is dropped."""
+        with self._changed:
+            self._open = False
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+def refused_options(work: Work) -> str:
+    """Why an engine that has no nodes to share out cannot honour an attempt's resource specification; '' when it can."""
+    foreign = set(work.options.get('resource_specification') or {}) - {'priority'}
+    return f'resource_specification: this engine knows priority only, not {", ".join(sorted(foreign))}' if foreign else ''
+
+
+def rejection(work: Work, reason: str) -> Finished:
+    """An attempt that never ran, because what it asks for cannot be had: a result like any other failure, and no reason to try again."""
+    outcome = payload.Outcome(False, payload.dump_failure(TaskRejected(reason)))
+    return Finished(work.task_id, work.attempt, False, payload.encode_outcome(outcome))
+
+
+class _PoolEngine(ABC):
+    """A queue and as many threads as there are workers."""
+
+    def __init__(self, max_workers: int | None = None, *, max_retries_on_system_failure: int = 2) -> None:
+        """See the engines below.
+
+        Args:
+            max_workers: tasks that run at once; by default as many as this process has CPUs.
+            max_retries_on_system_failure: how often the endpoint starts a task again whose process died.
+
+        Raises:
+            ConfigError: max_workers is not a positive number.
+        """
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise ConfigError(f'max_workers: a positive number is needed, not {max_workers!r}')
+        self.capacity = max_workers or len(os.sched_getaffinity(0))
+        self.max_retries_on_system_failure = max_retries_on_system_failure
+        self._queue = Queue()
+        self._busy = 0
+        self._counting = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+        self._deliver: Deliver = lambda event: None
+
+    def start(self, deliver: Deliver, run_dir: Path, label: str) -> None:
+        """See `Engine`."""
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._deliver = deliver
+        self._threads = [
+            threading.Thread(target=self._serve, args=(rank, run_dir), name=f'{label}-{rank}', daemon=True) for rank in range(self.capacity)
+        ]
+        for thread in self._threads:
+            thread.start()
+        deliver(Changed(self.status()))
+
+    def submit(self, work: Work) -> None:
+        """See `Engine`."""
+        self._queue.put(work)
+
+    def cancel(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`."""
+        return self._queue.remove(task_id, attempt)
+
+    def demand(self, count: int) -> None:
+        """See `Engine`. A pool does not scale."""
+        del count
+
+    def status(self) -> EngineStatus:
+        """See `Engine`."""
+        state = 'stopped' if self._stopped else 'ready'
+        return EngineStatus(self.capacity, self.capacity, 1, 1, payload.PYTHON, len(self._queue) + self._busy, state)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        self._stopped = True
+        self._queue.close()
+
+    @abstractmethod
+    def _serve(self, rank: int, run_dir: Path) -> None:
+        """One worker's thread, until the queue closes."""
+
+    def _work_off(self, perform: Callable[[Work], Event]) -> None:
+        """Take attempts until the queue closes."""
+        while (work := self._queue.take()) is not None:
+            self._count(1)
+            reason = refused_options(work)
+            event = rejection(work, reason) if reason else perform(work)
+            self._count(-1)
+            self._say(event)
+
+    def _count(self, step: int) -> None:
+        with self._counting:
+            self._busy += step
+
+    def _say(self, event: Event) -> None:
+        if not self._stopped:
+            self._deliver(event)
+
+
+class ThreadPoolEngine(_PoolEngine):
+    """Runs tasks in threads of the endpoint's own process: the quickest start, for a laptop and for tests.
+
+    Tasks share the endpoint's memory, directory and environment; a task that crashes takes the endpoint with it. Where that matters take
+    `ProcessPoolEngine`.
+    """
+
+    def _serve(self, rank: int, _run_dir: Path) -> None:
+        functions = task.Functions()
+        detail = {'host': socket.gethostname(), 'worker': str(rank)}
+
+        def perform(work: Work) -> Event:
+            self._say(Running(work.task_id, work.attempt, detail))
+            end = task.run(work, functions)
+            return event_of(work, encode_end(end))
+
+        self._work_off(perform)
+
+
+class ProcessPoolEngine(_PoolEngine):
+    """Runs tasks in processes of this host, one runner a worker: a task that dies is charged alone."""
+
+    def __init__(
+        self, max_workers: int | None = None, *, working_dir: str | None = None, run_in_sandbox: bool = False, max_retries_on_system_failure: int = 2
+    ) -> None:
+        """See the class.
+
+        Args:
+            max_workers: tasks that run at once; by default as many as this process has CPUs.
+            working_dir: where tasks run; relative to the engine's run directory. By default where the endpoint was started.
+            run_in_sandbox: give each task a directory of its own in there.
+            max_retries_on_system_failure: how often the endpoint starts a task again whose process died.
+
+        Raises:
+            ConfigError: max_workers is not a positive number.
+        """
+        super().__init__(max_workers, max_retries_on_system_failure=max_retries_on_system_failure)
+        self._working_dir, self._sandbox = working_dir, run_in_sandbox
+        self._workers: list[Worker] = []
+
+    def start(self, deliver: Deliver, run_dir: Path, label: str) -> None:
+        """See `Engine`."""
+        self._workers = [Worker({'PARSL_WORKER_RANK': str(rank), 'PARSL_WORKER_COUNT': str(self.capacity)}) for rank in range(self.capacity)]
+        super().start(deliver, run_dir, label)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        super().stop()
+        for worker in self._workers:
+            worker.kill()
+        for thread in self._threads:
+            thread.join(JOIN)
+
+    def _serve(self, rank: int, run_dir: Path) -> None:
+        """One thread a runner, for as long as the engine lives: a runner dies with the thread that started it."""
+        worker, place = self._workers[rank], place_of(self._working_dir, self._sandbox, run_dir)
+        detail = {'host': socket.gethostname(), 'worker': str(rank)}
+        with contextlib.suppress(OSError):  # else the first task says why there can be no process
+            worker.prepare()
+
+        def perform(work: Work) -> Event:
+            self._say(Running(work.task_id, work.attempt, detail))
+            return event_of(work, worker.run(encode_work(work, place)))
+
+        self._work_off(perform)
+        worker.close()
+
+
+def place_of(working_dir: str | None, sandbox: bool, run_dir: Path) -> Place:
+    """Where tasks run, as an endpoint file says it: relative to the run directory; sandboxes need a directory, and get one there."""
+    if working_dir is None and not sandbox:
+        return Place()
+    return Place(str(Path(run_dir, working_dir or 'tasks_working_dir').absolute()), sandbox)

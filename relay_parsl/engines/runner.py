@@ -1,0 +1,65 @@
+"""The process that runs user code, and the only one: `python -m relay_parsl.engines.runner FD PARENT`.
+
+It reads work frames from an inherited socket and answers each with an end frame. It is an ordinary process in a session of its own, so that user
+code may start processes, MPI or a whole Parsl workflow in it; it may also crash it, which its worker sees at once and nobody else feels.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import uuid
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from relay_parsl.engines import task
+from relay_parsl.engines.base import Work
+from relay_parsl.engines.frames import Place, decode_work, encode_end
+from relay_parsl.engines.leash import die_with_parent
+
+
+def serve(connection: Connection) -> None:
+    """Run what comes until the other side closes."""
+    functions, here, home = task.Functions(), os.getpid(), os.getcwd()
+    while True:
+        try:
+            frame = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        work, place = decode_work(frame)
+        end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home))  # type: ignore[misc]
+        if os.getpid() != here:
+            os._exit(0)  # user code forked and came back twice: the copy has nothing to say
+        sys.stdout.flush()
+        connection.send_bytes(encode_end(end))
+
+
+def _settle(work: Work, place: Place, home: str) -> None:
+    """Go where the task shall run: the last one may have gone elsewhere. Names of Globus Compute are set too, for functions that read them."""
+    name = str(uuid.UUID(bytes=work.task_id)) if len(work.task_id) == 16 else work.task_id.hex()
+    os.environ['RELAY_PARSL_TASK_ID'] = os.environ['GC_TASK_UUID'] = name
+    directory = Path(home, place.directory)
+    if place.sandbox:
+        directory = directory / name
+        os.environ['GC_TASK_SANDBOX_DIR'] = str(directory)
+    if place.directory or place.sandbox:
+        directory.mkdir(parents=True, exist_ok=True)
+    os.chdir(directory)
+
+
+def main() -> None:
+    """Run the command line: the number of an inherited socket, and the pid of the worker to die with."""
+    die_with_parent(int(sys.argv[2]))
+    faulthandler.enable()
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    connection = Connection(number)
+    os.register_at_fork(after_in_child=connection.close)
+    # A Parsl workflow inside a task finds Parsl's own programs, whatever the batch job's PATH is.
+    os.environ['PATH'] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get('PATH', os.defpath)])
+    serve(connection)
+
+
+if __name__ == '__main__':
+    main()

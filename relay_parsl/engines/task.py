@@ -1,0 +1,130 @@
+"""One attempt, from its bytes to its outcome: what a runner process and a thread of `ThreadPoolEngine` have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from relay_parsl.engines.base import Work
+from relay_parsl.engines.frames import End
+from relay_parsl.errors import ProtocolError, TaskError
+from relay_parsl.wire import payload
+from relay_parsl.wire.messages import INLINE
+
+MASKS = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 'ZE_AFFINITY_MASK')
+"""Environment variables that say which accelerators a worker may see."""
+SEAL_ROOM = 64
+"""Bytes that sealing adds to an outcome, rounded up."""
+
+
+class Functions:
+    """Unpacked functions by the hash of their blob: a function with a large closure is loaded once in each runner."""
+
+    def __init__(self, limit: int = 256) -> None:
+        """Keeps the `limit` functions that were used last."""
+        self._limit = limit
+        self._known: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+
+    def load(self, blob: bytes) -> Callable[..., Any]:
+        """The function of a blob. Raises VersionMismatch, SerializationError, or whatever its import raises."""
+        digest = hashlib.sha256(blob).digest()
+        function = self._known.get(digest)
+        if function is None:
+            function = payload.load_function(blob)
+        self._known[digest] = function
+        self._known.move_to_end(digest)
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return function
+
+
+def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: None) -> End:
+    """Run an attempt to its end. Whatever goes wrong in it, in its code, its arguments or its result, is the outcome; nothing is raised.
+
+    Args:
+        work: the attempt.
+        functions: the cache of this process or thread.
+        prepare: called first; what it raises is the task's failure.
+    """
+    meta = _meta()
+    try:
+        prepare()
+        value = _call(work, functions, meta)
+        data, ok = payload.dump_value(value, tuple(work.options.get('result_serializers') or ('cloudpickle',))), True
+    except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit and KeyboardInterrupt too
+        data, ok = payload.dump_failure(error), False
+    meta['ended'] = time.time()
+    return _end(work, ok, data, meta)
+
+
+def _meta() -> dict[str, Any]:
+    masks = (os.environ.get(name) for name in MASKS)
+    return {
+        'host': socket.gethostname(),
+        'pid': os.getpid(),
+        'worker': os.environ.get('PARSL_WORKER_RANK'),
+        'block': os.environ.get('PARSL_WORKER_BLOCK_ID'),
+        'accelerator': next((mask for mask in masks if mask is not None), None),
+        'python': payload.PYTHON,
+        'started': time.time(),
+    }
+
+
+def _call(work: Work, functions: Functions, meta: dict[str, Any]) -> Any:
+    """Arguments are unpacked for each try: the last one may have changed them."""
+    blob = work.arguments if work.arguments is not None else _sealed_arguments(work)
+    for again in range(int(work.options.get('retries') or 0), -1, -1):
+        function = functions.load(work.function)
+        args, kwargs = payload.load_arguments(blob, work.options.get('allowed_serializers'))
+        meta['tries'] = meta.get('tries', 0) + 1
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            if not again:
+                raise
+    raise TaskError('retries must not be negative')
+
+
+def _sealed_arguments(work: Work) -> bytes:
+    from relay_parsl.wire import seal  # noqa: PLC0415  cryptography costs each runner 50 ms, and few tasks are large
+
+    if work.body is None:
+        raise ProtocolError('an attempt without arguments')
+    with open(work.body.path, 'rb') as source:
+        return b''.join(seal.open_body(work.body.key, work.body.length, source))
+
+
+def _end(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
+    outcome = payload.encode_outcome(payload.Outcome(ok, data, meta=meta))
+    if len(outcome) + SEAL_ROOM <= INLINE:
+        return End(ok, outcome)
+    try:
+        return _spooled(work, ok, data, meta)
+    except OSError as error:
+        failure = payload.dump_failure(TaskError(f'the result of {len(data)} bytes could not be written to {work.spool!r}: {error}'))
+        return End(False, payload.encode_outcome(payload.Outcome(False, failure, meta=meta)))
+
+
+def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
+    """Large results never travel through HTEX: they jam its node when a worker dies. The file appears whole or not at all."""
+    from relay_parsl.wire import seal  # noqa: PLC0415  as above
+
+    key = seal.new_body_key()
+    path = Path(work.spool, f'{work.task_id.hex()}.{work.attempt}.result')
+    partial = path.with_suffix(f'.{os.getpid()}.partial')
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as target:
+            seal.seal_body(key, len(data), io.BytesIO(data), target)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    outcome = payload.encode_outcome(payload.Outcome(ok, b'', key, len(data), meta))
+    return End(ok, outcome, path.name, path.stat().st_size)

@@ -1,0 +1,269 @@
+"""What every engine promises its endpoint: one suite, through one list of engines."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.engines.base import Changed, Engine, Event, Finished, Lost, Running, SealedBody, Work
+from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
+from relay_parsl.errors import ConfigError, RemoteExit, SerializationError, TaskRejected
+from relay_parsl.wire import payload, seal
+from relay_parsl.wire.messages import INLINE
+
+ENGINES: list[Callable[[], Any]] = [
+    lambda: ThreadPoolEngine(max_workers=2),
+    lambda: ProcessPoolEngine(max_workers=2),
+    lambda: HtexEngine(max_workers_per_node=2),
+]
+NAMES = ['threads', 'processes', 'htex']
+PATIENCE = 40.0
+ACCOUNT = b'\x01' * 16
+
+_ids = itertools.count(1)
+
+
+class Rig:
+    """An engine that was started, and everything it said."""
+
+    def __init__(self, engine: Any, directory: Path) -> None:
+        self.engine, self.spool, self.run_dir = engine, directory / 'spool', directory / 'run'
+        self.spool.mkdir()
+        self.events: list[Event] = []
+        self.changed = threading.Condition()
+        engine.start(self.deliver, self.run_dir, 'contract')
+
+    def deliver(self, event: Event) -> None:
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def submit(self, fn: Callable[..., Any], *args: Any, account: bytes = ACCOUNT, attempt: int = 1, **options: Any) -> bytes:
+        task_id = next(_ids).to_bytes(16, 'big')
+        blob = payload.dump_arguments(args, {})
+        self.engine.submit(Work(task_id, attempt, account, payload.dump_function(fn), blob, None, options, str(self.spool)))
+        return task_id
+
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds), f'not in {seconds} s; said so far: {self.events}; {self.engine.status()}'
+            return condition()
+
+    def ends(self, task_id: bytes) -> list[Finished | Lost]:
+        return [event for event in self.events if isinstance(event, (Finished, Lost)) and event.task_id == task_id]
+
+    def end(self, task_id: bytes, seconds: float = PATIENCE) -> Finished | Lost:
+        return self.wait(lambda: self.ends(task_id), seconds)[0]  # type: ignore[no-any-return]
+
+    def outcome(self, task_id: bytes) -> payload.Outcome:
+        end = self.end(task_id)
+        assert isinstance(end, Finished), end
+        return payload.decode_outcome(end.outcome)
+
+    def value(self, task_id: bytes) -> Any:
+        return payload.load_outcome(self.outcome(task_id).data)
+
+    def call(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return self.value(self.submit(fn, *args, **options))
+
+
+@pytest.fixture(params=ENGINES, ids=NAMES, scope='module')
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(request.param(), tmp_path_factory.mktemp('engine'))
+    yield rig
+    rig.engine.stop()
+
+
+def double(x: Any) -> Any:
+    return x * 2
+
+
+def test_it_is_an_engine(rig: Rig) -> None:
+    assert isinstance(rig.engine, Engine)
+    assert rig.engine.capacity == rig.engine.status().capacity == 2
+
+
+def test_a_value_comes_back_with_where_it_was_made(rig: Rig) -> None:
+    before = time.time()
+    outcome = rig.outcome(rig.submit(double, 21))
+    assert outcome.ok
+    assert payload.load_outcome(outcome.data) == 42
+    assert before <= outcome.meta['started'] <= outcome.meta['ended'] <= time.time()
+    assert outcome.meta['python'] == payload.PYTHON
+    assert {'host', 'pid', 'worker', 'accelerator', 'block'} <= outcome.meta.keys()
+
+
+def test_every_attempt_ends_once(rig: Rig) -> None:
+    ids = [rig.submit(double, n) for n in range(200)]
+    assert [rig.value(task_id) for task_id in ids] == [2 * n for n in range(200)]
+    assert all(len(rig.ends(task_id)) == 1 for task_id in ids)
+
+
+def test_attempts_of_one_task_are_told_apart(rig: Rig) -> None:
+    end = rig.end(rig.submit(double, 1, attempt=7))
+    assert end.attempt == 7
+
+
+def boom() -> None:
+    raise ZeroDivisionError('in user code')
+
+
+def test_the_users_exception_is_an_outcome(rig: Rig) -> None:
+    outcome = rig.outcome(rig.submit(boom))
+    assert not outcome.ok
+    with pytest.raises(ZeroDivisionError, match='in user code'):
+        payload.load_outcome(outcome.data)
+
+
+def leave(how: str) -> None:
+    if how == 'exit':
+        raise SystemExit(3)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('how', ['exit', 'interrupt'])
+def test_what_is_no_exception_is_an_outcome_too(rig: Rig, how: str) -> None:
+    with pytest.raises(RemoteExit):
+        rig.call(leave, how)
+    assert rig.call(double, 4) == 8
+
+
+def test_a_result_that_cannot_travel_is_an_outcome(rig: Rig) -> None:
+    with pytest.raises(SerializationError):
+        rig.call(threading.Lock)
+
+
+def test_a_function_that_cannot_be_loaded_is_an_outcome(rig: Rig) -> None:
+    task_id = next(_ids).to_bytes(16, 'big')
+    blob = payload.dump_importable('no.such.module:function')
+    rig.engine.submit(Work(task_id, 1, ACCOUNT, blob, payload.dump_arguments((), {}), None, {}, str(rig.spool)))
+    with pytest.raises(SerializationError, match=r'no\.such\.module'):
+        rig.value(task_id)
+
+
+def fragile(path: str, until: int) -> int:
+    with open(path, 'a') as log:
+        log.write('x')
+    tries = os.path.getsize(path)
+    if tries < until:
+        raise OSError('not yet')
+    return tries
+
+
+def test_retries_run_again_in_place(rig: Rig, tmp_path: Path) -> None:
+    assert rig.call(fragile, str(tmp_path / 'a'), 3, retries=2) == 3
+    with pytest.raises(OSError, match='not yet'):
+        rig.call(fragile, str(tmp_path / 'b'), 3, retries=1)
+    assert (tmp_path / 'b').read_text() == 'xx'
+
+
+def test_a_large_result_is_a_sealed_file(rig: Rig) -> None:
+    text = 'plaintext of a large result' * 100_000
+    end = rig.end(rig.submit(double, text))
+    assert isinstance(end, Finished)
+    assert len(end.outcome) < INLINE
+    outcome = payload.decode_outcome(end.outcome)
+    sealed = Path(end.body).read_bytes()
+    assert Path(end.body).parent == rig.spool
+    assert len(sealed) == end.size
+    assert b'plaintext' not in sealed
+    data = b''.join(seal.open_body(outcome.body_key, outcome.length, io.BytesIO(sealed)))
+    assert payload.load_outcome(data) == text * 2
+    assert [path.name for path in rig.spool.glob('*partial*')] == []
+
+
+def test_large_arguments_are_read_from_a_sealed_file(rig: Rig) -> None:
+    blob, key, task_id = payload.dump_arguments(('abc' * 300_000,), {}), seal.new_body_key(), next(_ids).to_bytes(16, 'big')
+    path = rig.spool / 'arguments'
+    with path.open('wb') as target:
+        seal.seal_body(key, len(blob), io.BytesIO(blob), target)
+    body = SealedBody(str(path), key, len(blob))
+    rig.engine.submit(Work(task_id, 1, ACCOUNT, payload.dump_function(len), None, body, {}, str(rig.spool)))
+    assert rig.value(task_id) == 900_000
+
+
+def test_results_are_written_by_the_serializers_asked_for(rig: Rig) -> None:
+    outcome = rig.outcome(rig.submit(double, [1, 2], result_serializers=['json']))
+    assert payload.load_outcome(outcome.data, trusted=False) == [1, 2, 1, 2]
+
+
+def test_what_it_cannot_give_is_refused(rig: Rig) -> None:
+    with pytest.raises(TaskRejected, match='num_nodes'):
+        rig.call(double, 1, resource_specification={'num_nodes': 2})
+    assert rig.call(double, 1, resource_specification={'priority': 3}) == 2
+
+
+def hold(path: str) -> None:
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def test_what_runs_is_said_to_run_and_what_waits_can_be_cancelled(rig: Rig, tmp_path: Path) -> None:
+    gate = tmp_path / 'gate'
+    running = [rig.submit(hold, str(gate)) for _ in range(2)]
+    try:
+        rig.wait(lambda: set(running) <= {event.task_id for event in rig.events if isinstance(event, Running)})
+        waiting = [rig.submit(double, n) for n in range(40)]
+        assert rig.engine.cancel(waiting[-1], 1)
+        assert not rig.engine.cancel(waiting[-1], 1)
+        assert not rig.engine.cancel(waiting[0], 2)
+        assert not rig.engine.cancel(running[0], 1)
+        assert rig.engine.status().outstanding == 41
+    finally:
+        gate.touch()
+    assert [rig.value(task_id) for task_id in waiting[:-1]] == [2 * n for n in range(39)]
+    assert rig.ends(waiting[-1]) == []
+    rig.wait(lambda: rig.engine.status().outstanding == 0)
+
+
+def test_demand_is_taken(rig: Rig) -> None:
+    rig.engine.demand(1000)
+    rig.engine.demand(0)
+    assert rig.call(double, 1) == 2
+
+
+def test_it_says_with_what_it_works(rig: Rig) -> None:
+    rig.call(double, 1)
+    rig.wait(lambda: rig.engine.status().workers == 2)
+    status = rig.engine.status()
+    assert (status.state, status.python, status.managers, status.blocks) == ('ready', payload.PYTHON, 1, 1)
+    assert any(isinstance(event, Changed) for event in rig.events)
+
+
+def test_noise_of_user_code_breaks_nothing(rig: Rig) -> None:
+    def shout() -> int:
+        import sys
+
+        print('x' * 300_000)
+        print('y' * 300_000, file=sys.stderr)
+        return 1
+
+    assert rig.call(shout) == 1
+
+
+@pytest.mark.parametrize('make', ENGINES, ids=NAMES)
+def test_stop_is_quick_and_may_come_twice_and_early(make: Callable[[], Any], tmp_path: Path) -> None:
+    rig = Rig(make(), tmp_path)
+    task_id = rig.submit(time.sleep, 60)
+    started = time.monotonic()
+    rig.engine.stop()
+    rig.engine.stop()
+    assert time.monotonic() - started < 20
+    assert rig.engine.status().state == 'stopped'
+    assert rig.ends(task_id) == []
+
+
+@pytest.mark.parametrize('make', [ThreadPoolEngine, ProcessPoolEngine])
+def test_a_pool_wants_a_positive_number(make: Callable[..., Any]) -> None:
+    for wrong in (0, -1, 'two', True):
+        with pytest.raises(ConfigError, match='max_workers'):
+            make(max_workers=wrong)
