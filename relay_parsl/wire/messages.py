@@ -368,9 +368,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Returned:
-    """Leases given back; never handed to the engine."""
+    """Leases given back; never handed to the engine. Said as of `up_to` in `session`, as in `Held`: a doubled one must not give back a newer lease.
+
+    Answered with `Recorded`.
+    """
 
     tasks: tuple[Attempt, ...]
+    session: int = 0
+    up_to: int = 0
 
 
 @dataclass(frozen=True)
