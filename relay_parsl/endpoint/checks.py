@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -47,6 +49,7 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
     provider = node.get('provider')
     if provider is not None and provider.is_mapping:
         _launcher(engine, provider, node, report)
+        _this_host(provider, node, options, report)
 
 
 def _at(node: Located, *keys: str) -> Located:
@@ -78,7 +81,7 @@ def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None
 
 
 def _heartbeats(node: Located, options: Mapping[str, Any], report: Report) -> None:
-    period, threshold = options.get('heartbeat_period', 30), options.get('heartbeat_threshold', 120)
+    period, threshold = options.get('heartbeat_period', 5), options.get('heartbeat_threshold', 60)
     if period and threshold and threshold < 2 * period:
         report.error(_at(node, 'heartbeat_threshold', 'heartbeat_period'), f'must be at least twice `heartbeat_period`, which is {period} s')
     elif threshold and threshold < 60:
@@ -116,6 +119,16 @@ def _launcher(engine: str, provider: Located, node: Located, report: Report) -> 
             report.error(most, f'{most.value} tasks at once need as many nodes; `nodes_per_block` is {count}')
     elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
         report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; use MpiExecLauncher (PBS) or SrunLauncher (Slurm)')
+
+
+def _this_host(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Parsl starts no more workers than a node has cores for, and says nothing."""
+    kind, most, cores = provider.get('type'), workers_of(options), os.cpu_count() or 1
+    there = math.floor(cores / options.get('cores_per_worker', 1.0))
+    if kind is not None and kind.value == 'LocalProvider' and most is not None and most > there:
+        where = _at(node, 'max_workers_per_node', 'available_accelerators')
+        share = math.floor(100 * cores / most) / 100 or cores / most
+        report.warn(where, f'this host has {cores} cores: only {there} of {most} workers would start; write `cores_per_worker: {share:g}` for all')
 
 
 def check_provider(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:

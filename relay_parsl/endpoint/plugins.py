@@ -57,9 +57,9 @@ KINDS = {
     'provider': Kind({}, ('relay_parsl.providers', 'parsl.providers'), 'parsl.providers.base:ExecutionProvider'),
     'launcher': Kind({}, ('relay_parsl.launchers', 'parsl.launchers'), 'parsl.launchers.base:Launcher'),
     'address': Kind(
-        {},
+        {'address_by_interface': 'relay_parsl.endpoint.addresses'},
         ('parsl.addresses',),
-        only=frozenset({'address_by_interface', 'address_by_route', 'address_by_hostname', 'address_by_query', 'get_any_address'}),
+        only=frozenset({'address_by_route', 'address_by_hostname', 'address_by_query', 'get_any_address'}),
     ),
     'manager_selector': Kind(
         {}, ('parsl.executors.high_throughput.manager_selector',), 'parsl.executors.high_throughput.manager_selector:ManagerSelector'
@@ -166,8 +166,11 @@ def _fault(kind: str, found: Any) -> str:
 
 def names(kind: str) -> list[str]:
     """Every name that `type:` may have for this kind, those of Globus Compute included."""
-    own = [*KINDS[kind].ours, *(name for name in ALIASES if kind == 'engine')]
-    public = [name for module in KINDS[kind].modules for name in _public(kind, module)]
+    ours = {name for name, module in KINDS[kind].ours.items() if _exists(module)}
+    own = {*ours, *(alias for alias, name in ALIASES.items() if name in ours)}
+    public = [
+        name for module in KINDS[kind].modules for name in _public(kind, module) if not _fault(kind, getattr(importlib.import_module(module), name))
+    ]
     return sorted({*own, *public, *(point.name for point in _points(kind))})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,4 +99,4 @@ def plain_name(name: str) -> bool:
 
 def slug(name: str) -> str:
     """A name that can stand in paths and unquoted in commands, as Parsl uses labels: `My Polaris Endpoint` → `My_Polaris_Endpoint`."""
-    return ''.join(char if char.isascii() and (char.isalnum() or char in '-_.') else '_' for char in name).strip('_.') or 'endpoint'
+    return re.sub(r'[^A-Za-z0-9_.-]+', '_', name).strip('_.') or 'endpoint'
