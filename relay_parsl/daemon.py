@@ -178,7 +178,7 @@ def ready(text: str = '') -> None:
     fd = os.environ.pop(READY, '')
     if fd:
         with suppress(OSError):  # whoever started us may have gone
-            os.write(int(fd), f'{text}\n'.encode())
+            os.write(int(fd), f'{text}\0'.encode())
             os.close(int(fd))
 
 
@@ -207,12 +207,12 @@ def detach(arguments: Sequence[str], log: Path, timeout: float) -> str:
         text = _answer(read, timeout)
     finally:
         os.close(read)
-    if text is None:
-        raise TimeoutError(f'process {process.pid} is not ready after {timeout:g} s and goes on: see {log}')
-    if not text:
+    if text == '':
         raise ConfigError(_last_words(process, log, start))
     process.returncode = 0  # it lives on by itself: Popen must not warn that nobody waits for it
-    return text.strip()
+    if text is None:
+        raise TimeoutError(f'process {process.pid} is not ready after {timeout:g} s and goes on: see {log}')
+    return text
 
 
 def _spawn(arguments: Sequence[str], log: Path, write: int) -> subprocess.Popen[bytes]:
@@ -232,17 +232,17 @@ def _spawn(arguments: Sequence[str], log: Path, write: int) -> subprocess.Popen[
 
 
 def _answer(read: int, timeout: float) -> str | None:
-    """What comes down the pipe: a line when the process is ready, an empty string when it ended, None when neither came in time."""
+    """What comes down the pipe: words when the process is ready, an empty string when it ended, None when neither came in time."""
     end = time.monotonic() + timeout
     data = b''
-    while not data.endswith(b'\n'):
+    while not data.endswith(b'\0'):
         if not select.select([read], [], [], max(0.0, end - time.monotonic()))[0]:
             return None
         chunk = os.read(read, 4096)
         if not chunk:
             return ''
         data += chunk
-    return data.decode()
+    return data[:-1].decode() or 'ready'
 
 
 def _last_words(process: subprocess.Popen[bytes], log: Path, start: int) -> str:

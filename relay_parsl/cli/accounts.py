@@ -1,0 +1,197 @@
+"""`relay-parsl invite`, `join` and `account`: who may use a relay, and how one gets there."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from relay_parsl.cli.show import BadInput, Failure, json_option, listing, moment, relay_options
+
+if TYPE_CHECKING:
+    from relay_parsl.client.admin import Desk
+    from relay_parsl.home import Credentials, Home, Invitation, Pin, RelayEntry
+
+ROLES = ('user', 'endpoint', 'service', 'operator')
+
+
+@click.command()
+@click.argument('name')
+@click.option('--role', type=click.Choice(ROLES), default='user', show_default=True, help='What the joiner may do; see above.')
+@click.option('--wait', is_flag=True, help='Stay until the joiner came, and confirm its key at once.')
+@relay_options
+def invite(name: str, role: str, wait: bool, relay: str | None, credentials: str | None) -> None:
+    """Let someone, or an endpoint, join the relay as NAME: prints a URL.
+
+    \b
+    user       submits tasks to endpoints of its own       invited by an operator
+    endpoint   runs tasks, at first those of the inviter   invited by a user
+    service    submits tasks, for programs                 invited by a user or an operator
+    operator   administers the relay, submits nothing      invited by an operator
+
+    The URL works once, and for ten minutes. It holds secrets: send it the way you would send a password. On the other machine:
+
+        relay-parsl join 'relay-parsl://...'
+
+    Both sides keep the other's identity key. The relay takes no part in that and can put nobody in between. The joiner's name is confirmed when it is
+    first used here, or right away with --wait.
+    """  # noqa: D301  click takes the backspaces for its marks
+    from relay_parsl.cli.desk import open_desk
+    from relay_parsl.client import enrol
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    with open_desk(relay, credentials, enrol.MAY_INVITE[role]) as desk:
+        invitation = enrol.invite(home, desk, name, role)
+        click.echo(invitation.link())
+        click.echo(f'valid once, until {moment(invitation.expires)}; on the other machine: relay-parsl join URL (in quotes)', err=True)
+        if invitation.url.startswith(('tcp://127.', 'tcp://localhost', 'tcp://[::1]')):
+            click.echo('note: the relay listens on this machine only; start it with --bind 0.0.0.0:7400 to be reached from others', err=True)
+        if wait:
+            pin = wait_for(home, desk, invitation)
+            click.echo(f'{pin.kind} {pin.name!r} joined and is confirmed', err=True)
+
+
+def wait_for(home: Home, desk: Desk, invitation: Invitation) -> Pin:
+    """The joiner, confirmed. Raises Failure when the invitation ends before it came."""
+    from relay_parsl.client.enrol import confirm
+
+    while time.time() < invitation.expires:
+        for pin in confirm(home, desk):
+            if pin.name == invitation.name:
+                return pin
+        time.sleep(0.5)
+    raise Failure(f'{invitation.name!r} did not come: the invitation has expired')
+
+
+@click.command()
+@click.argument('url')
+@click.option('--name', metavar='NAME', help="What to call the relay here.  [default: the URL's host]")
+def join(url: str, name: str | None) -> None:
+    """Join a relay with the URL that `invite` printed.
+
+    The keys are made here and never leave this machine. An invitation of an endpoint makes a directory for it, to be filled by
+    `relay-parsl endpoint configure`; any other one makes an account.
+    """
+    from relay_parsl.client import enrol
+    from relay_parsl.home import Home, Invitation
+
+    home = Home.find()
+    invitation = Invitation.read(url)
+    entry = entry_for(home, invitation, name)
+    if invitation.role == 'endpoint':
+        join_endpoint(home, invitation, entry)
+        return
+    path = home.credentials_path(invitation.name)
+    credentials = enrol.join(invitation, keep=lambda made: made.save(path), drop=lambda _made: path.unlink(missing_ok=True))
+    if entry.name not in home.relays():
+        home.add_relay(entry)
+    home.pin(enrol.inviter_pin(invitation), replace=True)
+    click.echo(f'{credentials.role} {credentials.name!r} of relay {entry.name!r} ({entry.url}); keys in {path}')
+    if credentials.role == 'user':
+        click.echo('next: relay-parsl invite NAME --role endpoint, and on the cluster relay-parsl join URL')
+
+
+def entry_for(home: Home, invitation: Invitation, name: str | None) -> RelayEntry:
+    """How this home calls the relay: by the name it has here, else as asked, else by its host. Raises BadInput when that is another relay's."""
+    from relay_parsl.home import RelayEntry, check_name
+
+    known = home.relays()
+    for entry in known.values():
+        if entry.key == invitation.relay_key and name in (None, entry.name):
+            return entry
+    chosen = check_name(name or host_of(invitation.url))
+    if chosen in known and known[chosen].key != invitation.relay_key:
+        raise BadInput(f'another relay is called {chosen!r} here, at {known[chosen].url}: choose a name with --name')
+    return RelayEntry(chosen, invitation.url, invitation.relay_key, f'accounts/{invitation.name}.key')
+
+
+def host_of(url: str) -> str:
+    """The host in an address, as a name: without brackets and colons."""
+    return url.removeprefix('tcp://').rpartition(':')[0].strip('[]').replace(':', '.')
+
+
+def join_endpoint(home: Home, invitation: Invitation, entry: RelayEntry) -> None:
+    """Enrol an endpoint: its keys and its owner stand in its own directory, and no account is made."""
+    from relay_parsl.client import enrol
+    from relay_parsl.endpoint.place import Place
+
+    place = Place(home, invitation.name)
+    owner = enrol.inviter_pin(invitation)
+
+    def keep(made: Credentials) -> None:
+        place.enrolled(made, entry, owner)
+
+    enrol.join(invitation, keep=keep, drop=lambda _made: place.forget())
+    click.echo(f'endpoint {place.name!r} of relay {entry.name!r} ({entry.url}); keys in {place.root}')
+    click.echo(f'next: relay-parsl endpoint configure {place.name} --endpoint-config FILE, then relay-parsl endpoint start {place.name}')
+
+
+@click.group()
+def account() -> None:
+    """See, revoke and move accounts."""
+
+
+@account.command('list')
+@relay_options
+@json_option
+def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> None:
+    """List accounts: those that you invited and your own, or, as an operator, all."""
+    from relay_parsl.cli.desk import choose
+    from relay_parsl.client.admin import Desk
+    from relay_parsl.client.enrol import confirm
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    with Desk(*choose(home, relay, credentials, ())) as desk:
+        confirm(home, desk)
+        rows = desk.rows('accounts')
+    pins = home.pins()
+    for row in rows:
+        row['confirmed'] = row['name'] in pins
+    listing(rows, ['name', 'role', 'id', 'revoked', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
+
+
+@account.command()
+@click.argument('name')
+@relay_options
+def revoke(name: str, relay: str | None, credentials: str | None) -> None:
+    """Shut NAME out, at once: live sessions end, and its key is not admitted again.
+
+    An operator revokes anyone, a user those whom it invited. What is revoked stays so; invite it again under another name.
+    """
+    from relay_parsl.cli.desk import open_desk
+
+    with open_desk(relay, credentials, ('operator', 'user')) as desk:
+        desk.order('revoke', name=name)
+    click.echo(f'{name!r} is revoked')
+
+
+@account.command()
+@click.argument('file', type=click.Path(dir_okay=False, path_type=Path))
+@click.option('--account', 'name', metavar='NAME', help='Which one.  [default: the only one here]')
+@click.password_option('--passphrase', prompt='Passphrase for the file', envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
+def export(file: Path, name: str | None, passphrase: str) -> None:
+    """Write an account's keys, relays and pins to FILE, under a passphrase, to move it to another machine."""
+    from relay_parsl.cli.desk import accounts
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    names = [each.name for each in accounts(home)]
+    if name is None and len(names) != 1:
+        raise BadInput(f'there are {len(names)} accounts here ({", ".join(names)}): say which with --account')
+    home.export_account(name or names[0], file, passphrase)
+    click.echo(f'{name or names[0]!r} is in {file}; on the other machine: relay-parsl account import {file.name}')
+
+
+@account.command('import')
+@click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option('--passphrase', prompt='Passphrase of the file', hide_input=True, envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
+def import_account(file: Path, passphrase: str) -> None:
+    """Take in an account from FILE, which `account export` wrote. What is here already is not overwritten."""
+    from relay_parsl.home import Home
+
+    credentials = Home.find().import_account(file, passphrase)
+    click.echo(f'{credentials.role} {credentials.name!r} is here now')

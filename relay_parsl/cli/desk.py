@@ -1,0 +1,45 @@
+"""Which relay a command asks, and as whom."""
+
+from __future__ import annotations
+
+import os
+
+from relay_parsl.client.admin import TIMEOUT, Desk
+from relay_parsl.errors import AccessDenied
+from relay_parsl.home import CREDENTIALS, Credentials, Home, RelayEntry
+
+
+def open_desk(relay: str | None, credentials: str | None, roles: tuple[str, ...] = (), *, timeout: float = TIMEOUT) -> Desk:
+    """A connection to the relay that was meant, as an account that may do what is to be done.
+
+    Args:
+        relay: Its name or URL, or None for the only one.
+        credentials: A key file, or None: then the account that is used there, or another one of this home that has one of `roles`.
+        roles: Roles that may do it; empty: any.
+        timeout: Seconds for each answer.
+
+    Raises:
+        AccessDenied: no account of this home has one of `roles`.
+        ConfigError, HomeError, RelayUnavailable: there is no such relay, its files cannot be used, it does not answer.
+    """
+    return Desk(*choose(Home.find(), relay, credentials, roles), timeout=timeout)
+
+
+def choose(home: Home, relay: str | None, credentials: str | None, roles: tuple[str, ...]) -> tuple[RelayEntry, Credentials]:
+    """The relay, and the credentials that fit. Raises AccessDenied."""
+    entry, own = home.find_relay(relay, credentials)
+    if not roles or own.role in roles or credentials or os.environ.get(CREDENTIALS):
+        return entry, own
+    others = [other for other in accounts(home) if other.role in roles]
+    if len(others) != 1:
+        wanted = ' or '.join(roles)
+        names = ', '.join(other.name for other in others) or 'none here'
+        raise AccessDenied(
+            f'this takes a {wanted} of relay {entry.name!r}, and {own.name!r} is a {own.role}: give --credentials FILE ({wanted}: {names})'
+        )
+    return entry, others[0]
+
+
+def accounts(home: Home) -> list[Credentials]:
+    """Every account whose keys are in this home."""
+    return [Credentials.load(path) for path in sorted(home.directory('accounts').glob('[!.]*.key'))]

@@ -1,0 +1,319 @@
+"""`relay-parsl endpoint`: the agents of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay_parsl.cli.show import BadInput, facts, json_option, listing
+
+if TYPE_CHECKING:
+    from relay_parsl.endpoint.place import Place
+
+START = 60.0
+"""Seconds that a detached endpoint has until it serves."""
+FIRST_FILE = """\
+# What this endpoint runs tasks on. `relay-parsl endpoint check {name}` says what it makes of it. For a cluster see the files in
+# relay_parsl/configs, and docs/endpoint-files.md for every key.
+display_name: {name}
+engine:
+  type: HtexEngine
+  max_workers_per_node: {workers}
+  provider:
+    type: LocalProvider
+    init_blocks: 1
+    min_blocks: 1
+    max_blocks: 1
+"""
+take_over_option = click.option('--take-over', is_flag=True, help='Replace the same endpoint that runs elsewhere, or did when its host went away.')
+detach_option = click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in `relay-parsl endpoint logs NAME`.')
+grace_option = click.option('--grace', default=60.0, show_default=True, metavar='SECONDS', help='How long to wait for the end of running tasks.')
+name_argument = click.argument('name')
+
+
+@click.group()
+def endpoint() -> None:
+    """Run tasks on this machine, or on the cluster that it is the login node of.
+
+    \b
+    configure   keep an endpoint file under a name
+    check       what a file says, and what is wrong with it
+    start       serve, here or in the background
+    """  # noqa: D301  click takes the backspaces for its marks
+
+
+def place_of(name: str, *, exists: bool = True) -> Place:
+    """The directory of an endpoint. Raises BadInput, which lists those that there are."""
+    from relay_parsl.endpoint.place import Place
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    place = Place(home, name)
+    if exists and not place.exists:
+        names = ', '.join(other.name for other in Place.all(home)) or 'none'
+        raise BadInput(f'no endpoint {name!r} here (there are: {names}): make it with `relay-parsl endpoint configure {name}`, or join as one')
+    return place
+
+
+@endpoint.command()
+@name_argument
+@click.option('--endpoint-config', type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar='FILE', help='Checked, then copied.')
+@click.option('--force', is_flag=True, help='Replace the file that is there.')
+def configure(name: str, endpoint_config: Path | None, force: bool) -> None:
+    """Keep an endpoint file for NAME.
+
+    Without FILE it is one for this machine: HighThroughputExecutor with a worker for each core. An endpoint file of Globus Compute is taken as it is.
+    If NAME never joined a relay and your account is on this machine, it joins now, as an endpoint of yours.
+    """
+    place = place_of(name, exists=False)
+    if place.config.exists() and not force:
+        raise BadInput(f'{place.config} exists: edit it, or replace it with --force')
+    write_config(place, endpoint_config)
+    click.echo(f'{place.config}')
+    if not place.key.exists() and not enrol_here(place):
+        click.echo(f'next: where your account is, `relay-parsl invite {name} --role endpoint`, and here `relay-parsl join URL`')
+        return
+    click.echo(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}')
+
+
+def write_config(place: Place, source: Path | None) -> None:
+    """Keep the endpoint file. Raises ConfigError with everything that is wrong with it; then nothing is written."""
+    from relay_parsl.endpoint.config import load_endpoint_config
+
+    if source is None:
+        place.configure(FIRST_FILE.format(name=place.name, workers=len(os.sched_getaffinity(0))).encode())
+        return
+    load_endpoint_config(source)
+    place.configure(source.read_bytes())
+
+
+def enrol_here(place: Place) -> bool:
+    """Join the relay as an endpoint of the user whose keys are on this machine; False when there is none."""
+    from relay_parsl.cli.desk import accounts, choose
+    from relay_parsl.client import enrol
+    from relay_parsl.client.admin import Desk
+    from relay_parsl.home import Home, Pin
+
+    home = Home.find()
+    if not home.relays() or not any(each.role == 'user' for each in accounts(home)):
+        return False
+    entry, own = choose(home, None, None, ('user',))
+    owner = Pin(own.name, own.card.identity, own.role)
+    with Desk(entry, own) as desk:
+        invitation = enrol.invite(home, desk, place.name, 'endpoint')
+        enrol.join(invitation, keep=lambda made: place.enrolled(made, entry, owner), drop=lambda _made: place.forget())
+        enrol.confirm(home, desk)
+    click.echo(f'endpoint {place.name!r} joined relay {entry.name!r} as one of {own.name!r}')
+    return True
+
+
+@endpoint.command()
+@click.argument('name', metavar='FILE|NAME')
+@json_option
+def check(name: str, as_json: bool) -> None:
+    """Say what an endpoint file means, or everything that is wrong with it.
+
+    Each mistake comes with its file, line and path, and with what was probably meant. Nothing is started.
+    """
+    from relay_parsl.endpoint.config import describe_config, load_endpoint_config
+
+    path = Path(name)
+    if not path.is_file():
+        path = place_of(name).config
+    config = load_endpoint_config(path)
+    if as_json:
+        pools = [asdict(pool) for pool in config.summary()]
+        click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))
+    else:
+        click.echo(describe_config(config))
+
+
+@endpoint.command()
+@name_argument
+@detach_option
+@take_over_option
+@click.pass_context
+def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
+    """Serve NAME: take tasks from the relay, run them, send results back.
+
+    In the foreground it runs until Ctrl-C or SIGTERM, finishes what runs and gives back what does not. One process serves an endpoint at a time;
+    one that finds itself replaced ends with exit code 3 and must not be restarted.
+
+    NAME need not be configured first: without a file it gets one for this machine.
+    """
+    place = place_of(name, exists=False)
+    if not place.config.exists():
+        write_config(place, None)
+        click.echo(f'made {place.config}, for this machine')
+    if not place.key.exists():
+        enrol_here(place)
+    place.identity()
+    code = start_detached(place, take_over) if detach else serve(place, take_over)
+    ctx.exit(code)
+
+
+def start_detached(place: Place, take_over: bool) -> int:
+    """Start the same command in the background."""
+    from relay_parsl import daemon
+
+    running = place.pid_file.running()
+    if running and (running.here or not take_over):
+        raise BadInput(f'endpoint {place.name!r} already runs as {running}')
+    arguments = ['endpoint', 'start', place.name, *(['--take-over'] if take_over else [])]
+    click.echo(daemon.detach(arguments, place.log, START))
+    return 0
+
+
+def serve(place: Place, take_over: bool) -> int:
+    """Be the endpoint, until it is told to stop; its exit code."""
+    from relay_parsl.endpoint.config import load_endpoint_config
+    from relay_parsl.endpoint.endpoint import Endpoint
+
+    config = load_endpoint_config(place.config)
+    relay, credentials = place.identity()
+    with place.pid_file.held(take_over=take_over):
+        running = Endpoint(place.root, config, relay, credentials, take_over=take_over)
+        return int(running.run() or 0)
+
+
+@endpoint.command()
+@name_argument
+@grace_option
+def stop(name: str, grace: float) -> None:
+    """Stop NAME: what runs is finished, what does not goes back to the relay.
+
+    Exit code 1 when it still runs after --grace; it goes on stopping.
+    """
+    place = place_of(name)
+    stopped = place.pid_file.stop(grace)
+    click.echo(f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} does not run')
+
+
+@endpoint.command()
+@name_argument
+@detach_option
+@take_over_option
+@grace_option
+@click.pass_context
+def restart(ctx: click.Context, name: str, detach: bool, take_over: bool, grace: float) -> None:
+    """Stop NAME and start it again, for a changed file."""
+    ctx.invoke(stop, name=name, grace=grace)
+    ctx.invoke(start, name=name, detach=detach, take_over=take_over)
+
+
+@endpoint.command('list')
+@json_option
+def list_endpoints(as_json: bool) -> None:
+    """List the endpoints of this machine's home."""
+    from relay_parsl.endpoint.place import Place
+    from relay_parsl.home import Home
+
+    rows = [summary(place) for place in Place.all(Home.find())]
+    listing(rows, ['name', 'id', 'status', 'host', 'relay'], as_json=as_json, empty='no endpoints here: `relay-parsl endpoint configure NAME`')
+
+
+def summary(place: Place) -> dict[str, Any]:
+    """What this machine knows of an endpoint; a file that cannot be used is said to be so, and the others are listed all the same."""
+    from relay_parsl.errors import RelayError
+
+    row: dict[str, Any] = {'name': place.name, 'id': '', 'status': 'unusable', 'host': '', 'relay': ''}
+    try:
+        process = place.pid_file.running()
+        row['status'] = 'configured' if place.config.exists() else 'joined'
+        if process:
+            row.update(status='running' if process.here else 'running elsewhere', host=process.host, pid=process.pid)
+        if place.key.exists():
+            relay, credentials = place.identity()
+            row.update(id=credentials.id, relay=relay.name)
+    except RelayError as error:
+        row['error'] = str(error)
+    return row
+
+
+@endpoint.command()
+@name_argument
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """What this machine and the relay know of NAME: process, versions of its workers, blocks, backlog."""
+    from relay_parsl.errors import RelayError
+
+    place = place_of(name)
+    known = {**summary(place), 'file': str(place.config), 'log': str(place.log)}
+    try:
+        known['trusts'] = list(place.trusted())
+        known.update(relays_view(place))
+    except RelayError as error:
+        known['at_relay'] = str(error)
+    facts(known, as_json=as_json)
+
+
+def relays_view(place: Place) -> dict[str, Any]:
+    """What the relay says of an endpoint, asked as the endpoint's owner. Raises RelayError."""
+    from relay_parsl.cli.desk import choose
+    from relay_parsl.client.admin import Desk
+    from relay_parsl.home import Home
+
+    relay, credentials = place.identity()
+    with Desk(*choose(Home.find(), relay.name, None, ('user', 'operator')), timeout=5.0) as desk:
+        rows = [row for row in desk.rows('endpoints') if row['id'] == credentials.id]
+    if not rows:
+        return {'at_relay': 'unknown there'}
+    return {key: rows[0].get(key) for key in ('online', 'last_seen', 'backlog', 'versions', 'report')}
+
+
+@endpoint.command()
+@name_argument
+@click.option('-n', '--lines', default=50, show_default=True, help='How many of the last lines.')
+@click.option('-f', '--follow', is_flag=True, help='Go on with what is written from now on, until Ctrl-C.')
+def logs(name: str, lines: int, follow: bool) -> None:
+    """What NAME wrote while it ran detached."""
+    place = place_of(name)
+    if not place.log.exists():
+        raise BadInput(f'endpoint {name!r} has written nothing: only one that was started with --detach writes to {place.log}')
+    with place.log.open(errors='replace') as file:
+        click.echo(''.join(file.readlines()[-lines:]), nl=False)
+        while follow:
+            click.echo(file.read(), nl=False)
+            sys.stdout.flush()
+            time.sleep(0.5)
+
+
+@endpoint.command()
+@name_argument
+@click.confirmation_option(prompt='Its keys, journal and results that the relay does not have yet are lost. Delete it?')
+def delete(name: str) -> None:
+    """Delete NAME here and at the relay; its tasks that have not ended fail.
+
+    The relay forgets it only if your account is on this machine; else revoke it where that is.
+    """
+    place = place_of(name)
+    note = forget_at_relay(place)
+    place.delete()
+    click.echo(f'endpoint {name!r} is deleted{note}')
+
+
+def forget_at_relay(place: Place) -> str:
+    """Have the relay forget an endpoint; a note for the user when it was not asked."""
+    from relay_parsl.cli.desk import choose
+    from relay_parsl.client.admin import Desk
+    from relay_parsl.errors import RelayError
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    if not place.key.exists():
+        return ''
+    try:
+        relay, credentials = place.identity()
+        with Desk(*choose(home, relay.name, None, ('user', 'operator'))) as desk:
+            desk.order('delete-endpoint', id=credentials.id)
+        home.unpin(place.name)
+    except RelayError as error:
+        return f' here; the relay still knows it ({error})'
+    return ''

@@ -1,0 +1,60 @@
+"""`relay-parsl`: the group of all commands, and the edge where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+
+from relay_parsl.cli.accounts import account, invite, join
+from relay_parsl.cli.endpoint import endpoint
+from relay_parsl.cli.quickstart import quickstart
+from relay_parsl.cli.relay import relay
+from relay_parsl.cli.show import one_clear_line
+from relay_parsl.cli.task import task
+from relay_parsl.version import VERSION
+
+
+class Commands(click.Group):
+    """A group whose errors end as one clear line: exit code 2 for what was asked wrongly, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with one_clear_line():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Commands, context_settings={'help_option_names': ['-h', '--help']})
+@click.version_option(VERSION, prog_name='relay-parsl')
+@click.option('-v', '--verbose', count=True, help='Log what happens, on stderr; twice for everything.')
+def main(verbose: int) -> None:
+    """Run the tasks of a Parsl script on machines that it cannot reach.
+
+    \b
+    A relay routes tasks and results; it is the only one that listens.
+    An endpoint runs tasks on a cluster; it dials out, from a login node.
+    Your script dials out too:  rp.Executor('polaris').submit(f, x)
+
+    \b
+    The first time, on one machine:
+      relay-parsl relay start --user alice --detach
+      relay-parsl endpoint start laptop --detach
+    With a cluster:
+      relay-parsl invite polaris --role endpoint     here: prints a URL
+      relay-parsl join 'relay-parsl://...'           there
+      relay-parsl endpoint configure polaris --endpoint-config my.yaml
+      relay-parsl endpoint start polaris --detach
+    Just looking:
+      relay-parsl quickstart
+
+    Keys and state live in ~/.relay_parsl, or in $RELAY_PARSL_HOME. Exit codes: 0 done, 1 failed, 2 asked wrongly.
+
+    Shell completion:  eval "$(_RELAY_PARSL_COMPLETE=bash_source relay-parsl)"   (or zsh_source, fish_source)
+    """  # noqa: D301  click takes the backspaces for its marks
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(level=level, format='%(asctime)s %(levelname)-7s %(name)s  %(message)s')
+
+
+for command in (relay, invite, join, account, endpoint, task, quickstart):
+    main.add_command(command)

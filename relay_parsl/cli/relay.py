@@ -1,0 +1,194 @@
+"""`relay-parsl relay`: the broker itself."""
+
+from __future__ import annotations
+
+import platform
+import re
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay_parsl.cli.show import BadInput, facts, json_option, relay_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from relay_parsl.daemon import PidFile
+    from relay_parsl.home import Credentials, Home
+
+DEFAULT_BIND = '127.0.0.1:7400'
+START = 30.0
+"""Seconds that a detached relay has until it serves."""
+OPERATOR = 'operator'
+
+
+@click.group()
+def relay() -> None:
+    """Run the broker that clients and endpoints dial.
+
+    It stores tasks and results on disk, sealed, and hands them on; it can open none of them. Any host that both sides reach will do.
+    """
+
+
+@relay.command()
+@click.option('--bind', default=DEFAULT_BIND, show_default=True, metavar='HOST:PORT', help='Where to listen; 0.0.0.0:7400 for all interfaces.')
+@click.option('--public', metavar='HOST:PORT', help='What invitations say where the relay is.  [default: --bind, or the host name for 0.0.0.0]')
+@click.option('--user', metavar='NAME', help='Make an account NAME on this machine too, that may submit tasks.')
+@click.option('--detach', is_flag=True, help='Go on in the background.')
+def start(bind: str, public: str | None, user: str | None, detach: bool) -> None:
+    """Serve, until Ctrl-C, SIGTERM or `relay stop`.
+
+    The first start makes the relay's keys and its first operator, and says what to do next. Everything accepted is on disk, in
+    ~/.relay_parsl/relay: a relay that was killed goes on where it was.
+
+    One open TCP port is all it needs. At 127.0.0.1, the default, only this machine reaches it: to be reached from others, --bind 0.0.0.0:7400
+    and, if they know this host by another name, --public NAME:7400.
+    """
+    from relay_parsl import daemon
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    listen, told = address(bind, '--bind'), address(public, '--public') if public else public_address(address(bind, '--bind'))
+    running = pid_file(home).running()
+    if running:
+        raise BadInput(f'the relay of {home.root} already runs as {running}: `relay-parsl relay stop`, or choose another $RELAY_PARSL_HOME')
+    if detach:
+        options = ['--bind', bind, *(['--public', public] if public else []), *(['--user', user] if user else [])]
+        click.echo(daemon.detach(['relay', 'start', *options], home.directory('relay') / 'relay.log', START))
+        return
+    serve(home, listen, told, user)
+
+
+def serve(home: Home, listen: str, told: str, user: str | None) -> None:
+    """Be the relay, until it is told to stop."""
+    from relay_parsl import daemon
+    from relay_parsl.relay.server import RelayServer
+
+    with pid_file(home).held():
+        first = not (home.root / 'relay' / 'relay.db').exists()
+        founders = enrol_founders(home, told, user)
+        server = RelayServer(home, f'tcp://{listen}', bootstrap=[(each.name, each.role, each.card, None) for each in founders])
+        server.start()
+        click.echo(f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}')
+        if first:
+            click.echo(next_commands(founders, told))
+        daemon.ready(
+            f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}' + ('\n' + next_commands(founders, told) if first else '')
+        )
+        server.run()
+
+
+def enrol_founders(home: Home, told: str, user: str | None) -> Sequence[Credentials]:
+    """The relay's keys, its first operator and the user who was asked for, made where they are missing; this home then knows its own relay."""
+    from relay_parsl.home import RelayEntry
+
+    own = made(home.directory('relay') / 'relay.key', 'relay', 'relay')
+    operator = home.credentials_path(OPERATOR)
+    founders = [made(operator, OPERATOR, OPERATOR)]
+    credentials = f'accounts/{OPERATOR}.key'
+    if user:
+        founders.append(made(home.credentials_path(user), user, 'user'))
+        credentials = f'accounts/{user}.key'
+    known = next((entry for entry in home.relays().values() if entry.key == own.keys.curve_public), None)
+    if known and not user:
+        credentials = known.credentials
+    home.add_relay(RelayEntry(known.name if known else 'relay', f'tcp://{told}', own.keys.curve_public, credentials))
+    return founders
+
+
+def made(path: Path, name: str, role: str) -> Credentials:
+    """The credentials in a file, made when it is missing. Raises BadInput when they are of another role."""
+    from relay_parsl.client.enrol import LIFETIME
+    from relay_parsl.home import Credentials
+
+    if not path.exists():
+        Credentials.create(name, role, now=time.time(), lifetime=LIFETIME).save(path)
+    found = Credentials.load(path)
+    if found.role != role:
+        raise BadInput(f'{path} holds a {found.role}, not a {role}: choose another name')
+    return found
+
+
+def next_commands(founders: Sequence[Credentials], told: str) -> str:
+    """What to do after the first start."""
+    user = next((each.name for each in founders if each.role == 'user'), None)
+    near = told.startswith(('127.', 'localhost', '[::1]'))
+    lines = [f'operator {OPERATOR!r} was made' + (f', and user {user!r}' if user else '')]
+    if user:
+        lines += ['next, for an endpoint on this machine:  relay-parsl endpoint start NAME --detach']
+        lines += ['      for one elsewhere:                relay-parsl invite NAME --role endpoint']
+    else:
+        lines += ['next, for yourself:    relay-parsl invite NAME --role user, then relay-parsl join URL']
+        lines += ['      (or start with --user NAME, which does both on this machine)']
+    if near:
+        lines += ['only this machine reaches 127.0.0.1: --bind 0.0.0.0:7400 lets others in']
+    return '\n'.join(lines)
+
+
+@relay.command()
+@click.option('--grace', default=20.0, show_default=True, metavar='SECONDS', help='How long to wait for its end.')
+def stop(grace: float) -> None:
+    """Stop the relay of this home. Nothing is lost: clients and endpoints wait, and go on when it is started again."""
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    stopped = pid_file(home).stop(grace) if (home.root / 'relay').exists() else None
+    click.echo(f'relay stopped ({stopped})' if stopped else f'no relay of {home.root} runs')
+
+
+@relay.command()
+@relay_options
+@json_option
+def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
+    """Whether the relay runs, and what is in it: accounts, endpoints, tasks by state.
+
+    Exit code 2 when it does not answer.
+    """
+    from relay_parsl.cli.desk import open_desk
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    known: dict[str, Any] = {}
+    if (home.root / 'relay').exists():
+        process = pid_file(home).running()
+        known['process'] = str(process) if process else 'none on this machine'
+    with open_desk(relay, credentials, ('operator', 'user')) as desk:
+        known['address'] = desk.entry.url
+        known.update(desk.order('status'))
+    facts(known, as_json=as_json)
+
+
+def pid_file(home: Home) -> PidFile:
+    """Which process the relay of this home is."""
+    from relay_parsl.daemon import PidFile
+
+    return PidFile(home.root / 'relay' / 'relay.pid', f'the relay of {home.root}')
+
+
+# -- Addresses ---------------------------------------------------------------------------------------------------------
+
+
+def address(text: str, option: str) -> str:
+    """`HOST:PORT`, checked. Raises click.BadParameter."""
+    bare = text.removeprefix('tcp://')
+    match = re.fullmatch(r'(\*|[^\s/:]+|\[[0-9a-fA-F:.%]+\]):(\d{1,5})', bare)
+    if match is None or int(match[2]) > 65535:
+        raise click.BadParameter(f'{text!r} is no HOST:PORT, such as {DEFAULT_BIND}', param_hint=option)
+    return bare
+
+
+def public_address(listen: str) -> str:
+    """Where others find a relay that listens on `listen`: there, or, for all interfaces, at this host's name, if that can be looked up."""
+    host, _, port = listen.rpartition(':')
+    if host not in ('0.0.0.0', '*', '[::]'):  # noqa: S104  compared with, not bound to
+        return listen
+    name = platform.node()
+    try:
+        socket.getaddrinfo(name, int(port))
+    except OSError:
+        click.echo(f'note: the name of this host, {name!r}, cannot be looked up: say with --public how others call it', err=True)
+        return f'127.0.0.1:{port}'
+    return f'{name}:{port}'

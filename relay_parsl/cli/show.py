@@ -1,0 +1,120 @@
+"""What all commands share: how lists are printed, how errors end, the options that many have."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from relay_parsl.errors import RelayError, TaskError
+
+TIMES = ('submitted', 'last_seen', 'expires', 'not_after', 'since')
+"""Columns that hold seconds since 1970."""
+FAILED, BAD_INPUT = 1, 2
+"""Exit codes: the work failed; what was asked for cannot be done as it was asked."""
+
+F = TypeVar('F', bound=Callable[..., Any])
+json_option = click.option('--json', 'as_json', is_flag=True, help='Print a JSON list instead of a table.')
+relay_option = click.option(
+    '--relay', metavar='NAME|URL', envvar='RELAY_PARSL_RELAY', help='The relay, by the name that `join` gave it. Not needed when you joined only one.'
+)
+credentials_option = click.option(
+    '--credentials', metavar='FILE', envvar='RELAY_PARSL_CREDENTIALS', help='The key file to act with. Not needed when you have only one that may.'
+)
+
+
+def relay_options(command: F) -> F:
+    """`--relay` and `--credentials`."""
+    return relay_option(credentials_option(command))
+
+
+class Failure(click.ClickException):
+    """The work failed: one clear line on stderr, which names the thing and the remedy."""
+
+    exit_code = FAILED
+
+    def show(self, file: Any = None) -> None:
+        """Print it."""
+        click.echo(f'error: {self.message}', file=file, err=file is None)
+
+
+class BadInput(Failure):
+    """What was asked for cannot be done as it was asked."""
+
+    exit_code = BAD_INPUT
+
+
+@contextmanager
+def one_clear_line() -> Iterator[None]:
+    """Errors that we raise, and those of the system, end as `Failure`."""
+    try:
+        yield
+    except TaskError as error:
+        raise Failure(str(error)) from error
+    except RelayError as error:
+        raise BadInput(str(error) or type(error).__name__) from error
+    except (OSError, TimeoutError) as error:
+        raise Failure(str(error)) from error
+
+
+def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
+    """Print rows: as a table of `columns`, or all of them as JSON. `empty` is said, on stderr, when there is none."""
+    if as_json:
+        click.echo(json.dumps([{key: plain(value) for key, value in row.items()} for row in rows], indent=2))
+    elif not rows:
+        click.echo(empty, err=True)
+    else:
+        table = Table(box=None, pad_edge=False, header_style='bold')
+        for column in columns:
+            table.add_column(column.replace('_', ' '), overflow='fold')
+        for row in rows:
+            table.add_row(*(Text(readable(column, row.get(column))) for column in columns))
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: its facts, a line each, or as a JSON object."""
+    if as_json:
+        click.echo(json.dumps({key: plain(value) for key, value in values.items()}, indent=2))
+        return
+    width = max((len(key) for key in values), default=0)
+    for key, value in values.items():
+        click.echo(f'{key.replace("_", " "):{width}}  {readable(key, value)}')
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: ids as UUIDs, other bytes as hex."""
+    if isinstance(value, bytes):
+        return str(uuid.UUID(bytes=value)) if len(value) == 16 else value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def readable(name: str, value: Any) -> str:
+    """A value for people."""
+    if value is None or value == '':
+        return '-'
+    if name in TIMES and isinstance(value, int | float):
+        return moment(float(value))
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(plain(value))
+    return str(plain(value))
+
+
+def moment(when: float) -> str:
+    """A time, in seconds since 1970, in local words."""
+    return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when)) if when else '-'

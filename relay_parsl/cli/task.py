@@ -1,0 +1,96 @@
+"""`relay-parsl task`: what waits, runs and ended, and an end to what should not."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import click
+
+from relay_parsl.cli.show import BadInput, Failure, json_option, listing, relay_options
+
+TERMINAL = ('success', 'failed', 'cancelled', 'expired')
+
+
+@click.group()
+def task() -> None:
+    """See and cancel tasks: your own, or, as an operator, everybody's.
+
+    What a task does is sealed: the relay knows its ids, its endpoint and its state, and no more.
+    """
+
+
+@task.command('list')
+@click.option('--endpoint', metavar='NAME|UUID', help='Only those of this endpoint.')
+@click.option('--group', metavar='UUID', help="Only those of this task group (an Executor's `task_group_id`).")
+@click.option(
+    '--state', metavar='STATE', help='Only those in this state: waiting-for-ep, waiting-for-nodes, running, success, failed, cancelled, expired.'
+)
+@relay_options
+@json_option
+def list_tasks(endpoint: str | None, group: str | None, state: str | None, relay: str | None, credentials: str | None, as_json: bool) -> None:
+    """List tasks, newest last."""
+    from relay_parsl.cli.desk import open_desk
+
+    with open_desk(relay, credentials) as desk:
+        filters: dict[str, Any] = {}
+        if group:
+            filters['group'] = read_id(group)
+        if endpoint:
+            filters['endpoint'] = find_endpoint(desk.rows('endpoints'), endpoint)
+        rows = [row for row in desk.rows('tasks', **filters) if state in (None, row.get('state'))]
+    listing(rows, ['id', 'endpoint', 'state', 'attempt', 'priority', 'submitted'], as_json=as_json, empty='no tasks')
+
+
+@task.command()
+@click.argument('ids', nargs=-1, required=True, metavar='TASK...')
+@click.option('--wait', default=10.0, show_default=True, metavar='SECONDS', help='How long to wait until they are over.')
+@relay_options
+def cancel(ids: tuple[str, ...], wait: float, relay: str | None, credentials: str | None) -> None:
+    """End tasks: at once while they wait, and where they run, when their endpoint hears of it.
+
+    A task that ended before keeps its result. Exit code 1 when one is still not over after --wait: the request stays, and is carried out later.
+    """
+    from relay_parsl.cli.desk import open_desk
+
+    wanted = [read_id(each) for each in ids]
+    with open_desk(relay, credentials) as desk:
+        for task_id in wanted:
+            state_of(desk, task_id)
+        for task_id in wanted:
+            desk.cancel(task_id)
+        end = time.monotonic() + wait
+        states = {task_id: state_of(desk, task_id) for task_id in wanted}
+        while time.monotonic() < end and not all(state in TERMINAL for state in states.values()):
+            time.sleep(0.1)
+            states = {task_id: state_of(desk, task_id) for task_id in wanted}
+    for task_id, state in states.items():
+        click.echo(f'{uuid.UUID(bytes=task_id)}  {state}')
+    if not all(state in TERMINAL for state in states.values()):
+        raise Failure(f'not all are over after {wait:g} s; the request stays')
+
+
+def state_of(desk: Any, task_id: bytes) -> str:
+    """The state of one task. Raises BadInput when there is no such task."""
+    rows = desk.rows('tasks', id=task_id)
+    if not rows:
+        raise BadInput(f'no task {uuid.UUID(bytes=task_id)} of yours: see `relay-parsl task list`')
+    return str(rows[0]['state'])
+
+
+def read_id(text: str) -> bytes:
+    """A UUID's bytes. Raises click.BadParameter."""
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise click.BadParameter(f'{text!r} is no UUID') from None
+
+
+def find_endpoint(rows: list[dict[str, Any]], name: str) -> bytes:
+    """The id of an endpoint among these, by name or UUID. Raises BadInput, which lists those that there are."""
+    found = [row['id'] for row in rows if name in (row['name'], str(uuid.UUID(bytes=row['id'])))]
+    if not found:
+        names = ', '.join(sorted(row['name'] for row in rows)) or 'none yet: make one with `relay-parsl endpoint configure`'
+        raise BadInput(f'no endpoint {name!r} that you may see; there are: {names}')
+    return bytes(found[0])
