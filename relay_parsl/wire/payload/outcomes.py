@@ -91,9 +91,9 @@ def _load_value(values: list[Any], trusted: bool) -> Any:
         raise SerializationError(f'the result came as {name[:80]}, and code of this endpoint may not run here: ask for JSON (result_serializers)')
     try:
         return find_serializer(name).loads(data)
-    except SerializationError:
+    except (SerializationError, KeyboardInterrupt):
         raise
-    except Exception as error:  # user code runs when it is unpickled
+    except BaseException as error:  # user code runs when it is unpickled, and may raise even SystemExit
         raise SerializationError(f'the result cannot be loaded here: {describe_error(error)}') from error
 
 
@@ -134,7 +134,9 @@ def _pickle(error: Exception) -> bytes:
 def _unpickle(data: bytes) -> Exception | None:
     try:
         error = loads(data)
-    except Exception:  # noqa: BLE001 - user code, and modules that are not here
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - user code that may raise even SystemExit, and modules that are not here
         return None
     return error if isinstance(error, Exception) else None
 
