@@ -21,10 +21,12 @@ class EndpointSettings:
     pools: dict[str, tuple[int, int]]
     """The least window of each pool: tasks and bytes. It grows with the engine's capacity."""
     max_retries_on_system_failure: int = 2
+    pool_retries: dict[str, int] = field(default_factory=dict)
+    """The same, for pools that differ."""
     versions: dict[str, str] = field(default_factory=dict)
     takeover: bool = False
     margin: int = 64
-    """Tasks that an engine gets beyond its capacity, so that its workers never wait for this process."""
+    """The least number of tasks that an engine gets beyond its capacity."""
     grace: float = 30.0
     """Seconds that a drain waits for running tasks and for `Recorded`."""
     held_page: int = 500
@@ -49,3 +51,7 @@ class Books:
         hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))
         self.link = Link(hello, self.out)
         self.draining = False
+
+    def retries(self, pool: str) -> int:
+        """How often a task of this pool is tried again after system failures."""
+        return self.settings.pool_retries.get(pool, self.settings.max_retries_on_system_failure)

@@ -57,10 +57,9 @@ class Pool:
         """Tasks and bytes to announce: enough that its workers never wait for the relay."""
         return max(self._tasks, 2 * (self.capacity or 0)), self._size
 
-    @property
-    def room(self) -> int:
-        """Tasks that the engine can run at once."""
-        return self._tasks if self.capacity is None else self.capacity
+    def room(self, margin: int) -> int:
+        """Tasks that the engine gets: as many as run at once, and as many again (`margin` at least), so that its workers never wait for us."""
+        return self._tasks + margin if self.capacity is None else self.capacity + max(self.capacity, margin)
 
     def push(self, holding: Holding) -> None:
         """The task may start."""
@@ -111,9 +110,9 @@ class Holdings:
             self.pools[holding.info.pool].push(holding)
 
     def start(self, margin: int) -> Iterator[Holding]:
-        """Mark as started, most urgent first, as many tasks as the engines want; `margin` beyond their capacity keeps them fed."""
+        """Mark as started, most urgent first, as many tasks as the engines are to have (see `Pool.room`)."""
         for pool in self.pools.values():
-            while pool.started < pool.room + margin:
+            while pool.started < pool.room(margin):
                 found = pool.pop()
                 if found is None:
                     break

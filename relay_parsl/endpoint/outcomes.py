@@ -48,7 +48,7 @@ class Outcomes:
         holding.evidence.append(f'{cause}: {evidence}')
         if holding.cancelled:
             self._fail(holding, 'cancelled')
-        elif holding.info.at_most_once or holding.tries > self._books.settings.max_retries_on_system_failure:
+        elif holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
             self._fail(holding, cause)
         else:
             self._books.holdings.requeue(holding)

@@ -59,6 +59,7 @@ class EndpointReactor:
         self._announcer = Announcer(books, self._intake)
         self._drained_at: float | None = None
         self._left_at: float | None = None
+        self._grace = settings.grace
         self._exited = False
         self._handlers: dict[type, Handler] = {
             Welcome: self._welcome,
@@ -133,14 +134,20 @@ class EndpointReactor:
         """How many tasks an engine can run at once."""
         self._books.holdings.pools[pool].capacity = count
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a session."""
+        return self._books.link.live
+
     def held(self) -> list[tuple[Id, int]]:
         """Tasks and attempts that are with the engines or wait for them."""
         return [(each.info.task_id, each.attempt) for each in self._books.holdings.values()]
 
     # -- The turn ----------------------------------------------------------------------------------------------------
 
-    def drain(self, now: float) -> None:
-        """Take nothing more, give back what has not started, end when the rest is recorded or `grace` is over."""
+    def drain(self, now: float, grace: float | None = None) -> None:
+        """Take nothing more, give back what has not started, end when the rest is recorded or `grace` seconds are over (default: the settings')."""
+        self._grace = self._books.settings.grace if grace is None else grace
         if not self._books.draining:
             self._books.draining = True
             self._drained_at = now
@@ -207,8 +214,8 @@ class EndpointReactor:
     def _leave(self, now: float) -> None:
         """The last steps of a drain: results recorded, what was returned heard by the relay, goodbye."""
         waited = now - (self._drained_at or now)
-        if waited >= self._books.settings.grace:
-            self._exit(f'the grace of {self._books.settings.grace:g} s is over')
+        if waited >= self._grace:
+            self._exit(f'the grace of {self._grace:g} s is over; {len(self._books.holdings)} tasks go back unfinished')
         elif self._books.holdings or self._books.outbox:
             self._left_at = None
         elif self._books.link.live and (self._left_at is None or now - self._left_at >= LEAVE_WAIT):

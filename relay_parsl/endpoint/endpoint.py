@@ -1,0 +1,270 @@
+"""The endpoint's loop: one thread between a socket, the journal and the engines; what it does is decided by the reactor.
+
+```
+wait → drain socket and engines → begin → reactor → commit → effects (`hands`)
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from relay_parsl import daemon
+from relay_parsl.endpoint import effects as do
+from relay_parsl.endpoint.config import EndpointConfig
+from relay_parsl.endpoint.crew import Crew
+from relay_parsl.endpoint.gate import Gate
+from relay_parsl.endpoint.hands import Hands, Tools
+from relay_parsl.endpoint.journal import SqliteJournal
+from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
+from relay_parsl.endpoint.syncer import Syncer
+from relay_parsl.endpoint.trust import Trusted
+from relay_parsl.engines.base import Changed
+from relay_parsl.errors import ConfigError, StoreError
+from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.spool import Spool
+from relay_parsl.transport import Dealer
+from relay_parsl.version import VERSION
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Id
+from relay_parsl.wire.payload import PYTHON
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.5
+"""Seconds between two ticks of an idle loop."""
+WINDOW_TASKS, WINDOW_BYTES = 1000, 64 << 20
+"""What each pool holds at least: enough to hide the way to the relay from its workers."""
+STUCK = 600.0
+"""Seconds for which a journal that refuses is tried again: a full disk is cleared by people."""
+STRANGER = 5.0
+"""Seconds after which a relay that we cannot talk to at all (wrong key, unknown key) is an error; later it is a disturbance."""
+LAST_WORDS = 0.2
+"""Seconds for the last messages to leave the socket."""
+FAILURES = {
+    'unknown-key': 'the relay at {url} does not know the key of this endpoint: it was revoked, or enrolled elsewhere; invite and join it again',
+    'handshake': 'what answers at {url} is no relay, or has another key than the invitation said: join again with a new invitation',
+}
+
+
+class Endpoint:
+    """One endpoint process. `run` it once, in any thread; `stop` from any other, or by SIGTERM."""
+
+    def __init__(
+        self, home_dir: Path, config: EndpointConfig, relay: RelayEntry, credentials: Credentials, *, take_over: bool = False, grace: float = 30.0
+    ) -> None:
+        """Nothing is opened or started yet.
+
+        Args:
+            home_dir: the endpoint's own directory: `trusted.json` stands there; journal, spool and runs are made there.
+            config: the endpoint file, read.
+            relay: where the relay is, and its key.
+            credentials: the endpoint's own.
+            take_over: end another process of this endpoint that the relay believes to live.
+            grace: seconds that `stop` leaves to running tasks.
+        """
+        self._home, self._config, self._relay, self._credentials = Path(home_dir), config, relay, credentials
+        self._take_over, self._grace = take_over, grace
+        self._clock = time.time() - time.monotonic()
+        self._stops = self._stops_seen = 0
+        self._stuck_since: float | None = None
+        self._ticked = 0.0
+        self._wake: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Drain: hand back what has not started, wait for the rest up to the grace. Called again: do not wait. From any thread, or a signal."""
+        self._stops += 1
+        self._wake()
+
+    def run(self) -> int:
+        """Be the endpoint until it is stopped or replaced.
+
+        Returns:
+            0 after a drain, 3 when another process took over or the account was revoked: then it must not be restarted.
+
+        Raises:
+            ConfigError: it cannot be this endpoint, or an engine cannot work as configured; the text is for the user.
+            HomeError: its files cannot be used as they are.
+            StoreError: its journal cannot be used.
+        """
+        trusted = Trusted(self._home / 'trusted.json')
+        engines = {pool: self._config.build_engine(pool) for pool in self._config.pools}
+        self._journal = SqliteJournal(self._home / 'journal.db')
+        try:
+            self._dealer = Dealer(self._relay.url, self._relay.key, self._credentials.keys.curve)
+            self._wake = self._dealer.wake
+            self._crew = Crew(engines, self._wake)
+            try:
+                with _Signals(self.stop):
+                    return self._serve(trusted)
+            finally:
+                self._wake = lambda: None
+                self._dealer.close()
+        finally:
+            self._journal.close()
+
+    # -- Life --------------------------------------------------------------------------------------------------------
+
+    def _serve(self, trusted: Trusted) -> int:
+        epoch = self._next_epoch()
+        spool = self._open_spool()
+        self._sync = Syncer(spool, self._wake)
+        gate = Gate(self._credentials.keys, self._credentials.id, epoch, self._config.function_policy, trusted)
+        self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
+        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync), self._now)
+        labels = {pool: spec.label for pool, spec in self._config.pools.items()}
+        self._crew.start(self._home / 'runs', lambda pool: f'{labels[pool]}-{epoch}')
+        try:
+            for pool, engine in self._crew.engines.items():
+                self._reactor.capacity(pool, engine.capacity, self._now())
+            self._report()
+            self._reactor.connect(self._now())
+            log.info('endpoint %s (%s) begins its epoch %d', self._credentials.name, self._credentials.id.hex(), epoch)
+            return self._verdict(self._loop())
+        finally:
+            self._crew.stop()
+            self._sync.close()
+
+    def _next_epoch(self) -> int:
+        self._journal.begin()
+        epoch = self._journal.advance()
+        self._journal.commit()
+        return epoch
+
+    def _settings(self) -> EndpointSettings:
+        engines = self._crew.engines
+        return EndpointSettings(
+            pools=dict.fromkeys(engines, (WINDOW_TASKS, WINDOW_BYTES)),
+            pool_retries={pool: int(getattr(engine, 'max_retries_on_system_failure', 2)) for pool, engine in engines.items()},
+            versions={'relay_parsl': VERSION, 'python': PYTHON, 'parsl': version('parsl')},
+            takeover=self._take_over,
+            grace=self._grace,
+        )
+
+    def _open_spool(self) -> Spool:
+        """The spool, with nothing in it but results that the journal still has."""
+        directory = self._home / 'spool'
+        directory.mkdir(mode=0o700, exist_ok=True)
+        spool = Spool(directory)
+        kept = [each for each in self._journal.results() if codec.result_header(each.header).body]
+        names = {spool.path(each.task_id, each.attempt, 'result').name for each in kept}
+        for path in directory.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+        return spool
+
+    def _loop(self) -> do.Exit:
+        started, announced = self._now(), False
+        while self._hands.exit is None:
+            self._dealer.wait(0.0 if self._hands.again or self._crew.pending else IDLE)
+            self._hands.again = False
+            self._turn()
+            announced = announced or self._announce(self._now() - started)
+        self._dealer.wait(LAST_WORDS)
+        return self._hands.exit
+
+    def _verdict(self, end: do.Exit) -> int:
+        if end.code == 2:
+            raise ConfigError(end.reason)
+        log.log(logging.ERROR if end.code else logging.INFO, 'endpoint %s ends: %s', self._credentials.name, end.reason)
+        return end.code
+
+    def _announce(self, waited: float) -> bool:
+        """Tell whoever started us that we serve, or why we never will; whether there was anything to tell."""
+        name, url, failure = self._credentials.name, self._relay.url, self._dealer.failure
+        if self._reactor.live:
+            daemon.ready(f'endpoint {name!r} serves, connected to {url}')
+        elif waited < STRANGER:
+            return False
+        elif failure in FAILURES:
+            self._hands.exit = do.Exit(2, FAILURES[failure].format(url=url))
+        elif failure == 'unreachable':
+            log.warning('nobody answers at %s; trying for as long as it takes', url)
+            daemon.ready(f'endpoint {name!r} runs; nobody answers at {url} yet')
+        else:
+            return False
+        return True
+
+    def _now(self) -> float:
+        """Seconds since 1970 at the start, and from then on what has really passed: a clock that is set expires nothing."""
+        return self._clock + time.monotonic()
+
+    # -- A turn ------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = self._now()
+        if self._stuck_since is None:
+            self._take_in(now)
+        if self._commit(now):
+            for effect in self._reactor.take():
+                self._hands.act(effect)
+
+    def _take_in(self, now: float) -> None:
+        for message in self._dealer.receive():
+            self._reactor.receive(message, now)
+        for pool, event in self._crew.events():
+            if isinstance(event, Changed):
+                self._reactor.capacity(pool, event.status.capacity, now)
+                self._report()
+            else:
+                self._hands.hear(event, now)
+        for key in self._sync.done():
+            self._reactor.spooled(key, now)
+        if now - self._ticked >= IDLE:
+            self._ticked = now
+            self._reactor.tick(now)
+        if self._stops != self._stops_seen:
+            self._drain(now)
+
+    def _drain(self, now: float) -> None:
+        grace = 0.0 if self._stops_seen or self._stops > 1 else self._grace
+        self._stops_seen = self._stops
+        log.info('stopping: %d tasks are held; running ones have %g s', len(self._reactor.held()), grace)
+        self._reactor.drain(now, grace)
+
+    def _commit(self, now: float) -> bool:
+        """Write the turn. When the disk refuses, nothing leaves and nothing is taken in, until it does not."""
+        try:
+            self._journal.begin()
+            self._reactor.flush(now)
+            self._journal.commit()
+        except StoreError as error:
+            self._journal.rollback()
+            if self._stuck_since is None:
+                self._stuck_since = now
+                log.error('%s; this endpoint waits until it can write again', error)
+            if now - self._stuck_since >= STUCK or self._stops != self._stops_seen:
+                raise
+            return False
+        self._stuck_since = None
+        return True
+
+    def _report(self) -> None:
+        about = {'host': platform.node(), 'display_name': self._config.display_name, 'relay_parsl': VERSION}
+        self._reactor.report({**about, **self._crew.report()})
+
+
+class _Signals:
+    """SIGTERM and SIGINT mean stop, where this thread may say so."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, lambda _number, _frame: self._stop())
+
+    def __exit__(self, *_exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

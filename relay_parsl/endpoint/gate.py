@@ -1,0 +1,160 @@
+"""What passes: grants of trusted signers, tasks whose seal holds, functions that the policy allows. Nothing here runs or unpickles anything.
+
+Everything that cannot be believed is refused without a seal (`Refusal`): it might be the relay's own invention, and then nobody may read
+a sealed word about it. What a trusted signer sent and may not run fails under the seal, as a result like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from hashlib import sha256
+
+from relay_parsl.endpoint.effects import Start
+from relay_parsl.endpoint.policy import FunctionPolicy
+from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejected
+from relay_parsl.wire import codec, payload
+from relay_parsl.wire.messages import INLINE, Body, Hash, Id, Object, Result, ResultHeader, Status, TaskHeader
+from relay_parsl.wire.payload import Call, FunctionInfo, Outcome
+from relay_parsl.wire.seal import Grant, Keys, open_grant, sealed_size
+
+ALLOWED = 'allowed_serializers'
+"""The option that tells a runner what arguments may be made of; never the sender's own."""
+TAG = 64
+"""Bytes by which a seal makes a payload longer, at most."""
+
+
+class Refusal(RelayError):
+    """The task cannot be believed; `args[0]` is why, in the clear, for the relay and the user."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A task that passed: its call, its function's blob, and under which grant it came."""
+
+    grant: Grant
+    call: Call
+    function: bytes
+
+
+class Gate:
+    """Grants and functions of this process, and the checks on what comes under them."""
+
+    def __init__(self, keys: Keys, endpoint: Id, epoch: int, policy: FunctionPolicy, trusted: Callable[[], Collection[bytes]]) -> None:
+        """`trusted` gives the identity keys that may send tasks now: a signer taken off the list is refused from then on."""
+        self._keys = keys
+        self._endpoint = endpoint
+        self._epoch = epoch
+        self._policy = policy
+        self._trusted = trusted
+        self._grants: dict[Hash, Grant] = {}
+        self._sealed: dict[Hash, bytes] = {}
+        self._functions: dict[tuple[Hash, Hash], tuple[bytes, bytes, FunctionInfo]] = {}
+
+    # -- Objects -----------------------------------------------------------------------------------------------------
+
+    def keep(self, found: Object, now: float) -> str:
+        """Take an object; returns why it is of no use, or ''."""
+        if sha256(found.data).digest() != found.hash:
+            return 'denied: an object came with the hash of another'
+        if found.kind != 'grant':
+            self._sealed[found.hash] = found.data
+            return ''
+        try:
+            self._grants[found.hash] = open_grant(found.data, self._keys, now=now, trusted=self._trusted())
+        except SealError as error:
+            return f'denied: {error}'
+        return ''
+
+    def drop(self, each: Hash) -> None:
+        """The object is not needed now."""
+        self._grants.pop(each, None)
+        self._sealed.pop(each, None)
+        for key in [key for key in self._functions if each in key]:
+            del self._functions[key]
+
+    # -- Tasks -------------------------------------------------------------------------------------------------------
+
+    def open(self, start: Start, now: float) -> Opened:
+        """The call in a task, every check passed that needs no worker.
+
+        Raises:
+            Refusal: grant, address or seal do not hold.
+            TaskRejected: the sender is known and this may not run here.
+        """
+        grant = self._grant(start.info, now)
+        try:
+            call = payload.decode_call(grant.open('task', start.header, start.payload))
+        except (SealError, ProtocolError) as error:
+            raise Refusal(f'denied: {error}') from None
+        blob, digest, info = self._function(grant, start.info.function)
+        if digest != call.function:
+            raise TaskRejected('the function that came is not the one that the call names')
+        if not self._policy.allows(digest, info.how, info.name):
+            raise TaskRejected(f'the function policy of this endpoint does not allow {call.name or info.name!r}')
+        if bool(call.body_key) != bool(start.info.body) or (call.body_key and sealed_size(call.length) != start.info.body):
+            raise TaskRejected('the spooled arguments are not as long as the call says')
+        call.options.pop(ALLOWED, None)
+        if self._policy.serializers is not None:
+            call.options[ALLOWED] = list(self._policy.serializers)
+        return Opened(grant, call, blob)
+
+    def python(self, opened: Opened, worker: str | None) -> None:
+        """Raises VersionMismatch when the workers' Python is known and cannot run this function's bytecode."""
+        info = payload.describe(opened.function)
+        if worker:
+            payload.check_python(opened.call.name or info.name, opened.call.python or info.python, worker)
+
+    def _grant(self, info: TaskHeader, now: float) -> Grant:
+        grant = self._grants.get(info.grant)
+        if grant is None or info.endpoint != self._endpoint:
+            raise Refusal('denied: the task is not addressed to this endpoint under a grant that it has')
+        if now > grant.not_after:
+            raise Refusal('denied: its grant has expired')
+        if grant.signer not in self._trusted():
+            raise Refusal('denied: this endpoint does not trust its signer any more')
+        return grant
+
+    def _function(self, grant: Grant, name: Hash) -> tuple[bytes, bytes, FunctionInfo]:
+        found = self._functions.get((grant.hash, name))
+        if found is None:
+            try:
+                blob = grant.open('function', b'', self._sealed[name])
+                found = blob, sha256(blob).digest(), payload.describe(blob)
+            except (SealError, ProtocolError, KeyError) as error:
+                raise TaskRejected(f'its function cannot be used: {error}') from None
+            self._functions[grant.hash, name] = found
+        return found
+
+    # -- Results -----------------------------------------------------------------------------------------------------
+
+    def result(self, info: TaskHeader, attempt: int, status: Status, outcome: bytes, body: int = 0) -> Result:
+        """Seal how a task ended. `body`: bytes of its sealed result file."""
+        grant = self._grants.get(info.grant)
+        if grant is None:
+            return self.refusal(info, attempt, 'denied: its grant is not here any more', status)
+        header = self._header(info, attempt, status, body=body)
+        try:
+            return Result(header, Body(grant.seal('result', header, outcome)))
+        except SealError as error:
+            return self.refusal(info, attempt, f'seal: {error}', Status.FAILED)
+
+    def failure(self, info: TaskHeader, attempt: int, error: BaseException, status: Status = Status.FAILED) -> Result:
+        """Seal that a task ended by this error."""
+        outcome = payload.encode_outcome(Outcome(False, payload.dump_failure(error)))
+        return self.result(info, attempt, status, outcome)
+
+    def refusal(self, info: TaskHeader, attempt: int, reason: str, status: Status = Status.FAILED) -> Result:
+        """An end that cannot be sealed: only its reason, in the clear."""
+        status = Status.FAILED if status is Status.SUCCESS else status
+        return Result(self._header(info, attempt, status, reason=reason), Body(b''))
+
+    def _header(self, info: TaskHeader, attempt: int, status: Status, *, body: int = 0, reason: str = '') -> bytes:
+        return codec.encode_header(
+            ResultHeader(info.grant, info.sequence, info.task_id, self._endpoint, self._epoch, attempt, status, body=body, reason=reason)
+        )
+
+
+def fits(outcome: bytes) -> bool:
+    """Whether a sealed outcome may travel in a message."""
+    return len(outcome) + TAG <= INLINE

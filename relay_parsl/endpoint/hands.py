@@ -1,0 +1,170 @@
+"""What the reactor wants done, done: send, open, hand to the engine, seal, spool."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from relay_parsl.endpoint import effects as do
+from relay_parsl.endpoint.crew import Crew
+from relay_parsl.endpoint.gate import Gate, Refusal
+from relay_parsl.endpoint.reactor import EndpointReactor
+from relay_parsl.endpoint.syncer import Syncer
+from relay_parsl.engines.base import Finished, Lost, Running, SealedBody, Work
+from relay_parsl.errors import ManagerLost, ProtocolError, TaskCancelled, TaskError, WalltimeExceeded, WorkerLost
+from relay_parsl.spool import Spool
+from relay_parsl.transport import Dealer
+from relay_parsl.wire.messages import Body, Id, Segment, Status, TaskHeader
+
+log = logging.getLogger(__name__)
+
+LOSSES: dict[str, type[TaskError]] = {'worker': WorkerLost, 'manager': ManagerLost, 'walltime': WalltimeExceeded, 'engine': ManagerLost}
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What hands work with."""
+
+    dealer: Dealer
+    crew: Crew
+    gate: Gate
+    spool: Spool
+    sync: Syncer
+
+
+class Hands:
+    """Does effects, and brings what engines say to the reactor. `again`: the reactor was told something, another turn is due at once."""
+
+    def __init__(self, reactor: EndpointReactor, tools: Tools, now: Callable[[], float]) -> None:
+        """`now` is the loop's clock."""
+        self._reactor, self._now = reactor, now
+        self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
+        self.again = False
+        self.exit: do.Exit | None = None
+        self._inside: dict[tuple[bytes, int], TaskHeader] = {}
+        self._acts: dict[type, Callable[[Any], None]] = {
+            do.Send: self._send,
+            do.Start: self._start,
+            do.CancelWork: self._cancel,
+            do.Fail: self._fail,
+            do.Keep: self._keep,
+            do.Drop: lambda effect: self._gate.drop(effect.hash),
+            do.SpoolWrite: self._write,
+            do.SpoolSync: lambda effect: self._sync.add(effect.key),
+            do.SpoolSend: self._read,
+            do.SpoolDelete: lambda effect: self._spool.delete(effect.key),
+            do.Demand: lambda effect: self._crew.engines[effect.pool].demand(effect.count),
+            do.Reconnect: self._reconnect,
+            do.Exit: self._end,
+        }
+
+    def act(self, effect: do.Effect) -> None:
+        """Do it."""
+        self._acts[type(effect)](effect)
+
+    def hear(self, event: Running | Finished | Lost, now: float) -> None:
+        """An engine says how an attempt fares; of one that is not inside any more, nothing."""
+        if isinstance(event, Running):
+            self._reactor.running(Id(event.task_id), event.attempt, event.detail, now)
+        elif isinstance(event, Finished):
+            self._finished(event, now)
+        elif self._inside.pop((event.task_id, event.attempt), None) is not None:
+            log.info('task %s, attempt %d: lost with its %s: %s', event.task_id.hex(), event.attempt, event.cause, event.evidence)
+            self._reactor.lost(Id(event.task_id), event.attempt, event.cause, event.evidence, now)
+
+    def _finished(self, event: Finished, now: float) -> None:
+        info = self._inside.pop((event.task_id, event.attempt), None)
+        if info is None:
+            return
+        if event.body:
+            try:
+                os.replace(event.body, self._spool.path(info.task_id, event.attempt, 'result'))
+            except OSError as error:
+                failure = TaskError(f'the result was written, and is not where its worker said: {error.strerror}')
+                self._reactor.finished(self._gate.failure(info, event.attempt, failure), now)
+                return
+        status = Status.SUCCESS if event.ok else Status.FAILED
+        self._reactor.finished(self._gate.result(info, event.attempt, status, event.outcome, event.size if event.body else 0), now)
+
+    def _send(self, effect: do.Send) -> None:
+        try:
+            if not self._dealer.send(effect.message):
+                log.debug('the socket is full: a %s waits for its timer', type(effect.message).__name__)
+        except ProtocolError:
+            log.exception('a %s cannot be sent', type(effect.message).__name__)
+
+    def _start(self, effect: do.Start) -> None:
+        info, now = effect.info, self._now()
+        self.again = True
+        try:
+            opened = self._gate.open(effect, now)
+            self._gate.python(opened, self._crew.python(info.pool))
+        except Refusal as refusal:
+            log.warning('task %s is refused: %s', info.task_id.hex(), refusal)
+            self._reactor.finished(self._gate.refusal(info, effect.attempt, str(refusal)), now)
+            return
+        except TaskError as error:
+            log.info('task %s may not run here: %s', info.task_id.hex(), error)
+            self._reactor.finished(self._gate.failure(info, effect.attempt, error), now)
+            return
+        self.again = False
+        call, body = opened.call, None
+        if call.body_key:
+            body = SealedBody(str(self._spool.path(info.task_id, effect.attempt, 'task')), call.body_key, call.length)
+        arguments = None if body else call.arguments
+        account, spool = opened.grant.account, str(self._spool.directory)
+        self._inside[info.task_id, effect.attempt] = info
+        self._crew.submit(info.pool, Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool))
+
+    def _cancel(self, effect: do.CancelWork) -> None:
+        if self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
+            self._inside.pop((effect.task_id, effect.attempt), None)
+            self._cancelled(effect.info, effect.attempt)
+
+    def _fail(self, effect: do.Fail) -> None:
+        if effect.cause == 'cancelled':
+            self._cancelled(effect.info, effect.attempt)
+            return
+        error = LOSSES[effect.cause](effect.evidence)
+        self._reactor.finished(self._gate.failure(effect.info, effect.attempt, error), self._now())
+        self.again = True
+
+    def _cancelled(self, info: TaskHeader, attempt: int) -> None:
+        error = TaskCancelled('cancelled before it ran')
+        self._reactor.finished(self._gate.failure(info, attempt, error, Status.CANCELLED), self._now())
+        self.again = True
+
+    def _keep(self, effect: do.Keep) -> None:
+        reason = self._gate.keep(effect.object, self._now())
+        if reason:
+            log.warning('an object of kind %r is refused: %s', effect.object.kind, reason)
+            self._reactor.unusable(effect.object.hash, reason, self._now())
+        else:
+            self._reactor.kept(effect.object.hash, self._now())
+        self.again = True
+
+    def _write(self, effect: do.SpoolWrite) -> None:
+        try:
+            self._spool.write(effect.key, effect.offset, effect.data)
+        except OSError as error:
+            log.error('%s: %s', self._spool.directory, error.strerror)
+            self._reactor.unspooled(effect.key, f'full: the arguments could not be written at the endpoint: {error.strerror}', self._now())
+            self.again = True
+
+    def _read(self, effect: do.SpoolSend) -> None:
+        fetch = effect.fetch
+        key = (fetch.task_id, fetch.attempt, fetch.direction)
+        data = Body(self._spool.read(key, fetch.offset, fetch.length))
+        self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, self._spool.size(key), data)))
+
+    def _reconnect(self, _effect: do.Reconnect) -> None:
+        log.info('the relay is silent (%s): connecting anew', self._dealer.failure or 'no reason known')
+        self._dealer.reconnect()
+        self._reactor.connect(self._now())
+        self.again = True
+
+    def _end(self, effect: do.Exit) -> None:
+        self.exit = effect

@@ -1,0 +1,46 @@
+"""Whose tasks an endpoint runs: `trusted.json` in its directory, read again whenever it changes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from relay_parsl.errors import HomeError
+from relay_parsl.home import Pin, read_private
+from relay_parsl.home.files import damaged, from_json
+
+log = logging.getLogger(__name__)
+
+
+class Trusted:
+    """Identity keys of the accounts that may send tasks. Call it for those of this moment."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file. Raises HomeError when it is missing, damaged, or readable by others."""
+        self._path = path
+        self._stamp = self._look()
+        self._identities = self._read()
+
+    def __call__(self) -> frozenset[bytes]:
+        """The keys; of a file that cannot be read now, those that it last had."""
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._identities = self._read()
+                log.info('%s has changed: %d accounts may send tasks', self._path, len(self._identities))
+            except HomeError as error:
+                log.error('%s; the accounts that it last named may still send tasks', error)
+        return self._identities
+
+    def _look(self) -> tuple[int, int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0, 0, 0)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> frozenset[bytes]:
+        values = from_json(self._path, read_private(self._path))
+        with damaged(self._path):
+            return frozenset(Pin.from_plain(name, each).identity for name, each in values.items())
