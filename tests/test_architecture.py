@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'engines': 'version errors wire shell home spool transport config providers launchers',
     'endpoint': 'version errors wire home spool transport config daemon providers launchers engines',
     'executors': 'version errors client',
-    'local': 'version errors home client relay endpoint',
+    'local': 'version errors home daemon client relay endpoint',
     'flows': 'version errors home config daemon client',
     'cli': 'version errors home config daemon shell client relay endpoint local flows',
     'testing': 'version errors wire home spool transport config client relay engines endpoint flows',

@@ -108,7 +108,7 @@ def made(path: Path, name: str, role: str) -> Credentials:
         Credentials.create(name, role, now=time.time(), lifetime=LIFETIME).save(path)
     found = Credentials.load(path)
     if found.role != role:
-        raise BadInput(f'{path} holds a {found.role}, not a {role}: choose another name')
+        raise BadInput(f'{path} holds the keys of another role ({found.role}, not {role}): choose another name')
     return found
 
 

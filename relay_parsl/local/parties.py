@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from relay_parsl.daemon import READY
 from relay_parsl.errors import RelayError
 from relay_parsl.local.words import GRACE, NAME, USER, say
 
@@ -44,7 +45,20 @@ def endpoint(root: str, name: str) -> None:
     credentials = Credentials.load(place.key)
     relay = Credentials.load(home.directory('relay') / 'relay.key')
     entry = RelayEntry(NAME, f'tcp://127.0.0.1:{orders()["port"]}', relay.keys.curve_public, '')
-    sys.exit(Endpoint(place.root, config, entry, credentials, on_ready=lambda: say(ready=name)).run())
+    say_when_ready(name)
+    sys.exit(Endpoint(place.root, config, entry, credentials, grace=GRACE / 2).run())
+
+
+def say_when_ready(name: str) -> None:
+    """Pass on what `daemon.ready` tells whoever started an endpoint."""
+    read, write = os.pipe()
+    os.environ[READY] = str(write)
+
+    def listen() -> None:
+        if os.read(read, 4096):
+            say(ready=name)
+
+    threading.Thread(target=listen, name='relay-parsl-ready', daemon=True).start()
 
 
 def orders() -> dict[str, Any]:
