@@ -1,0 +1,79 @@
+"""Accounts and invitations as the reactor looks them up: all in memory, for they are few and every message needs one. Pure.
+
+Who may do what stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from relay_parsl.relay.records import AccountRow, InviteRow, Standing
+from relay_parsl.wire.messages import NO_ID, Id
+
+MAY_INVITE = {'user': {'endpoint', 'service'}, 'operator': {'user', 'operator', 'service'}}
+"""Which roles an account of a role may invite."""
+MAY_SUBMIT = {'user', 'service'}
+CLIENTS = {'user', 'service', 'operator'}
+"""Roles that say `Hello` as a client."""
+
+
+class Directory:
+    """Every account by id and by key, every open invitation by its one-use key."""
+
+    def __init__(self, accounts: Iterable[AccountRow], invites: Iterable[InviteRow]) -> None:
+        self._accounts: dict[Id, AccountRow] = {}
+        self._keys: dict[bytes, Id] = {}
+        self.invites = {each.curve: each for each in invites}
+        for row in accounts:
+            self.put(row)
+
+    def put(self, row: AccountRow) -> None:
+        """Add it, or replace the one of its id."""
+        before = self._accounts.get(row.id)
+        if before is not None:
+            self._keys.pop(before.curve, None)
+        self._accounts[row.id] = row
+        self._keys[row.curve] = row.id
+
+    def __iter__(self) -> Iterator[AccountRow]:
+        return iter(self._accounts.values())
+
+    def get(self, account: Id) -> AccountRow | None:
+        """The account of this id."""
+        return self._accounts.get(account)
+
+    def named(self, name: str) -> AccountRow | None:
+        """The account of this name that is not revoked."""
+        return next((row for row in self if row.name == name and row.standing == Standing.ACTIVE), None)
+
+    def active(self, key: bytes, now: float) -> AccountRow | None:
+        """The account that a key speaks for, unless that is over."""
+        row = self._accounts.get(self._keys.get(key, Id(b'')))
+        return row if row and row.standing == Standing.ACTIVE and now < row.not_after else None
+
+    def counts(self, account: Id, now: float) -> bool:
+        """Whether an account is neither revoked nor past its time."""
+        row = self._accounts.get(account)
+        return row is not None and row.standing == Standing.ACTIVE and now < row.not_after
+
+    def invited(self, key: bytes, now: float) -> InviteRow | None:
+        """The open invitation of a one-use key."""
+        invite = self.invites.get(key)
+        return invite if invite and now < invite.expires else None
+
+    def admits(self, key: bytes, now: float) -> bool:
+        """Whether a key may connect at all."""
+        return self.active(key, now) is not None or self.invited(key, now) is not None
+
+    def usable(self, account: AccountRow, endpoint: Id) -> AccountRow | None:
+        """The endpoint, if this account may submit to it; else it is as if absent."""
+        row = self._accounts.get(endpoint)
+        if row is None or row.role != 'endpoint' or row.standing != Standing.ACTIVE:
+            return None
+        owned = row.owner == account.id or (account.role == 'service' and account.owner not in (NO_ID, b'') and row.owner == account.owner)
+        return row if owned or account.id in row.shared else None
+
+    def visible(self, account: AccountRow, other: AccountRow) -> bool:
+        """Whether an account may know of another: itself, its own, its owner, endpoints that it may use; operators see all."""
+        mine = account.id in (other.id, other.owner) or other.id == account.owner
+        return mine or account.role == 'operator' or self.usable(account, other.id) is not None

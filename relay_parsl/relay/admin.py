@@ -1,0 +1,288 @@
+"""Lists, invitations, enrolment, revocation: who may ask for what is decided by role and ownership. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relay_parsl.relay.accounts import MAY_INVITE
+from relay_parsl.relay.calendar import Calendar
+from relay_parsl.relay.core import Core, PeerLike
+from relay_parsl.relay.effects import Send, Stop
+from relay_parsl.relay.records import AccountRow, InviteRow, Standing
+from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
+from relay_parsl.relay.watch import Watches
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.messages import Id
+
+PAGE = 500
+"""Rows in one `Listing`."""
+INVITE_LIFE = 86400.0
+"""Seconds that an invitation may be open at most."""
+INVITES = 1000
+REPORT_KEYS = 64
+_NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-')
+
+Row = dict[str, Any]
+
+
+class Denied(Exception):
+    """Not for this asker."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """As in `Refused`."""
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """An `Enrol` after its card was opened and its signature held: `token` is hashed, `curve` is the joiner's own public key."""
+
+    token: bytes
+    id: Id
+    kind: str
+    curve: bytes
+    not_after: float
+    card: bytes
+    mac: bytes
+
+
+class Admin:
+    """Answers `List` and `Admin`, and takes joiners in."""
+
+    def __init__(self, core: Core, watches: Watches, calendar: Calendar, drop: Callable[[Session], None]) -> None:
+        self._core = core
+        self._watches = watches
+        self._calendar = calendar
+        self._drop = drop
+        self._joined: dict[bytes, tuple[Id, bytes]] = {}
+        self._lists: dict[str, Callable[[AccountRow, m.List], tuple[list[Row], str]]] = {
+            'accounts': self._accounts, 'endpoints': self._endpoints, 'cards': self._cards, 'invites': self._invites, 'tasks': self._tasks,
+        }  # fmt: skip
+        self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
+            'invite': self._invite, 'revoke': self._revoke, 'delete-endpoint': self._delete, 'share': self._share, 'unshare': self._unshare,
+            'status': self._status, 'stop': self._stop,
+        }  # fmt: skip
+
+    # -- What sessions ask ------------------------------------------------------------------------------------------
+
+    def listing(self, session: Session, message: m.List, _now: float) -> None:
+        """What the asker may see, a page at a time."""
+        try:
+            if message.what not in self._lists:
+                raise Denied('unsupported', f'this relay has no list of {message.what[:64]!r}')
+            rows, page = self._lists[message.what](self._account(session), message)
+            self._core.send(session, m.Listing(message.request, tuple(rows), page))
+        except Denied as error:
+            self._core.send(session, m.Refused(error.code, error.reason, message.request))
+
+    def act(self, session: Session, message: m.Admin, now: float) -> None:
+        """Do it, if the role allows; every verb and every refusal is audited."""
+        try:
+            if message.verb not in self._verbs:
+                raise Denied('unsupported', f'this relay does not know how to {message.verb[:64]!r}')
+            result = self._verbs[message.verb](self._account(session), message.args, now)
+        except Denied as error:
+            self._core.audit('denied', session.account, verb=message.verb[:64], why=error.code)
+            self._core.send(session, m.Refused(error.code, error.reason, message.request))
+        else:
+            self._core.audit(message.verb, session.account, **{key: _plain(value) for key, value in result.items() if message.verb != 'status'})
+            self._core.send(session, m.Done(message.request, result))
+
+    def report(self, session: EndpointSession, message: m.Report, now: float) -> None:
+        """What an endpoint says of itself, for those who may list it."""
+        row = self._account(session)
+        report = dict(list(message.status.items())[:REPORT_KEYS])
+        if report != row.report:
+            self._core.put_account(replace(row, report=report, seen=now))
+
+    def _account(self, session: Session) -> AccountRow:
+        row = self._core.accounts.get(session.account)
+        assert row is not None  # noqa: S101  the reactor has looked
+        return row
+
+    # -- Lists ------------------------------------------------------------------------------------------------------
+
+    def _visible(self, asker: AccountRow, wanted: Row) -> list[AccountRow]:
+        rows = [row for row in self._core.accounts if self._core.accounts.visible(asker, row) and row.standing != Standing.DELETED]
+        return [row for row in rows if wanted.get('id', row.id) == row.id and wanted.get('name', row.name) == row.name]
+
+    def _accounts(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        return _page(message, (
+            {'id': row.id, 'name': row.name, 'role': row.role, 'owner': row.owner, 'standing': row.standing.name.lower(),
+             'not_after': row.not_after, 'seen': row.seen}
+            for row in self._visible(asker, message.filter)
+        ))  # fmt: skip
+
+    def _cards(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        rows = [row for row in self._visible(asker, message.filter) if row.standing == Standing.ACTIVE]
+        return _page(message, (
+            {'id': row.id, 'name': row.name, 'role': row.role, 'card': row.card, 'mac': row.mac, 'owner': row.owner} for row in rows
+        ))  # fmt: skip
+
+    def _endpoints(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        found = [row for row in self._visible(asker, message.filter) if row.role == 'endpoint' and row.standing == Standing.ACTIVE]
+        return _page(message, map(self._endpoint, found))
+
+    def _endpoint(self, row: AccountRow) -> Row:
+        session = self._core.endpoints.get(row.id)
+        waiting = self._core.waiting.get(row.id, {})
+        return {
+            'id': row.id, 'name': row.name, 'online': session is not None, 'owner': row.owner, 'versions': row.versions, 'report': row.report,
+            'backlog': sum(sum(accounts.values()) for accounts in waiting.values()), 'leases': len(session.leases) if session else 0,
+            'last_seen': session.heard if session else row.seen, 'shared': list(row.shared),
+        }  # fmt: skip
+
+    def _invites(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        mine = [each for each in self._core.accounts.invites.values() if each.owner == asker.id]
+        return _page(message, ({'name': each.name, 'role': each.role, 'expires': each.expires} for each in mine))
+
+    def _tasks(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        where = {key: Id(value) for key, value in message.filter.items() if key in ('group', 'endpoint', 'id') and isinstance(value, bytes)}
+        found, after = self._core.store.tasks(_number(message.page), PAGE, account=asker.id, **where)
+        states = {info.id: self._watches.state(info) for info, _ in found}
+        rows = [
+            {'id': info.id, 'group': info.group, 'endpoint': info.endpoint, 'state': states[info.id].state.value, 'detail': states[info.id].detail,
+             'attempt': info.attempt, 'header': header, 'submitted': info.submitted, 'priority': info.priority, 'pool': info.pool,
+             'expires': info.expires, 'cancel': info.cancel}
+            for info, header in found
+        ]  # fmt: skip
+        return rows, str(after) if after else ''
+
+    # -- Verbs ------------------------------------------------------------------------------------------------------
+
+    def _invite(self, asker: AccountRow, args: Row, now: float) -> Row:
+        invite = _invitation(args, asker.id)
+        if invite.role not in MAY_INVITE.get(asker.role, ()):
+            raise Denied('denied', f'a {asker.role} may not invite a {invite.role}')
+        if not now < invite.expires <= now + INVITE_LIFE:
+            raise Denied('malformed', f'an invitation lasts at most {INVITE_LIFE:.0f} s')
+        if len(self._core.accounts.invites) >= INVITES:
+            raise Denied('limit', f'{INVITES} invitations are open')
+        mine = self._core.accounts.invites.get(invite.curve)
+        if mine != invite:  # else the answer was lost and the request has come again
+            self._free(invite.name)
+            self._core.store.put_invite(invite)
+            self._core.accounts.invites[invite.curve] = invite
+        return {'name': invite.name, 'role': invite.role, 'expires': invite.expires}
+
+    def _revoke(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        row = self._find(asker, args)
+        if row.standing == Standing.ACTIVE:
+            self._end(row, Standing.REVOKED)
+        return {'id': row.id, 'name': row.name}
+
+    def _delete(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        row = self._find(asker, args)
+        if row.role != 'endpoint':
+            raise Denied('not-found', 'no such endpoint')
+        self._end(row, Standing.DELETED)
+        self._calendar.delete(row.id)
+        return {'id': row.id, 'name': row.name}
+
+    def _share(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        return self._set_shared(asker, args, add=True)
+
+    def _unshare(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        return self._set_shared(asker, args, add=False)
+
+    def _set_shared(self, asker: AccountRow, args: Row, *, add: bool) -> Row:
+        """Which account it is comes as a UUID: names of others are not looked up here."""
+        row, other = self._find(asker, args), args.get('account')
+        if row.role != 'endpoint' or row.owner != asker.id or not (isinstance(other, bytes) and len(other) == 16):
+            raise Denied('not-found', 'no such endpoint of yours, or no account id')
+        others = {each for each in row.shared if each != other} | ({Id(other)} if add else set())
+        self._core.put_account(replace(row, shared=tuple(sorted(others))))
+        return {'id': row.id, 'name': row.name, 'shared': sorted(others)}
+
+    def _status(self, asker: AccountRow, _args: Row, now: float) -> Row:
+        """Counts, for operators of everything, for others of what is theirs."""
+        mine = {'account': asker.name, 'role': asker.role, 'time': now, 'waiting': self._core.load[asker.id], 'version': self._core.settings.versions}
+        if asker.role != 'operator':
+            return mine
+        clients = sum(isinstance(each, ClientSession) for each in self._core.sessions.values())
+        leases = sum(len(each.leases) for each in self._core.endpoints.values())
+        return {
+            **mine, 'waiting': sum(self._core.load.values()), 'clients': clients, 'endpoints': len(self._core.endpoints), 'leases': leases,
+            'bytes': self._core.store.size(), 'full': self._core.full,
+        }  # fmt: skip
+
+    def _stop(self, asker: AccountRow, _args: Row, _now: float) -> Row:
+        if asker.role != 'operator':
+            raise Denied('denied', 'only an operator may stop the relay')
+        self._core.do(Stop())
+        return {}
+
+    def _find(self, asker: AccountRow, args: Row) -> AccountRow:
+        """The account that `id` or `name` names, if the asker rules it: operators all, others what they invited and themselves."""
+        row = self._core.accounts.get(Id(args['id'])) if isinstance(args.get('id'), bytes) else self._core.accounts.named(str(args.get('name', '')))
+        if row is None or not (asker.role == 'operator' or asker.id in (row.id, row.owner)):
+            raise Denied('not-found', 'no such account')
+        return row
+
+    def _end(self, row: AccountRow, standing: Standing) -> None:
+        """At once, also for the sessions that are live."""
+        self._core.put_account(replace(row, standing=standing))
+        for session in [each for each in self._core.sessions.values() if each.account == row.id]:
+            self._core.send(session, m.Goodbye('revoked'))
+            self._drop(session)
+
+    def _free(self, name: str) -> None:
+        if self._core.accounts.named(name) or any(each.name == name for each in self._core.accounts.invites.values()):
+            raise Denied('limit', f'there is an account or an invitation named {name!r} already')
+
+    # -- Joiners ----------------------------------------------------------------------------------------------------
+
+    def enrol(self, peer: PeerLike, enrolment: Enrolment, now: float) -> None:
+        """One joiner for each invitation. Said twice by the same joiner, it is answered twice."""
+        invite = self._core.accounts.invited(peer.key, now)
+        answer: m.Message
+        if invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):
+            row = self._core.accounts.get(enrolment.id)
+            answer = m.Enrolled(enrolment.id, row.name if row else '', enrolment.kind)
+        elif invite is None or invite.token != enrolment.token or invite.role != enrolment.kind:
+            self._core.audit('enrol-denied', enrolment.id)
+            answer = m.Refused('denied', 'this invitation is used, over, or for another role')
+        elif self._core.accounts.get(enrolment.id) or self._core.accounts.named(invite.name):
+            answer = m.Refused('denied', f'there is an account with this key or named {invite.name!r} already')
+        else:
+            self._take_in(peer.key, invite, enrolment)
+            answer = m.Enrolled(enrolment.id, invite.name, invite.role)
+        self._core.do(Send(peer.routing, answer))
+
+    def _take_in(self, key: bytes, invite: InviteRow, new: Enrolment) -> None:
+        self._core.store.drop_invite(key)
+        del self._core.accounts.invites[key]
+        self._core.put_account(AccountRow(new.id, invite.name, invite.role, new.card, new.curve, new.not_after, owner=invite.owner, mac=new.mac))
+        if len(self._joined) >= INVITES:
+            self._joined.clear()
+        self._joined[key] = (new.id, new.card)
+        self._core.audit('enrolled', new.id, name=invite.name, role=invite.role, owner=invite.owner.hex())
+
+
+def _invitation(args: Row, owner: Id) -> InviteRow:
+    """Raises Denied when the arguments are none."""
+    name, role, curve, token, expires = (args.get(key) for key in ('name', 'role', 'curve', 'token', 'expires'))
+    if not (isinstance(name, str) and 0 < len(name) <= 64 and _NAME.issuperset(name)):
+        raise Denied('malformed', 'a name has 1 to 64 letters, digits, dots, dashes and underscores')
+    keys = [each for each in (curve, token) if isinstance(each, bytes) and len(each) == 32]
+    if not (isinstance(role, str) and len(keys) == 2 and isinstance(expires, (int, float))):
+        raise Denied('malformed', 'an invitation needs role, curve (32 bytes), token (32 bytes), expires')
+    return InviteRow(keys[0], keys[1], name, role, owner, float(expires))
+
+
+def _page(message: m.List, rows: Iterable[Row]) -> tuple[list[Row], str]:
+    """Rows by name from where the last page ended."""
+    start = _number(message.page)
+    ordered = sorted(rows, key=lambda row: str(row['name']))
+    return ordered[start : start + PAGE], str(start + PAGE) if len(ordered) > start + PAGE else ''
+
+
+def _number(page: str) -> int:
+    return int(page) if page.isascii() and page.isdigit() and len(page) < 18 else 0
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,216 @@
+"""What all parts of the relay's reactor share: the store, who is connected, what waits, what is to be done. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from relay_parsl.relay.accounts import Directory
+from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo
+from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
+from relay_parsl.relay.store import Store
+from relay_parsl.wire.messages import INLINE, Id, Message, Status
+
+T = TypeVar('T')
+
+BATCH_TASKS, BATCH_BYTES = 200, 4 << 20
+"""The most tasks or results in one message, and bytes; one always fits."""
+
+
+class PeerLike(Protocol):
+    """Where a message came from; `relay_parsl.transport.Peer` is one."""
+
+    @property
+    def routing(self) -> bytes:
+        """The routing id."""
+
+    @property
+    def key(self) -> bytes:
+        """The CURVE public key."""
+
+
+@dataclass(frozen=True)
+class RelaySettings:
+    """An operator's settings. Times in seconds, sizes in bytes."""
+
+    payload_limit: int = INLINE + 4096
+    """Of what travels in messages; more must be spooled. The margin is for seals."""
+    body_limit: int = 1 << 30
+    object_limit: int = 8 << 20
+    lifetime: float = 90 * 86400.0
+    """The longest `expires` from now."""
+    queue_limit: int = 2_000_000
+    """Waiting tasks of one account."""
+    store_limit: int = 20 << 30
+    """Over this, received results lose their bodies."""
+    keep_expired: float = 86400.0
+    """How long an expired task is remembered."""
+    quiet: float = 10.0
+    dead: float = 30.0
+    redeliver: float = 5.0
+    probe: float = 5.0
+    """How long a live endpoint has to answer when a second one says `Hello`."""
+    pulls: int = 64
+    """Large bodies that come in at a time from one session."""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class Core:
+    """The shared state. Everything in it is derived from the store or lives as long as a session."""
+
+    def __init__(self, store: Store, settings: RelaySettings, first_session: int) -> None:
+        """Reads accounts and counters; the backlog is counted, not read. Raises StoreError."""
+        self.store = store
+        self.settings = settings
+        self.full = False
+        self.busy = False
+        self.accounts = Directory(store.accounts(), store.invites())
+        self.sessions: dict[bytes, Session] = {}
+        self.endpoints: dict[Id, EndpointSession] = {}
+        self.followers: dict[tuple[Id, Id], set[ClientSession]] = defaultdict(set)
+        self.watchers: dict[Id, set[ClientSession]] = defaultdict(set)
+        self.changes: dict[Id, None] = {}  # watched tasks whose state may have changed
+        self.ready: dict[Id, None] = {}  # endpoints to look at when the turn ends
+        self.behind: dict[bytes, ClientSession] = {}  # clients to look at when the turn ends
+        self.waiting: dict[Id, dict[str, Counter[Id]]] = defaultdict(lambda: defaultdict(Counter))
+        for endpoint, pool, account, count in store.queued():
+            self.waiting[endpoint][pool][account] = count
+        self.load: Counter[Id] = Counter()
+        for pools in self.waiting.values():
+            for accounts in pools.values():
+                self.load.update(accounts)
+        self.number, self.done = store.last()
+        self._session = first_session
+        self._effects: list[Effect] = []
+
+    # -- What is to be done -----------------------------------------------------------------------------------------
+
+    def take(self) -> list[Effect]:
+        """The effects of the turn."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def send(self, session: Session, message: Message) -> None:
+        """To a session."""
+        self._effects.append(Send(session.routing, message))
+
+    def do(self, *effects: Effect) -> None:
+        """Anything else."""
+        self._effects += effects
+
+    def audit(self, event: str, account: Id, **fields: Any) -> None:
+        """A line of the audit log."""
+        self._effects.append(Audit(event, account, fields))
+
+    def put_account(self, row: AccountRow) -> None:
+        """Add an account, or replace it."""
+        self.store.put_account(row)
+        self.accounts.put(row)
+
+    def next_session(self) -> int:
+        """A number that no session of this store had before."""
+        self._session += 1
+        return self._session
+
+    def next_number(self) -> int:
+        """The number of a new task."""
+        self.number += 1
+        return self.number
+
+    # -- What waits -------------------------------------------------------------------------------------------------
+
+    def count_waiting(self, endpoint: Id, pool: str, account: Id, change: int) -> None:
+        """Tasks came into a queue, or left it."""
+        accounts = self.waiting[endpoint][pool]
+        accounts[account] += change
+        self.load[account] += change
+        if accounts[account] <= 0:
+            del accounts[account]
+        self.ready[endpoint] = None
+
+    def release(self, task: TaskInfo) -> None:
+        """A lease has ended: out of the memory of the session that holds it."""
+        session = self.endpoints.get(task.endpoint)
+        lease = session.leases.pop(task.id, None) if session else None
+        if session and lease:
+            session.details.pop(task.id, None)
+            counts = session.held[lease.pool]
+            counts[lease.account] -= 1
+            counts[_BYTES] -= lease.size
+            self.ready[task.endpoint] = None
+
+    def hold(self, session: EndpointSession, task: TaskInfo) -> None:
+        """A lease has begun."""
+        session.leases[task.id] = task
+        counts = session.held.setdefault(task.pool, Counter())
+        counts[task.account] += 1
+        counts[_BYTES] += task.size
+
+    def changed(self, task_id: Id) -> None:
+        """Somebody may watch it."""
+        if task_id in self.watchers:
+            self.changes[task_id] = None
+
+    # -- How tasks end ----------------------------------------------------------------------------------------------
+
+    def end(self, tasks: Iterable[TaskInfo], status: Status, reason: str, until: float = 0.0) -> None:
+        """By the relay's own word."""
+        self.finish([Ended(task, status, 0, reason=reason, until=until) for task in tasks])
+
+    def finish(self, ended: Sequence[Ended]) -> None:
+        """Tasks that were not done are done; who follows will be told."""
+        for each in ended:
+            self.done += 1
+            each.done = self.done
+            task = each.task
+            if task.stage == Stage.QUEUED:
+                self.count_waiting(task.endpoint, task.pool, task.account, -1)
+            else:
+                self.release(task)
+            for session in self.followers.get((task.account, task.group), ()):
+                session.behind.setdefault(task.group)
+                self.behind[session.routing] = session
+            self.changed(task.id)
+            if task.body:
+                self.do(SpoolDelete((task.id, 0, 'task')))
+        if ended:
+            self.store.finish(ended)
+
+    def forget_spooled(self, gone: Iterable[Forgotten]) -> None:
+        """Their spooled bodies can go."""
+        for each in gone:
+            if each.task:
+                self.do(SpoolDelete((each.id, 0, 'task')))
+            if each.result:
+                self.do(SpoolDelete((each.id, each.result, 'result')))
+
+
+_BYTES = Id(b'')
+"""In the counts of a pool, the key under which its bytes stand."""
+
+
+def held_bytes(counts: Counter[Id]) -> int:
+    """Bytes that a pool holds."""
+    return counts[_BYTES]
+
+
+def held_tasks(counts: Counter[Id]) -> int:
+    """Tasks that a pool holds."""
+    return sum(counts.values()) - counts[_BYTES]
+
+
+def batches(items: Iterable[T], sizes: Iterable[int]) -> Iterator[tuple[T, ...]]:
+    """Items in groups that fit into a message; one always fits."""
+    batch: list[T] = []
+    total = 0
+    for item, size in zip(items, sizes):
+        if batch and (len(batch) >= BATCH_TASKS or total + size > BATCH_BYTES):
+            yield tuple(batch)
+            batch, total = [], 0
+        batch.append(item)
+        total += size
+    if batch:
+        yield tuple(batch)

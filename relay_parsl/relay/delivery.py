@@ -1,0 +1,162 @@
+"""Results on their way to clients: a cursor for each session and group, so that nothing grows with the backlog. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
+
+from relay_parsl.relay.core import BATCH_TASKS, Core, batches
+from relay_parsl.relay.records import ResultRow, Stage
+from relay_parsl.relay.sessions import ClientSession
+from relay_parsl.wire.messages import Body, Deliver, Delivered, Follow, Id, Received, Refused, Rejected, Rejection, Status, Window
+
+FOLLOWED, ASKED = 100_000, 100_000
+"""The most groups and single results that one session waits for; a client asks again for what is beyond."""
+
+
+class Delivery:
+    """Delivers within each client's window, and again until received."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # -- What clients say -------------------------------------------------------------------------------------------
+
+    def window(self, session: ClientSession, message: Window, _now: float) -> None:
+        """How many results, and bytes, may be on their way."""
+        session.window = message.pools.get('', session.window)
+        self._look_at(session)
+
+    def follow(self, session: ClientSession, message: Follow, _now: float) -> None:
+        """Groups from now on; of single tasks also what is done, and whether they are known at all."""
+        for group in message.groups:
+            self.follow_group(session, group)
+        if not message.ids:
+            return
+        mine = {info.id: info for info in self._core.store.find(message.ids) if info.account == session.account}
+        for info in mine.values():
+            self.follow_group(session, info.group)
+        self.ask(session, [info.id for info in mine.values() if info.stage == Stage.DONE])
+        unknown = tuple([Rejection(each, 'unknown', 'no such task') for each in message.ids if each not in mine])
+        if unknown:
+            self._core.send(session, Rejected(unknown))
+
+    def follow_group(self, session: ClientSession, group: Id) -> None:
+        """What ends in this group from now on goes to this session too."""
+        if group in session.cursors:
+            return
+        if len(session.cursors) >= FOLLOWED:
+            self._core.send(session, Refused('limit', f'a session follows at most {FOLLOWED} groups'))
+            return
+        session.cursors[group] = self._core.done
+        self._core.followers[session.account, group].add(session)
+
+    def ask(self, session: ClientSession, ids: Iterable[Id]) -> None:
+        """Deliver these, which are done and the session's own account's."""
+        for task_id in ids:
+            if len(session.asked) < ASKED and task_id not in session.sent:
+                session.asked[task_id] = None
+        self._look_at(session)
+
+    def received(self, session: ClientSession, message: Received, _now: float) -> None:
+        """There is room again. Only what was delivered to this session counts."""
+        mine = []
+        for task_id in message.ids:
+            session.asked.pop(task_id, None)
+            sent = session.sent.pop(task_id, None)
+            if sent:
+                session.size -= sent[1]
+                mine.append(task_id)
+        if mine:
+            self._core.store.received(mine)
+            self._look_at(session)
+
+    def leave(self, session: ClientSession) -> None:
+        """The session is over."""
+        self._core.behind.pop(session.routing, None)
+        for group in session.cursors:
+            followers = self._core.followers[session.account, group]
+            followers.discard(session)
+            if not followers:
+                del self._core.followers[session.account, group]
+
+    def _look_at(self, session: ClientSession) -> None:
+        if session.asked or session.behind:
+            self._core.behind[session.routing] = session
+
+    # -- What clients are sent --------------------------------------------------------------------------------------
+
+    def flush(self, now: float) -> None:
+        """Deliver what there is to whoever has room."""
+        behind, self._core.behind = self._core.behind, {}
+        for session in behind.values():
+            self._deliver_asked(session, now)
+            self._deliver_groups(session, now)
+
+    def redeliver(self, session: ClientSession, now: float) -> None:
+        """What was not received in time goes out again."""
+        late = [task_id for task_id, _ in takewhile(lambda each: now - each[1][0] >= self._core.settings.redeliver, session.sent.items())]
+        if late:
+            rows = self._core.store.results(late)
+            for task_id in late:
+                session.size -= session.sent.pop(task_id)[1]
+            fit = self._send(session, rows, now)
+            session.asked.update(dict.fromkeys([row.id for row in rows[fit:]]))
+
+    def _room(self, session: ClientSession) -> int:
+        """In results. One always fits; a window of 0 lets nothing through."""
+        if session.sent and session.size >= session.window[1]:
+            return 0
+        return session.window[0] - len(session.sent)
+
+    def _deliver_asked(self, session: ClientSession, now: float) -> None:
+        while session.asked and (room := min(self._room(session), BATCH_TASKS)) > 0:
+            ids = list(islice(session.asked, room))
+            rows = [row for row in self._core.store.results(ids) if row.account == session.account and row.id not in session.sent]
+            fit = self._send(session, rows, now)
+            left = {row.id for row in rows[fit:]}
+            for task_id in ids:
+                if task_id not in left:
+                    session.asked.pop(task_id, None)
+            if left:
+                return
+
+    def _deliver_groups(self, session: ClientSession, now: float) -> None:
+        while session.behind and (room := min(self._room(session), BATCH_TASKS)) > 0:
+            group = next(iter(session.behind))
+            rows = self._core.store.ended_after(session.account, group, session.cursors[group], room)
+            new = [row for row in rows if row.id not in session.sent]
+            fit = self._send(session, new, now)
+            if fit < len(new):
+                session.cursors[group] = new[fit].done - 1
+                return
+            if rows:
+                session.cursors[group] = rows[-1].done
+            del session.behind[group]
+            if len(rows) == room:
+                session.behind[group] = None  # at the end: other groups have their turn
+
+    def _send(self, session: ClientSession, rows: Sequence[ResultRow], now: float) -> int:
+        """As many as the window's bytes allow, one at least if nothing is on its way; how many."""
+        fit = 0
+        for row in rows:
+            size = _size(row)
+            if session.sent and session.size + size > session.window[1]:
+                break
+            session.sent[row.id] = (now, size)
+            session.size += size
+            session.asked.pop(row.id, None)
+            fit += 1
+        for batch in batches(rows[:fit], map(_size, rows)):
+            self._core.send(session, Deliver(tuple(map(_delivered, batch))))
+        return fit
+
+
+def _size(row: ResultRow) -> int:
+    return len(row.header) + len(row.payload) + 64
+
+
+def _delivered(row: ResultRow) -> Delivered:
+    if row.damaged:
+        return Delivered(row.id, Status.FAILED, b'', "lost: the relay's disk has damaged this result", Body(b''))
+    return Delivered(row.id, row.status, row.header, row.reason, Body(row.payload))

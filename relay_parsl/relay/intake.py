@@ -1,0 +1,230 @@
+"""What clients bring: tasks, objects, and the wish to end tasks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Union
+
+from relay_parsl.errors import ProtocolError
+from relay_parsl.relay.accounts import MAY_SUBMIT
+from relay_parsl.relay.core import Core, batches
+from relay_parsl.relay.delivery import Delivery
+from relay_parsl.relay.leases import Leases
+from relay_parsl.relay.pulls import Pulls
+from relay_parsl.relay.records import AccountRow, ObjectRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.sessions import ClientSession, EndpointSession
+from relay_parsl.wire.codec import task_header
+from relay_parsl.wire.messages import (
+    NO_ID,
+    Accepted,
+    Attempt,
+    Cancel,
+    Hash,
+    Id,
+    Need,
+    Object,
+    Objects,
+    Rejected,
+    Rejection,
+    Status,
+    Submit,
+    Task,
+    TaskHeader,
+)
+
+DAY = 86400.0
+KNOWN_OBJECTS = 20_000
+"""The most hashes that are remembered as stored; beyond, the store is asked again."""
+NEED_AT_ONCE = 1000
+KINDS = ('grant', 'function')
+NUMBERS = range(-(1 << 31), 1 << 31)
+"""What a priority may be."""
+
+Offer = tuple[Task, TaskHeader]
+Either = Union[ClientSession, EndpointSession]
+
+
+class Intake:
+    """Takes tasks in, once each."""
+
+    def __init__(self, core: Core, delivery: Delivery, leases: Leases, pulls: Pulls) -> None:
+        self._core = core
+        self._delivery = delivery
+        self._leases = leases
+        self._pulls = pulls
+        self._until: dict[Hash, float] = {}
+
+    # -- Tasks ------------------------------------------------------------------------------------------------------
+
+    def submit(self, session: ClientSession, message: Submit, now: float) -> None:
+        """Answer every task: accepted, rejected with the reason, or its objects needed. What is known is never rejected."""
+        account = self._core.accounts.get(session.account)
+        assert account is not None  # noqa: S101  the reactor has looked
+        offers, refused = self._examine(account, message.tasks, now)
+        if refused:
+            self._answer_known(session, [each.task_id for each in refused], refused)
+        offers = self._with_objects(session, offers, now)
+        self._store(session, [offer for offer in offers if not offer[1].body], now)
+        for offer in offers:
+            if offer[1].body:
+                self._pull(session, offer, now)
+
+    def _examine(self, account: AccountRow, tasks: Sequence[Task], now: float) -> tuple[list[Offer], list[Rejection]]:
+        offers: dict[Id, Offer] = {}
+        refused = []
+        for task in tasks:
+            try:
+                header = task_header(task.header)
+            except ProtocolError as error:
+                refused.append(Rejection(NO_ID, 'malformed', str(error)))
+                continue
+            fault = self._fault(account, header, task, now)
+            if fault:
+                refused.append(Rejection(header.task_id, *fault))
+            else:
+                offers[header.task_id] = (task, header)
+        return list(offers.values()), refused
+
+    def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str] | None:
+        """Why a task cannot be taken: code and reason."""
+        settings = self._core.settings
+        faults = (
+            (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
+            (self._core.accounts.usable(account, header.endpoint) is None, 'not-found', 'no such endpoint'),
+            (header.expires <= now, 'expired', 'its time was over when it came'),
+            (header.expires > now + settings.lifetime, 'limit', f'`expires` is more than {settings.lifetime:.0f} s away'),
+            (len(task.payload) > settings.payload_limit, 'too-large', f'over {settings.payload_limit} bytes must be spooled'),
+            (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
+            (header.priority not in NUMBERS or len(header.pool) > 128, 'malformed', 'priority or pool out of bounds'),
+            (self._core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
+            (self._core.full, 'full', "the relay's disk is full: try again later"),
+        )
+        return next(((code, reason) for is_so, code, reason in faults if is_so), None)
+
+    def _with_objects(self, session: ClientSession, offers: list[Offer], now: float) -> list[Offer]:
+        """Ask for what is missing. Tasks that refer to it are not taken yet: the client submits them again."""
+        wanted: dict[Hash, float] = {}
+        for _, header in offers:
+            for digest in (header.grant, header.function):
+                wanted[digest] = max(header.expires, wanted.get(digest, 0.0))
+        missing = self._missing(wanted, now)
+        if not missing:
+            return offers
+        for start in range(0, len(missing), NEED_AT_ONCE):
+            self._core.send(session, Need(tuple(missing[start : start + NEED_AT_ONCE])))
+        absent = set(missing)
+        return [offer for offer in offers if offer[1].grant not in absent and offer[1].function not in absent]
+
+    def _missing(self, wanted: dict[Hash, float], now: float) -> list[Hash]:
+        """An object is kept as long as a task that refers to it may live; a day's slack saves a write for each task."""
+        strange = [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
+        if strange:
+            if len(self._until) > KNOWN_OBJECTS:
+                self._until.clear()
+                strange = list(wanted)
+            self._until.update(self._core.store.known_objects(strange))
+        short = [digest for digest, until in wanted.items() if digest in self._until and self._until[digest] < until]
+        if short:
+            until = max(wanted.values()) + DAY
+            self._core.store.keep_objects(short, until)
+            self._until.update(dict.fromkeys(short, until))
+        return [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
+
+    def _store(self, session: ClientSession, offers: list[Offer], now: float) -> None:
+        if not offers:
+            return
+        rows = [self._row(session.account, task, header, now) for task, header in offers]
+        known = self._core.store.add(rows)
+        accepted = []
+        for row in rows:
+            if row.id not in known:
+                self._core.count_waiting(row.endpoint, row.pool, row.account, 1)
+                self._delivery.follow_group(session, row.group)
+                accepted.append(row.id)
+        if accepted:
+            self._core.send(session, Accepted(tuple(accepted)))
+        if known:
+            self._answer_known(session, list(known), [])
+
+    def _row(self, account: Id, task: Task, header: TaskHeader, now: float) -> TaskRow:
+        return TaskRow(
+            self._core.next_number(), header.task_id, account, header.group, header.endpoint, header.pool, header.priority, header.expires,
+            header.at_most_once, now, task.header, task.payload, header.body,
+        )  # fmt: skip
+
+    def _answer_known(self, session: ClientSession, ids: Sequence[Id], refused: Sequence[Rejection]) -> None:
+        """Accepted before, perhaps done; one of another account is denied; the rest as was decided."""
+        infos = {info.id: info for info in self._core.store.find(ids)}
+        mine = [info for info in infos.values() if info.account == session.account]
+        if mine:
+            self._core.send(session, Accepted(tuple([info.id for info in mine])))
+        for info in mine:
+            if info.stage == Stage.DONE:
+                self._delivery.ask(session, [info.id])
+            self._delivery.follow_group(session, info.group)
+        foreign = [Rejection(info.id, 'denied', 'this id is taken') for info in infos.values() if info.account != session.account]
+        rejected = (*foreign, *[each for each in refused if each.task_id not in infos])
+        if rejected:
+            self._core.send(session, Rejected(rejected))
+
+    # -- Large bodies -----------------------------------------------------------------------------------------------
+
+    def _pull(self, session: ClientSession, offer: Offer, now: float) -> None:
+        header = offer[1]
+        if self._core.store.find([header.task_id]):
+            self._answer_known(session, [header.task_id], [])
+        else:
+            self._pulls.start(session, (header.task_id, 0, 'task'), header.body, offer[0], now)
+
+    def spooled(self, session: ClientSession, task: Task, now: float) -> None:
+        """A task's body is on the disk: so the task can be."""
+        self._store(session, [(task, task_header(task.header))], now)
+
+    # -- Objects ----------------------------------------------------------------------------------------------------
+
+    def objects(self, session: ClientSession, message: Objects, now: float) -> None:
+        """Keep them for a while; the loop has checked their hashes."""
+        if self._core.full:
+            return
+        fit = [each for each in message.objects if each.kind in KINDS and len(each.data) <= self._core.settings.object_limit]
+        if fit:
+            self._core.store.put_objects([ObjectRow(each.hash, each.kind, session.account, each.data, now + DAY) for each in fit])
+
+    def need(self, session: Either, message: Need, _now: float) -> None:
+        """Objects for whoever may have them: their account, and endpoints that their account may use."""
+        rows = [row for row in self._core.store.objects(message.hashes[:NEED_AT_ONCE]) if self._may_read(session, row)]
+        found = [Object(row.hash, row.kind, row.data) for row in rows]  # type: ignore[arg-type]
+        for batch in batches(found, [len(each.data) for each in found]):
+            self._core.send(session, Objects(batch))
+
+    def _may_read(self, session: Either, row: ObjectRow) -> bool:
+        if row.account == session.account:
+            return True
+        owner = self._core.accounts.get(row.account)
+        return owner is not None and self._core.accounts.usable(owner, session.account) is not None
+
+    # -- Cancelling -------------------------------------------------------------------------------------------------
+
+    def cancel(self, session: ClientSession, message: Cancel, _now: float) -> None:
+        """What waits ends at once; for what is leased the request is stored and passed on; what is done is delivered."""
+        ids = {each.task_id for each in message.tasks}
+        mine = [info for info in self._core.store.find(ids) if info.account == session.account]
+        self._core.end([info for info in mine if info.stage == Stage.QUEUED], Status.CANCELLED, 'cancelled before it started')
+        leased = [info for info in mine if info.stage == Stage.LEASED]
+        if leased:
+            self._core.store.ask_cancel([info.number for info in leased if not info.cancel])
+            self._pass_on(leased)
+        self._delivery.ask(session, [info.id for info in mine if info.stage != Stage.LEASED])
+        unknown = ids - {info.id for info in mine}
+        if unknown:
+            for task_id in unknown:
+                self._pulls.drop((task_id, 0, 'task'), session.account)
+            self._core.send(session, Rejected(tuple([Rejection(each, 'unknown', 'no such task') for each in unknown])))
+
+    def _pass_on(self, leased: Iterable[TaskInfo]) -> None:
+        for info in leased:
+            session = self._core.endpoints.get(info.endpoint)
+            lease = session.leases.get(info.id) if session else None
+            if session and lease:
+                lease.cancel = True
+                self._leases.cancel_attempts(session, [Attempt(lease.id, lease.attempt)])

@@ -1,0 +1,232 @@
+"""Tasks on their way to endpoints: windows, dispatches, and what an endpoint says it holds. Pure.
+
+Time ends no lease. Only a result, a complete `Held` that lacks it, a `Returned`, or the deletion of the endpoint does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heapreplace
+
+from relay_parsl.relay.core import BATCH_TASKS, Core, batches, held_bytes, held_tasks
+from relay_parsl.relay.records import Lease, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.sessions import EndpointSession
+from relay_parsl.wire.messages import (
+    Attempt,
+    Backlog,
+    Body,
+    Cancel,
+    Dispatch,
+    Held,
+    Id,
+    Leased,
+    Phase,
+    Recorded,
+    Returned,
+    Status,
+    Window,
+)
+
+TURN_TASKS = 1000
+"""The most that one endpoint is sent in one turn; the rest follows in the next, so that others have theirs."""
+POOLS = 64
+"""The most pools of an endpoint."""
+BACKLOG_EVERY, BACKLOG_AGAIN = 1.0, 20.0
+"""Seconds between two words about a changed backlog, and between repetitions of the same."""
+
+
+class Leases:
+    """Gives leases, and ends them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # -- What endpoints say -----------------------------------------------------------------------------------------
+
+    def window(self, session: EndpointSession, message: Window, _now: float) -> None:
+        """How much it wants to hold, pool by pool."""
+        session.windows = dict(list(message.pools.items())[:POOLS])
+        self._core.ready[session.account] = None
+
+    def held(self, session: EndpointSession, message: Held, _now: float) -> None:
+        """One page of what it holds; the last one is judged when none is missing."""
+        if message.session != session.number:
+            return
+        if message.up_to != session.pages_of:
+            session.pages, session.pages_of = {}, message.up_to
+        session.pages[message.page] = {(each.task_id, each.attempt): each.phase for each in message.tasks}
+        if message.complete and set(session.pages) == set(range(message.page + 1)):
+            held = {key: phase for page in session.pages.values() for key, phase in page.items()}
+            session.pages, session.pages_of = {}, -1
+            self._judge(session, held, message.up_to)
+            session.judged = True
+            self._core.ready[session.account] = None
+
+    def returned(self, session: EndpointSession, message: Returned, _now: float) -> None:
+        """Leases that never reached the engine. A word from before a lease is not about it, and every word is answered."""
+        up_to = message.up_to if message.session else session.serial
+        back = []
+        for each in message.tasks if message.session in (0, session.number) else ():
+            lease = session.leases.get(each.task_id)
+            if lease and lease.attempt == each.attempt and (lease.session < session.number or lease.serial <= up_to):
+                back.append(lease)
+        marked = [lease for lease in back if lease.cancel]
+        self._core.end(marked, Status.CANCELLED, 'cancelled before it started')
+        self._requeue([(lease, lease.attempt) for lease in back if not lease.cancel])
+        self._core.send(session, Recorded(message.tasks))
+
+    def _judge(self, session: EndpointSession, held: dict[tuple[Id, int], Phase], up_to: int) -> None:
+        """What it should hold and does not is lost; what it holds and should not is cancelled."""
+        absent = [
+            lease
+            for lease in session.leases.values()
+            if (lease.session < session.number or lease.serial <= up_to) and (lease.id, lease.attempt) not in held
+        ]
+        extra = [
+            Attempt(task_id, attempt)
+            for (task_id, attempt), phase in held.items()
+            if phase != Phase.FINISHED and not (task_id in session.leases and session.leases[task_id].attempt == attempt)
+        ]
+        self._lose(session, absent)
+        marked = [Attempt(lease.id, lease.attempt) for lease in session.leases.values() if lease.cancel]
+        self.cancel_attempts(session, extra + marked)
+
+    def _lose(self, session: EndpointSession, lost: Sequence[TaskInfo]) -> None:
+        """In the same epoch it was never started, for the endpoint would know. With an older epoch it may have been."""
+        marked = [lease for lease in lost if lease.cancel]
+        risky = [lease for lease in lost if not lease.cancel and lease.at_most_once and lease.epoch != session.hello.epoch]
+        self._core.end(marked, Status.CANCELLED, 'cancelled')
+        self._core.end(risky, Status.FAILED, 'lost: it may have started in a process of the endpoint that is gone, and may not start twice')
+        again = [lease for lease in lost if not lease.cancel and not (lease.at_most_once and lease.epoch != session.hello.epoch)]
+        self._requeue([(lease, lease.attempt + (not lease.at_most_once)) for lease in again])
+
+    def _requeue(self, tasks: Sequence[tuple[TaskInfo, int]]) -> None:
+        if not tasks:
+            return
+        self._core.store.requeue([(lease.number, attempt) for lease, attempt in tasks])
+        for lease, _ in tasks:
+            self._core.release(lease)
+            self._core.count_waiting(lease.endpoint, lease.pool, lease.account, 1)
+            self._core.changed(lease.id)
+
+    # -- What endpoints are told ------------------------------------------------------------------------------------
+
+    def cancel_attempts(self, session: EndpointSession, attempts: Sequence[Attempt]) -> None:
+        """These attempts are not wanted."""
+        for start in range(0, len(attempts), BATCH_TASKS):
+            self._core.send(session, Cancel(tuple(attempts[start : start + BATCH_TASKS])))
+
+    def flush(self, now: float) -> None:
+        """Give leases wherever there are tasks and room."""
+        ready, self._core.ready = self._core.ready, {}
+        for endpoint in ready:
+            session = self._core.endpoints.get(endpoint)
+            if session and session.judged:
+                for pool, window in session.windows.items():
+                    self._fill(session, pool, window, now)
+                if self._flipped(session):
+                    self.say_backlog(session, now)
+
+    def _fill(self, session: EndpointSession, pool: str, window: tuple[int, int], now: float) -> None:
+        """Of one pool. One task always fits, however large it is."""
+        counts = session.held.setdefault(pool, Counter())
+        room = min(window[0] - held_tasks(counts), TURN_TASKS)
+        waiting = self._core.waiting[session.account][pool]
+        takers = Counter({account: count for account, count in waiting.items() if self._core.accounts.counts(account, now)})
+        if room <= 0 or not takers:
+            return
+        space = window[1] - held_bytes(counts)
+        rows: list[TaskRow] = []
+        for account, share in shares(takers, counts, room).items():
+            for row in self._core.store.waiting(session.account, pool, account, share):
+                size = _size(row)
+                if size > space and (rows or held_tasks(counts)):
+                    break
+                space -= size
+                rows.append(row)
+        if len(rows) >= TURN_TASKS:
+            self._core.ready[session.account] = None
+            self._core.busy = True
+        self._dispatch(session, rows)
+
+    def _dispatch(self, session: EndpointSession, rows: list[TaskRow]) -> None:
+        self._fail_damaged(session, [row for row in rows if row.damaged])
+        whole = [row for row in rows if not row.damaged]
+        leases = []
+        for batch in batches(whole, [len(row.header) + len(row.payload) for row in whole]):
+            session.serial += 1
+            leases += [Lease(row.number, row.attempt, session.number, session.serial, session.hello.epoch) for row in batch]
+            for row in batch:
+                self._core.hold(session, _leased(row, session))
+                self._core.count_waiting(row.endpoint, row.pool, row.account, -1)
+                self._core.changed(row.id)
+            self._core.send(
+                session, Dispatch(session.number, session.serial, tuple([Leased(row.attempt, row.header, Body(row.payload)) for row in batch]))
+            )
+        if leases:
+            self._core.store.lease(leases)
+
+    def _fail_damaged(self, session: EndpointSession, rows: Iterable[TaskRow]) -> None:
+        """Never executed: the seal would not open, and nobody would learn why."""
+        for row in rows:
+            self._core.audit('damaged', row.account, task=row.id.hex())
+            task = _leased(row, session)
+            task.stage = Stage.QUEUED
+            self._core.end([task], Status.FAILED, "lost: the relay's disk has damaged this task")
+
+    # -- Backlog ----------------------------------------------------------------------------------------------------
+
+    def tick_backlog(self, session: EndpointSession, now: float) -> None:
+        """On change, and now and then, for a lost word is said again."""
+        if not session.judged:
+            return
+        since = now - session.backlog_said
+        counts = {pool: sum(accounts.values()) for pool, accounts in self._core.waiting[session.account].items()}
+        changed = {pool: count for pool, count in counts.items() if count} != {pool: count for pool, (count, _) in session.backlog.items() if count}
+        if (changed and since >= BACKLOG_EVERY) or since >= BACKLOG_AGAIN:
+            self.say_backlog(session, now)
+
+    def say_backlog(self, session: EndpointSession, now: float) -> None:
+        """How many wait for each pool, and the age of the oldest."""
+        pools = {pool: self._demand(session.account, pool, now) for pool in {*session.windows, *self._core.waiting[session.account]}}
+        session.backlog, session.backlog_said = pools, now
+        self._core.send(session, Backlog(pools))
+
+    def _flipped(self, session: EndpointSession) -> bool:
+        """Whether a pool has come to have a backlog, or to have none: news that do not wait."""
+        waiting = {pool for pool, accounts in self._core.waiting[session.account].items() if accounts}
+        return waiting != {pool for pool, (count, _) in session.backlog.items() if count}
+
+    def _demand(self, endpoint: Id, pool: str, now: float) -> tuple[int, float]:
+        accounts = self._core.waiting[endpoint][pool]
+        heads = [row for account in list(accounts)[:16] for row in self._core.store.waiting(endpoint, pool, account, 1)]
+        return sum(accounts.values()), max([now - row.submitted for row in heads], default=0.0)
+
+
+def shares(waiting: Counter[Id], held: Counter[Id], room: int) -> dict[Id, int]:
+    """How many tasks of each account to take next: always of the one that holds the fewest, so that nobody starves."""
+    if len(waiting) == 1:
+        return {account: min(room, count) for account, count in waiting.items()}
+    heap = [(held[account], account) for account in waiting]
+    heapify(heap)
+    taken: Counter[Id] = Counter()
+    for _ in range(min(room, sum(waiting.values()))):
+        count, account = heap[0]
+        taken[account] += 1
+        heapreplace(heap, (count + 1 if taken[account] < waiting[account] else _NEVER, account))
+    return dict(taken)
+
+
+_NEVER = 1 << 62
+
+
+def _size(row: TaskRow) -> int:
+    return len(row.header) + len(row.payload) + row.body
+
+
+def _leased(row: TaskRow, session: EndpointSession) -> TaskInfo:
+    return TaskInfo(
+        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, _size(row), row.body,
+        Stage.LEASED, row.attempt, session.number, session.serial, session.hello.epoch, expires=row.expires,
+    )  # fmt: skip

@@ -1,0 +1,181 @@
+"""What the relay remembers, one dataclass each. Plain data: a store keeps it, the reactor decides on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from relay_parsl.wire.messages import NO_ID, Hash, Id, Status
+
+ROLES = ('user', 'service', 'endpoint', 'operator')
+
+
+class Stage(IntEnum):
+    """Where the relay has a task."""
+
+    QUEUED = 0
+    LEASED = 1
+    DONE = 2
+
+
+class Standing(IntEnum):
+    """Whether an account counts."""
+
+    ACTIVE = 0
+    REVOKED = 1
+    DELETED = 2
+    """An endpoint whose unfinished tasks are being failed."""
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """A key pair with a name and a role. `id` of an endpoint's account is the endpoint's."""
+
+    id: Id
+    name: str
+    role: str
+    card: bytes
+    curve: bytes
+    """The CURVE public key, 32 raw bytes: who connects with it is this account."""
+    not_after: float
+    """Seconds since 1970; the key counts for nothing afterwards."""
+    owner: Id = NO_ID
+    """The account that invited it; `NO_ID` for the first operator and whom operators invited."""
+    mac: bytes = b''
+    standing: Standing = Standing.ACTIVE
+    shared: tuple[Id, ...] = ()
+    """Accounts other than the owner that may submit to this endpoint."""
+    epoch: int = 0
+    """The highest epoch that an endpoint said `Hello` with, and the process that did."""
+    instance: Id = NO_ID
+    seen: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InviteRow:
+    """An invitation that nobody has taken yet. `curve` is its one-use public key, `token` the SHA-256 of its token."""
+
+    curve: bytes
+    token: bytes
+    name: str
+    role: str
+    owner: Id
+    expires: float
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """A sealed function or a grant, kept until no task can need it."""
+
+    hash: Hash
+    kind: str
+    account: Id
+    data: bytes
+    until: float
+
+
+@dataclass(slots=True)
+class TaskRow:
+    """A task as it was submitted. `number` grows with each task of the relay."""
+
+    number: int
+    id: Id
+    account: Id
+    group: Id
+    endpoint: Id
+    pool: str
+    priority: int
+    expires: float
+    at_most_once: bool
+    submitted: float
+    header: bytes
+    payload: bytes
+    body: int = 0
+    """Bytes in the spool; 0 when the payload is complete."""
+    attempt: int = 1
+    damaged: bool = False
+    """What the store gave back is not what it was given."""
+
+
+@dataclass(slots=True)
+class TaskInfo:
+    """Where a task stands, without its bytes. `session`, `serial` and `epoch` are those of its lease."""
+
+    number: int
+    id: Id
+    account: Id
+    group: Id
+    endpoint: Id
+    pool: str
+    at_most_once: bool
+    submitted: float
+    size: int
+    """Bytes that it counts in its endpoint's window: payload and spooled body."""
+    body: int
+    stage: Stage
+    attempt: int
+    session: int = 0
+    serial: int = 0
+    epoch: int = 0
+    cancel: bool = False
+    """Its client has asked for its end."""
+    status: Status | None = None
+    priority: int = 0
+    expires: float = 0.0
+
+
+@dataclass(slots=True)
+class Ended:
+    """A task that is over. Without a header it is the relay's own word, for which `reason` speaks."""
+
+    task: TaskInfo
+    status: Status
+    done: int
+    """Grows with each task that ends; the cursor of those who follow."""
+    header: bytes = b''
+    payload: bytes = b''
+    body: int = 0
+    attempt: int = 0
+    """The attempt that the result is of, 0 for the relay's own word: names the spooled body."""
+    reason: str = ''
+    until: float = 0.0
+    """When it may be forgotten."""
+
+
+@dataclass(slots=True)
+class ResultRow:
+    """A result as it is delivered."""
+
+    id: Id
+    account: Id
+    done: int
+    status: Status
+    header: bytes
+    payload: bytes
+    body: int
+    attempt: int
+    reason: str
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A task's move into an endpoint's hands."""
+
+    number: int
+    attempt: int
+    session: int
+    serial: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What a store gave up, so that its spooled bodies can go too. `result` is the attempt of the spooled result, 0 for none."""
+
+    id: Id
+    task: bool
+    result: int

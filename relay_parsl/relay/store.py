@@ -1,0 +1,398 @@
+"""What the relay needs of a store, in its own words, and one in memory for tests and the simulation.
+
+A *turn* is `begin`, what the reactor reads and writes, `commit`. Any StoreError ends the turn: `rollback`, and a new reactor from what is stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, Protocol
+
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.wire.messages import Hash, Id
+
+
+class Store(Protocol):
+    """Every method may raise StoreError; all but the first three belong inside a turn. Batches in, batches out: a call costs more than a row."""
+
+    def begin(self) -> None:
+        """Start a turn."""
+
+    def commit(self) -> None:
+        """Make the turn true for ever: what it wrote survives the power."""
+
+    def rollback(self) -> None:
+        """Forget the turn, also after an error and when there is none."""
+
+    def start(self) -> int:
+        """Count this start of a relay on this store: 1 for the first one."""
+
+    def last(self) -> tuple[int, int]:
+        """The highest `number` and the highest `done` so far, 0 for none."""
+
+    def size(self) -> int:
+        """Bytes that the store takes, spooled bodies included, give or take a page."""
+
+    # -- Accounts and objects --
+
+    def accounts(self) -> list[AccountRow]:
+        """All of them; they are few."""
+
+    def put_account(self, row: AccountRow) -> None:
+        """Add it, or replace the one of its id."""
+
+    def invites(self) -> list[InviteRow]:
+        """All that are open."""
+
+    def put_invite(self, row: InviteRow) -> None:
+        """Add it."""
+
+    def drop_invite(self, curve: bytes) -> None:
+        """It was taken, or its time is over."""
+
+    def known_objects(self, hashes: Collection[Hash]) -> dict[Hash, float]:
+        """Which of these are there, and until when."""
+
+    def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
+        """Those of these that are there and undamaged."""
+
+    def put_objects(self, rows: Sequence[ObjectRow]) -> None:
+        """Add them; one that is there keeps its owner."""
+
+    def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
+        """Keep these at least until then."""
+
+    def drop_objects(self, now: float, limit: int) -> int:
+        """Drop some whose time is over; how many."""
+
+    # -- Tasks --
+
+    def add(self, rows: Sequence[TaskRow]) -> set[Id]:
+        """Queue new tasks; the ids of those that are known already, which stay as they are."""
+
+    def find(self, ids: Collection[Id]) -> list[TaskInfo]:
+        """How these stand; those that are not known are left out."""
+
+    def queued(self) -> list[tuple[Id, str, Id, int]]:
+        """Endpoint, pool, account and how many tasks wait there: counted, not read."""
+
+    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
+        """The next tasks to lease: lowest priority first, then age."""
+
+    def lease(self, leases: Sequence[Lease]) -> None:
+        """Queued tasks become leased."""
+
+    def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
+        """Leased tasks (number, next attempt) become queued, at their old place."""
+
+    def ask_cancel(self, numbers: Sequence[int]) -> None:
+        """Remember that the client wants these to end."""
+
+    def leases(self, endpoint: Id) -> list[TaskInfo]:
+        """All open leases of an endpoint."""
+
+    def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
+        """Some tasks of an endpoint that are not done."""
+
+    def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
+        """Tasks with their headers by number, and the number to go on after, 0 at the end; `where`: `account`, `group`, `endpoint`, `id`."""
+
+    # -- Results --
+
+    def finish(self, ended: Sequence[Ended]) -> None:
+        """These tasks, not done before, are done; their payloads go."""
+
+    def results(self, ids: Collection[Id]) -> list[ResultRow]:
+        """The results of those of these that are done."""
+
+    def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
+        """What ended in a group after `done`, in that order."""
+
+    def received(self, ids: Collection[Id]) -> None:
+        """Some session of their client has these results."""
+
+    def due(self, now: float, limit: int) -> list[TaskInfo]:
+        """Some tasks whose time is over: done ones may be forgotten, others have expired. By an index, never by a scan."""
+
+    def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
+        """Drop these, with everything."""
+
+    def evict(self, limit: int) -> list[Forgotten]:
+        """Drop the bodies of some received results, oldest first; ids and states stay."""
+
+
+@dataclass
+class _Kept:
+    """A row of the memory store; replaced, never changed, so that an old one can be put back."""
+
+    row: TaskRow
+    info: TaskInfo
+    ended: Ended | None = None
+    received: bool = False
+
+
+class MemoryStore(Store):
+    """A store for tests and the simulation: turns roll back as on disk, and `fail` may raise StoreError at any statement."""
+
+    def __init__(self) -> None:
+        self.fail: Callable[[str], None] = lambda _statement: None
+        self._accounts: dict[Id, AccountRow] = {}
+        self._invites: dict[bytes, InviteRow] = {}
+        self._objects: dict[Hash, ObjectRow] = {}
+        self._tasks: dict[Id, _Kept] = {}
+        self._ids: dict[int, Id] = {}
+        self._queues: dict[tuple[Id, str, Id], dict[int, tuple[int, int]]] = defaultdict(dict)
+        self._leases: dict[Id, dict[int, Id]] = defaultdict(dict)
+        self._groups: dict[tuple[Id, Id], dict[int, Id]] = defaultdict(dict)
+        self._marks: dict[str, int] = {'start': 0, 'number': 0, 'done': 0}
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
+        self._broken = False
+
+    # -- Turns ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        assert self._undo is None, 'a turn is open'  # noqa: S101  a mistake of ours, not of the store
+        self._undo = []
+        self._statement('begin')
+
+    def commit(self) -> None:
+        self._statement('commit')
+        self._undo = None
+
+    def rollback(self) -> None:
+        for table, key, old in reversed(self._undo or []):
+            if old is None:
+                table.pop(key, None)
+            else:
+                table[key] = old
+        self._undo = None
+        self._broken = False
+
+    def _statement(self, name: str) -> None:
+        """No statement outside a turn, and none in a turn after an error."""
+        assert self._undo is not None, f'{name} outside a turn'  # noqa: S101  as above
+        assert not self._broken, f'{name} after an error in the same turn'  # noqa: S101  as above
+        self._broken = True
+        self.fail(name)
+        self._broken = False
+
+    def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set, or drop with None; remembered for `rollback`."""
+        assert self._undo is not None  # noqa: S101  _statement has looked
+        self._undo.append((table, key, table.get(key)))
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+
+    def start(self) -> int:
+        self._statement('start')
+        self._put(self._marks, 'start', self._marks['start'] + 1)
+        return self._marks['start']
+
+    def last(self) -> tuple[int, int]:
+        self._statement('last')
+        return self._marks['number'], self._marks['done']
+
+    def size(self) -> int:
+        self._statement('size')
+        kept = sum(len(each.row.payload) + (len(each.ended.payload) if each.ended else 0) for each in self._tasks.values())
+        return kept + sum(len(each.data) for each in self._objects.values())
+
+    # -- Accounts and objects ---------------------------------------------------------------------------------------
+
+    def accounts(self) -> list[AccountRow]:
+        self._statement('accounts')
+        return list(self._accounts.values())
+
+    def put_account(self, row: AccountRow) -> None:
+        self._statement('put_account')
+        self._put(self._accounts, row.id, row)
+
+    def invites(self) -> list[InviteRow]:
+        self._statement('invites')
+        return list(self._invites.values())
+
+    def put_invite(self, row: InviteRow) -> None:
+        self._statement('put_invite')
+        self._put(self._invites, row.curve, row)
+
+    def drop_invite(self, curve: bytes) -> None:
+        self._statement('drop_invite')
+        self._put(self._invites, curve, None)
+
+    def known_objects(self, hashes: Collection[Hash]) -> dict[Hash, float]:
+        self._statement('known_objects')
+        return {each: self._objects[each].until for each in hashes if each in self._objects}
+
+    def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
+        self._statement('objects')
+        return [self._objects[each] for each in hashes if each in self._objects]
+
+    def put_objects(self, rows: Sequence[ObjectRow]) -> None:
+        self._statement('put_objects')
+        for row in rows:
+            if row.hash not in self._objects:
+                self._put(self._objects, row.hash, row)
+
+    def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
+        self._statement('keep_objects')
+        for each in hashes:
+            row = self._objects.get(each)
+            if row and row.until < until:
+                self._put(self._objects, each, replace(row, until=until))
+
+    def drop_objects(self, now: float, limit: int) -> int:
+        self._statement('drop_objects')
+        over = list(islice((each for each, row in self._objects.items() if row.until <= now), limit))
+        for each in over:
+            self._put(self._objects, each, None)
+        return len(over)
+
+    # -- Tasks ------------------------------------------------------------------------------------------------------
+
+    def add(self, rows: Sequence[TaskRow]) -> set[Id]:
+        self._statement('add')
+        known = set()
+        for row in rows:
+            if row.id in self._tasks:
+                known.add(row.id)
+                continue
+            self._put(self._tasks, row.id, _Kept(row, _info(row)))
+            self._put(self._ids, row.number, row.id)
+            self._put(self._queues[row.endpoint, row.pool, row.account], row.number, (row.priority, row.number))
+            self._put(self._marks, 'number', max(row.number, self._marks['number']))
+        return known
+
+    def find(self, ids: Collection[Id]) -> list[TaskInfo]:
+        self._statement('find')
+        return [replace(self._tasks[each].info) for each in ids if each in self._tasks]
+
+    def queued(self) -> list[tuple[Id, str, Id, int]]:
+        self._statement('queued')
+        return [(*key, len(queue)) for key, queue in self._queues.items() if queue]
+
+    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
+        self._statement('waiting')
+        head = nsmallest(limit, self._queues[endpoint, pool, account].values())
+        kept = [self._tasks[self._ids[number]] for _, number in head]
+        return [replace(each.row, attempt=each.info.attempt) for each in kept]
+
+    def lease(self, leases: Sequence[Lease]) -> None:
+        self._statement('lease')
+        for each in leases:
+            self._change(each.number, stage=Stage.LEASED, attempt=each.attempt, session=each.session, serial=each.serial, epoch=each.epoch)
+
+    def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
+        self._statement('requeue')
+        for number, attempt in tasks:
+            self._change(number, stage=Stage.QUEUED, attempt=attempt)
+
+    def ask_cancel(self, numbers: Sequence[int]) -> None:
+        self._statement('ask_cancel')
+        for number in numbers:
+            self._change(number, cancel=True)
+
+    def leases(self, endpoint: Id) -> list[TaskInfo]:
+        self._statement('leases')
+        return [replace(self._tasks[each].info) for each in self._leases[endpoint].values()]
+
+    def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
+        self._statement('unfinished')
+        found = (each.info for each in self._tasks.values() if each.info.endpoint == endpoint and each.info.stage != Stage.DONE)
+        return [replace(each) for each in islice(found, limit)]
+
+    def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
+        self._statement('tasks')
+        later = sorted((each for each in self._tasks.values() if each.info.number > after), key=lambda each: each.info.number)
+        found = [each for each in later if all(getattr(each.info, key) == value for key, value in where.items())]
+        page = [(replace(each.info), each.row.header) for each in found[:limit]]
+        return page, found[limit - 1].info.number if len(found) > limit else 0
+
+    def _change(self, number: int, **changes: Any) -> None:
+        """Replace a row, and keep the indexes true."""
+        kept = self._tasks[self._ids[number]]
+        info, row = replace(kept.info, **changes), kept.row
+        self._put(self._tasks, row.id, replace(kept, info=info))
+        if kept.info.stage != info.stage:
+            place = (row.priority, number) if info.stage == Stage.QUEUED else None
+            self._put(self._queues[row.endpoint, row.pool, row.account], number, place)
+            self._put(self._leases[row.endpoint], number, row.id if info.stage == Stage.LEASED else None)
+
+    # -- Results ----------------------------------------------------------------------------------------------------
+
+    def finish(self, ended: Sequence[Ended]) -> None:
+        self._statement('finish')
+        for each in ended:
+            number, task_id = each.task.number, each.task.id
+            assert self._tasks[task_id].ended is None, 'the first terminal state stands'  # noqa: S101  a mistake of ours
+            self._change(number, stage=Stage.DONE, status=each.status)
+            kept = self._tasks[task_id]
+            info = replace(kept.info, expires=each.until or kept.info.expires)
+            self._put(self._tasks, task_id, _Kept(replace(kept.row, payload=b''), info, each))
+            self._put(self._groups[each.task.account, each.task.group], each.done, task_id)
+            self._put(self._marks, 'done', max(each.done, self._marks['done']))
+
+    def results(self, ids: Collection[Id]) -> list[ResultRow]:
+        self._statement('results')
+        return [_result(self._tasks[each]) for each in ids if each in self._tasks and self._tasks[each].ended]
+
+    def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
+        self._statement('ended_after')
+        group_ends = self._groups[account, group]
+        return [_result(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
+
+    def received(self, ids: Collection[Id]) -> None:
+        self._statement('received')
+        for each in ids:
+            if each in self._tasks and self._tasks[each].ended:
+                self._put(self._tasks, each, replace(self._tasks[each], received=True))
+
+    def due(self, now: float, limit: int) -> list[TaskInfo]:
+        self._statement('due')
+        over = (each.info for each in self._tasks.values() if each.info.expires <= now)
+        return [replace(each) for each in islice(over, limit)]
+
+    def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
+        self._statement('forget')
+        gone = []
+        for number in numbers:
+            kept = self._tasks[self._ids[number]]
+            gone.append(_forgotten(kept))
+            self._put(self._tasks, kept.row.id, None)
+            self._put(self._ids, number, None)
+            if kept.ended:
+                self._put(self._groups[kept.row.account, kept.row.group], kept.ended.done, None)
+        return gone
+
+    def evict(self, limit: int) -> list[Forgotten]:
+        self._statement('evict')
+        full = (each for each in self._tasks.values() if each.received and each.ended and (each.ended.payload or each.ended.body))
+        gone = list(islice(full, limit))
+        for each in gone:
+            assert each.ended is not None  # noqa: S101  chosen so
+            self._put(self._tasks, each.row.id, replace(each, ended=replace(each.ended, payload=b'', body=0, header=b'', reason='evicted')))
+        return [_forgotten(each) for each in gone]
+
+
+def _info(row: TaskRow) -> TaskInfo:
+    size = len(row.header) + len(row.payload) + row.body
+    return TaskInfo(
+        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, size, row.body,
+        Stage.QUEUED, row.attempt, priority=row.priority, expires=row.expires,
+    )  # fmt: skip
+
+
+def _result(kept: _Kept) -> ResultRow:
+    ended = kept.ended
+    assert ended is not None  # noqa: S101  callers have looked
+    return ResultRow(kept.row.id, kept.row.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
+
+
+def _forgotten(kept: _Kept) -> Forgotten:
+    spooled = kept.ended is not None and kept.ended.body
+    return Forgotten(kept.row.id, bool(kept.row.body), kept.ended.attempt if spooled and kept.ended else 0)
