@@ -41,10 +41,13 @@ def read_private(path: Path | str) -> bytes:
     Raises:
         HomeError: it is missing, a symbolic link, another user's, or its mode lets others in; the text names the remedy.
     """
-    fd = _open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(fd, 'rb') as file:
+    fd = _open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place is refused, not waited for
+    try:
         _refuse(Path(path), os.fstat(fd), 'a regular file', stat.S_ISREG, '600')
-        data = file.read(LARGEST + 1)
+        with os.fdopen(fd, 'rb', closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(data) > LARGEST:
         raise HomeError(f'{path} is too large to be what it should be')
     return data
