@@ -15,6 +15,7 @@ RelayError
 ├── StoreError                  the store on disk refuses: locked, newer, damaged, full
 └── TaskError                   why a task's future carries no result
     ├── SerializationError      a function, an argument or a result does not survive the round trip
+    ├── TaskPending             there is no result yet, for who asks by id instead of waiting for a future
     ├── TaskRejected            the relay or the endpoint refused the task before it ran
     ├── TaskCancelled           also a concurrent.futures.CancelledError
     ├── TaskExpired             not finished by `expires`
@@ -91,6 +92,10 @@ class TaskError(RelayError):
 
 class SerializationError(TaskError):
     """A function, an argument or a result does not survive the round trip."""
+
+
+class TaskPending(TaskError):
+    """There is no result yet; the text is the task's state."""
 
 
 class TaskRejected(TaskError):

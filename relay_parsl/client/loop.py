@@ -1,0 +1,307 @@
+"""The I/O thread: drain, decide, do. Everything here belongs to that thread, but for `post`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from relay_parsl.client import reactor as r
+from relay_parsl.client.admin import unanswered
+from relay_parsl.client.board import Board
+from relay_parsl.client.defaults import Target
+from relay_parsl.client.futures import TaskFuture
+from relay_parsl.client.orders import Order
+from relay_parsl.client.questions import Questions
+from relay_parsl.client.routes import Routes
+from relay_parsl.client.settling import Settler, rejection_error, settle
+from relay_parsl.client.trust import own_grant
+from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, SealError
+from relay_parsl.spool import Spool
+from relay_parsl.transport import Dealer
+from relay_parsl.version import VERSION
+from relay_parsl.wire.messages import Body, Goodbye, Hash, Id, Message, Object, Ping, Pong, Segment
+from relay_parsl.wire.payload import PYTHON
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two looks at the timers."""
+PATIENCE = 10.0
+"""Seconds without a connection until people are told; and until a relay that refuses our key, or has another than ours says, is given up."""
+GRANT_PATIENCE = 60.0
+"""Seconds until a grant of another process, which the relay should have, is given up."""
+FAREWELL = 2.0
+"""Seconds, at most, that closing waits until the relay has heard everything."""
+
+
+class Loop:
+    """One relay, one socket, one reactor."""
+
+    def __init__(self, target: Target, board: Board, settler: Settler, spool: Callable[[], Spool], idle: Callable[[], bool]) -> None:
+        """`idle` says whether nobody needs this loop any more. Raises ConfigError for a relay's address that is none."""
+        self._target = target
+        self._board = board
+        self._settler = settler
+        self._spool = spool
+        self._idle = idle
+        self._dealer = Dealer(target.relay.url, target.relay.key, target.credentials.keys.curve)
+        self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON})
+        self.questions = Questions(self.reactor)
+        self._routes = Routes(target, self.reactor, self.questions.ask, self._fail)
+        self._inbox: deque[tuple[Order, TaskFuture] | Callable[[], None]] = deque()
+        self._awake = False
+        self._unsent: deque[Message] = deque()
+        self._bodies: set[Id] = set()
+        self._watched: dict[Id, None] = {}
+        self._told = 0
+        self._strange: dict[Hash, tuple[float, list[r.Settle]]] = {}
+        self._started = self._ticked = time.monotonic()
+        self._welcomed = self._warned = False
+        self._closing = False
+        self._acts: dict[type, Callable[[Any], None]] = {
+            r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Settle: self._settle, r.Changed: self._changed,
+            r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: lambda effect: self._got(effect.object),
+            r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.Reconnect: self._reconnect, r.Refuse: self._refuse,
+        }  # fmt: skip
+
+    def post(self, item: tuple[Order, TaskFuture] | Callable[[], None]) -> None:
+        """From any thread: a task to send, or something to do in this thread."""
+        self._inbox.append(item)
+        if not self._awake:
+            self._awake = True
+            self._dealer.wake()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            self.reactor.connect(time.monotonic())
+            while not (self._closing or self._board.refusal or self._idle()):
+                self._turn()
+            self._farewell()
+        except Exception as error:  # the loop's edge: whoever waits must hear of it
+            log.exception('the session with relay %s failed', self._target.relay.name)
+            self._give_up(RelayError(f'the session with relay {self._target.relay.name!r} failed: {type(error).__name__}: {error}'))
+        finally:
+            self._dealer.close()
+            self._give_up(self._board.refusal or RelayError(f'the session with relay {self._target.relay.name!r} was closed'))
+
+    def close(self) -> None:
+        """End after what was posted before; call it by `post`."""
+        self._closing = True
+
+    # -- A turn -----------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._act()
+        self._dealer.wait(0.05 if self._unsent else TICK)
+        self._awake = False  # before the inbox is read: who posts after that reading wakes us
+        now = time.monotonic()
+        for message in self._dealer.receive():
+            self.reactor.receive(message, now)
+        self._take_inbox()
+        if now - self._ticked >= TICK:
+            self._ticked = now
+            self.reactor.tick(now)
+            self._look_around(now)
+
+    def _take_inbox(self) -> None:
+        orders: list[tuple[Order, TaskFuture]] = []
+        for _ in range(min(len(self._inbox), 1000)):
+            item = self._inbox.popleft()
+            if isinstance(item, tuple):
+                orders.append(item)
+            else:
+                self._submit(orders)
+                orders = []
+                item()
+        self._submit(orders)
+        if self._inbox:
+            self._dealer.wake()
+
+    def _submit(self, orders: list[tuple[Order, TaskFuture]]) -> None:
+        self._bodies.update([order.task_id for order, _ in orders if order.body_key])
+        self._routes.send(orders)
+
+    def _act(self) -> None:
+        while self._unsent and self._dealer.send(self._unsent[0]):
+            self._unsent.popleft()
+        for effect in self.reactor.take():
+            self._acts[type(effect)](effect)
+
+    def _look_around(self, now: float) -> None:
+        """What nobody tells us: no connection, a grant that does not come, states that nobody asks for any more."""
+        self._welcomed = self._welcomed or self.reactor.connected
+        if len(self._watched) < self._told // 2 or (self._told and not self._watched):
+            self._watch(now)
+        for digest, (asked, _) in list(self._strange.items()):
+            if now - asked > GRANT_PATIENCE:
+                self._open_strange(digest, None)
+        if not self._welcomed and not self._warned and now - self._started > PATIENCE:
+            self._warn()
+
+    def _warn(self) -> None:
+        self._warned = True
+        failure = self._dealer.failure
+        text = str(unanswered(self._target.relay.url, PATIENCE, failure))
+        if failure in ('unknown-key', 'handshake'):
+            self._give_up(AccessDenied(text))
+        else:
+            log.warning('%s; trying on', text)
+
+    def _farewell(self) -> None:
+        """What was said before the answer to this ping has arrived: then nothing is lost by leaving."""
+        self._act()
+        end = time.monotonic() + FAREWELL
+        if not self.reactor.connected or not self._dealer.send(Ping()):
+            return
+        while time.monotonic() < end:
+            self._dealer.wait(end - time.monotonic())
+            messages = self._dealer.receive()
+            for message in messages:
+                self.reactor.receive(message, time.monotonic())
+            self._act()
+            if any(isinstance(message, Pong) for message in messages):
+                self._dealer.send(Goodbye('done'))
+                return
+
+    # -- Effects ----------------------------------------------------------------------------------------------------
+
+    def _send(self, effect: r.Send) -> None:
+        try:
+            if self._unsent or not self._dealer.send(effect.message):
+                self._unsent.append(effect.message)
+        except ProtocolError as error:
+            log.error('a %s could not be sent: %s', type(effect.message).__name__, error)
+
+    def _accept(self, effect: r.Accept) -> None:
+        for task_id in effect.ids:
+            future = self._board.futures.get(task_id)
+            if future is not None:
+                future.is_accepted = True
+            self._drop_body(task_id)
+        self._board.changed()
+
+    def _reject(self, effect: r.Reject) -> None:
+        future = self._board.futures.get(effect.rejection.task_id)
+        if future is not None:
+            self._fail(future, rejection_error(effect.rejection))
+
+    def _settle(self, effect: r.Settle) -> None:
+        header = effect.header
+        if header is not None and effect.delivered.payload and header.grant not in self._routes.grants:
+            self._await_grant(header.grant, effect)
+            return
+        task_id = effect.delivered.task_id
+        self._drop_body(task_id)
+        self._watched.pop(task_id, None)
+        future = self._board.futures.get(task_id)
+        grant, trusted = self._routes.grants.get(header.grant, (None, False)) if header is not None else (None, False)
+        if future is not None:
+            body = self._spool().path(task_id, header.attempt, 'result') if header is not None and header.body else None
+            self._settler.put(partial(settle, future, effect.delivered, header, grant, trusted=trusted, body=body))
+            self._settler.put(partial(self._over, future))
+        if header is not None and header.body:
+            self._settler.put(partial(self._spool().delete, (task_id, header.attempt, 'result')))
+
+    def _changed(self, effect: r.Changed) -> None:
+        future = self._board.futures.get(effect.state.task_id)
+        if future is not None:
+            future.seen, future.detail = effect.state.state, effect.state.detail
+            self._board.changed()
+
+    def _read_body(self, effect: r.ReadBody) -> None:
+        fetch = effect.fetch
+        key = (fetch.task_id, 0, 'task')
+        total = self._spool().size(key) if fetch.task_id in self._bodies else -1
+        data = self._spool().read(key, fetch.offset, fetch.length) if total >= 0 else b''
+        self._send(r.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
+
+    def _write_body(self, effect: r.WriteBody) -> None:
+        segment = effect.segment
+        self._spool().write((segment.task_id, segment.attempt, 'result'), segment.offset, segment.data)
+
+    def _reconnect(self, _effect: r.Reconnect) -> None:
+        self._unsent.clear()
+        self._dealer.reconnect()
+        self.reactor.connect(time.monotonic())
+
+    def _refuse(self, effect: r.Refuse) -> None:
+        self._give_up(AccessDenied(f'relay {self._target.relay.name!r} refused the session ({effect.code}): {effect.reason}'))
+
+    # -- Futures ----------------------------------------------------------------------------------------------------
+
+    def _fail(self, future: TaskFuture, error: RelayError | None) -> None:
+        """It ends here; None: it has ended already, by `cancel`."""
+        self._drop_body(future.id)
+        self._watched.pop(future.id, None)
+        if error is not None:
+            self._settler.put(partial(future.fail, error))
+        self._settler.put(partial(self._over, future))
+
+    def _over(self, future: TaskFuture) -> None:
+        """In the settler's thread: nobody needs to know of this task any more."""
+        self._board.futures.pop(future.id, None)
+        self._board.changed()
+
+    def _give_up(self, error: RelayError) -> None:
+        """No session: now, and for whatever comes later."""
+        self._board.refusal = error
+        self.questions.give_up(error)
+        for future in list(self._board.futures.values()):  # those in the inbox are on the board too
+            self._fail(future, error)
+
+    def _drop_body(self, task_id: Id) -> None:
+        if task_id in self._bodies:
+            self._bodies.discard(task_id)
+            self._spool().delete((task_id, 0, 'task'))
+
+    def cancel(self, task_id: Id) -> None:
+        """Ask for the end of a task; one that is not sealed yet is dropped there."""
+        if task_id in self.reactor.outbox or task_id in self.reactor.open:
+            self.reactor.cancel([task_id], time.monotonic())
+
+    def observe(self, task_id: Id) -> None:
+        """Watch one more task."""
+        if task_id in self._board.futures and task_id not in self._watched:
+            self._watched[task_id] = None
+            self._watch(time.monotonic())
+
+    def _watch(self, now: float) -> None:
+        self._told = len(self._watched)
+        self.reactor.watch(tuple(self._watched)[-WATCHED:], now)
+
+    # -- Grants of other processes ----------------------------------------------------------------------------------
+
+    def _await_grant(self, digest: Hash, effect: r.Settle) -> None:
+        if digest not in self._strange:
+            self._strange[digest] = (time.monotonic(), [])
+            self.reactor.need([digest], time.monotonic())
+        self._strange[digest][1].append(effect)
+
+    def _got(self, each: Object) -> None:
+        if each.hash in self._strange:
+            self._open_strange(each.hash, each)
+
+    def _open_strange(self, digest: Hash, each: Object | None) -> None:
+        """The grant came, or never will: then the results under it are out of reach."""
+        _, effects = self._strange.pop(digest)
+        try:
+            if each is None:
+                raise SealError('the relay does not have the grant under which this result is sealed')
+            self._routes.grants[digest] = own_grant(self._target, digest, each.data)
+        except RelayError as error:
+            futures = [self._board.futures.get(effect.delivered.task_id) for effect in effects]
+            for future in filter(None, futures):
+                self._fail(future, error)
+        else:
+            for effect in effects:
+                self._settle(effect)
+
+
+WATCHED = 10_000
+"""Tasks whose states are told at a time, the latest asked for."""

@@ -1,0 +1,153 @@
+"""Orders become sealed tasks: each endpoint is found and given a grant once; what comes before that waits. Used by the I/O thread alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relay_parsl.client.defaults import Target
+from relay_parsl.client.futures import TaskFuture
+from relay_parsl.client.orders import Order
+from relay_parsl.client.reactor import ClientReactor
+from relay_parsl.client.trust import GRANT_USE, Found, Route, judge, new_route, question, worker_python
+from relay_parsl.errors import RelayError, TaskRejected
+from relay_parsl.wire.messages import Body, Hash, Object, Task, TaskHeader
+from relay_parsl.wire.seal import Grant
+
+CHECK_AGAIN = 300.0
+"""Seconds after which an endpoint's card and its workers' version are looked up again, while tasks go on."""
+BODY_LIMIT = 1 << 30
+"""Bytes of one call's arguments, while the relay has not said its own limit."""
+
+Pair = tuple[Order, TaskFuture]
+Rows = list[dict[str, Any]]
+Ask = Callable[[str, dict[str, Any], Callable[[Rows], None], Callable[[RelayError], None]], None]
+"""Ask the relay for rows: what, filter, what to do with them, what to do without."""
+
+
+@dataclass
+class Search:
+    """An endpoint that is being looked up, and the orders that wait for it."""
+
+    waiting: list[Pair]
+    found: Found | None = None
+
+
+class Routes:
+    """Every endpoint that this session has been told to use."""
+
+    def __init__(self, target: Target, reactor: ClientReactor, ask: Ask, fail: Callable[[TaskFuture, RelayError | None], None]) -> None:
+        """`fail` settles a future whose task will not be sent; with None it is settled already."""
+        self._target = target
+        self._reactor = reactor
+        self._ask = ask
+        self._fail = fail
+        self._routes: dict[str, Route] = {}
+        self._searches: dict[str, Search] = {}
+        self._checked: dict[str, float] = {}
+        self.grants: dict[Hash, tuple[Grant, bool]] = {}
+
+    def send(self, pairs: Iterable[Pair]) -> None:
+        """Seal and hand over what has a route; look for the others'."""
+        tasks: list[Task] = []
+        headers: list[TaskHeader] = []
+        for order, future in pairs:
+            if future.done():  # cancelled before it was sealed
+                self._fail(future, None)
+                continue
+            route = self._route(order.endpoint)
+            if route is None:
+                self._park((order, future))
+                continue
+            try:
+                task, header = self._seal(order, route)
+            except RelayError as error:
+                self._fail(future, error)
+            else:
+                tasks.append(task)
+                headers.append(header)
+        if tasks:
+            self._reactor.submit(tasks, time.monotonic(), headers)
+
+    def _seal(self, order: Order, route: Route) -> tuple[Task, TaskHeader]:
+        limit = self._reactor.limits.get('body', BODY_LIMIT)
+        if order.length > limit:
+            raise TaskRejected(f'the arguments have {order.length / 1e6:.0f} MB serialized, the relay takes {limit / 1e6:.0f}')
+        function = route.functions.get(order.function.digest)
+        if function is None:
+            function = route.function(order.function)
+            self._reactor.provide([function])
+        task = route.seal(order, function)
+        if route.size:
+            self._reactor.withdraw(route.spare())
+        return task
+
+    def _route(self, reference: str) -> Route | None:
+        route = self._routes.get(reference)
+        if route is not None and time.monotonic() - self._checked[reference] > CHECK_AGAIN and reference not in self._searches:
+            self._search(reference, [])
+        return route
+
+    def _park(self, pair: Pair) -> None:
+        search = self._searches.get(pair[0].endpoint)
+        if search is not None:
+            search.waiting.append(pair)
+        else:
+            self._search(pair[0].endpoint, [pair])
+
+    # -- Looking up -------------------------------------------------------------------------------------------------
+
+    def _search(self, reference: str, waiting: list[Pair]) -> None:
+        """Cards first, then what the endpoint has reported; both answers come later."""
+        self._searches[reference] = Search(waiting)
+        try:
+            wanted = question(self._target.home, reference)
+        except RelayError as error:
+            self._lost(reference, error)
+            return
+        self._ask('cards', wanted, lambda rows: self._cards(reference, rows), lambda error: self._lost(reference, error))
+
+    def _cards(self, reference: str, rows: Rows) -> None:
+        try:
+            found = judge(self._target.home, reference, rows)
+        except RelayError as error:
+            self._lost(reference, error)
+            return
+        self._searches[reference].found = found
+        wanted = {'id': found.card.id}
+        self._ask('endpoints', wanted, lambda rows: self._reported(reference, rows), lambda error: self._lost(reference, error))
+
+    def _reported(self, reference: str, rows: Rows) -> None:
+        search = self._searches.pop(reference)
+        assert search.found is not None, 'set before this was asked'  # noqa: S101
+        python = worker_python(rows, search.found.card.id)
+        self._checked[reference] = time.monotonic()
+        route = self._routes.get(reference)
+        try:
+            if route is None or route.card.data != search.found.card.data or time.time() - route.made > GRANT_USE:
+                self._open(reference, new_route(self._target.credentials, search.found, python))
+            else:
+                route.python, route.trusted = python, search.found.trusted
+        except RelayError as error:
+            self._fail_all(search.waiting, error)
+        else:
+            self.send(search.waiting)
+
+    def _open(self, reference: str, route: Route) -> None:
+        old = self._routes.get(reference)
+        if old is not None:
+            self._reactor.withdraw([old.grant.hash, *[each.hash for each in old.functions.values()]])
+        self._routes[reference] = route
+        self.grants[route.grant.hash] = (route.grant, route.trusted)
+        self._reactor.provide([Object(route.grant.hash, 'grant', Body(route.grant.data))])
+
+    def _lost(self, reference: str, error: RelayError) -> None:
+        """No answer, or a bad one: a route that there is goes on, what waited for one fails."""
+        self._checked[reference] = time.monotonic()
+        self._fail_all(self._searches.pop(reference).waiting, error)
+
+    def _fail_all(self, waiting: Sequence[Pair], error: RelayError) -> None:
+        for _, future in waiting:
+            self._fail(future, error)

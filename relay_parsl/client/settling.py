@@ -1,0 +1,133 @@
+"""The thread that settles futures: it unpickles results and runs users' callbacks, so that nothing of theirs runs in the I/O thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from relay_parsl.client.futures import TaskFuture
+from relay_parsl.errors import (
+    AccessDenied,
+    NotFound,
+    RelayError,
+    RemoteExit,
+    SealError,
+    SerializationError,
+    StoreError,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
+    TaskLost,
+    TaskRejected,
+)
+from relay_parsl.wire import payload
+from relay_parsl.wire.messages import Delivered, Rejection, ResultHeader, Status
+from relay_parsl.wire.seal import Grant, open_body
+
+log = logging.getLogger(__name__)
+
+REJECTED: dict[str, type[RelayError]] = {
+    'not-found': NotFound,
+    'unknown': NotFound,
+    'denied': AccessDenied,
+    'expired': TaskExpired,
+    'full': StoreError,
+}
+"""What a task's rejection is raised as; every other code is `TaskRejected`."""
+
+
+class Settler:
+    """One thread, one queue. Started by the first job, ended by `close`."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the thread's."""
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, job: Callable[[], object]) -> None:
+        """Do this after what was put before."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """End when everything that was put is done; does not wait."""
+        self._jobs.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end, at most `timeout` seconds; a callback of the user may never end."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except BaseException:  # noqa: PERF203  a user's callback may raise SystemExit, and the other results must still come
+                log.exception('a callback of a future failed')
+
+
+def settle(future: TaskFuture, delivered: Delivered, header: ResultHeader | None, grant: Grant | None, *, trusted: bool, body: Path | None) -> None:
+    """Open what came and give it to the future.
+
+    Args:
+        future: the task's.
+        delivered: as the relay sent it.
+        header: the decoded header of the result, None when `delivered` is the relay's own word.
+        grant: the one under which the task was sealed.
+        trusted: whether the endpoint's result may be unpickled here.
+        body: the file of a large result.
+    """
+    if future.done():
+        return
+    try:
+        value = _value(delivered, header, grant, trusted=trusted, body=body)
+    except Exception as error:  # noqa: BLE001  it is the task's: the user's own, or why there is none
+        future.fail(error)
+    except BaseException as error:  # noqa: BLE001  the same; a future that carries one hangs Parsl
+        future.fail(RemoteExit(f'{type(error).__name__}: {error}'))
+    else:
+        future.succeed(value)
+
+
+def rejection_error(rejection: Rejection) -> RelayError:
+    """Why the relay did not take the task, as an exception."""
+    kind = REJECTED.get(rejection.code, TaskRejected)
+    return kind(f'the relay did not take the task ({rejection.code}): {rejection.reason}')
+
+
+def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | None, *, trusted: bool, body: Path | None) -> object:
+    if header is None:
+        raise _word(delivered)
+    if header.task_id != delivered.task_id or header.status is not delivered.status:
+        raise SealError('the relay delivered the result of another task, or with another status')
+    if not delivered.payload:
+        raise TaskRejected(f'the endpoint refused the task: {header.reason}') if header.status is not Status.EXPIRED else TaskExpired(header.reason)
+    if grant is None or grant.endpoint != header.endpoint:
+        raise SealError('the result is not of the endpoint that the task was sealed for')
+    outcome = payload.decode_outcome(grant.open('result', delivered.header, delivered.payload))
+    if outcome.ok is not (header.status is Status.SUCCESS):
+        raise SealError('the result and its status contradict one another')
+    data = _read(body, outcome) if outcome.body_key else outcome.data
+    return payload.load_outcome(data, trusted=trusted)
+
+
+def _word(delivered: Delivered) -> TaskError:
+    """The relay's own word."""
+    kinds = {Status.CANCELLED: TaskCancelled, Status.EXPIRED: TaskExpired}
+    return kinds.get(delivered.status, TaskLost)(f'the relay says: {delivered.reason or delivered.status.value}')
+
+
+def _read(body: Path | None, outcome: payload.Outcome) -> bytes:
+    if body is None:
+        raise SealError('the body of a large result is missing')
+    data = bytearray()
+    try:
+        with body.open('rb') as source:
+            for segment in open_body(outcome.body_key, outcome.length, source):
+                data += segment
+    except OSError as error:
+        raise SerializationError(f'the result cannot be read from {body}: {error}') from error
+    return bytes(data)

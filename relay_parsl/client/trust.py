@@ -1,0 +1,201 @@
+"""From what a user calls an endpoint to a key that only this endpoint can use.
+
+```
+ name ── pin, or an invitation of ours whose MAC proves the joiner ──► identity ─┐
+ UUID ── certifies itself ───────────────────────────────────────────► identity ─┴─► card from the relay, signed by it ──► grant
+```
+
+The relay is asked for cards and believed nothing: a card is what the identity signed, and a name is what *we* confirmed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from relay_parsl.client.defaults import Target
+from relay_parsl.client.orders import Function, Order
+from relay_parsl.errors import NotFound, SealError
+from relay_parsl.home import Credentials, Home, PendingInvite, Pin
+from relay_parsl.wire import payload
+from relay_parsl.wire.codec import encode_header
+from relay_parsl.wire.messages import Body, Hash, Id, Object, Task, TaskHeader
+from relay_parsl.wire.seal import Card, Grant, mac_holds, make_grant, read_card, reopen_grant, sealed_size, uuid_of
+
+GRANT_LIFE, GRANT_USE = 30 * 86400.0, 14 * 86400.0
+"""Seconds that a grant holds, and for which new tasks are sealed under it: the last of them may run for as long again."""
+KEPT = 64 << 20
+"""Bytes of sealed functions that a route keeps for coming tasks."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An endpoint whose card holds. `trusted`: it is pinned here, so what it sends may be unpickled."""
+
+    card: Card
+    trusted: bool
+
+
+@dataclass
+class Route:
+    """The way to one endpoint: its grant, and the functions that are sealed under it. Used by the I/O thread alone."""
+
+    card: Card
+    trusted: bool
+    grant: Grant
+    python: str = ''
+    made: float = field(default_factory=time.time)
+    sequence: int = 0
+    functions: OrderedDict[bytes, Object] = field(default_factory=OrderedDict)
+    size: int = 0
+
+    def function(self, function: Function) -> Object:
+        """The function, sealed for this endpoint once."""
+        known = self.functions.get(function.digest)
+        if known is None:
+            data = self.grant.seal('function', b'', function.blob)
+            known = self.functions[function.digest] = Object(Hash(sha256(data).digest()), 'function', Body(data))
+            self.size += len(data)
+        else:
+            self.functions.move_to_end(function.digest)
+        return known
+
+    def spare(self) -> list[Hash]:
+        """Sealed functions that are not kept any longer, the longest unused first."""
+        dropped = []
+        while self.size > KEPT and len(self.functions) > 1:
+            _, each = self.functions.popitem(last=False)
+            self.size -= len(each.data)
+            dropped.append(each.hash)
+        return dropped
+
+    def seal(self, order: Order, function: Object) -> tuple[Task, TaskHeader]:
+        """The task as it travels.
+
+        Raises:
+            VersionMismatch: the endpoint's workers run another Python than the function's bytecode is for.
+            SealError, ProtocolError: the grant is used up; an option is no plain value.
+        """
+        info = order.function.info
+        if self.python:
+            payload.check_python(info.name, info.python, self.python)
+        self.sequence += 1
+        options = order.options
+        header = TaskHeader(
+            grant=self.grant.hash, sequence=self.sequence, task_id=order.task_id, group=order.group, endpoint=self.card.id, function=function.hash,
+            expires=order.expires, priority=options.priority, at_most_once=options.at_most_once, serializer=order.serializer,
+            pool=str((options.user_endpoint_config or {}).get('pool', '')), body=sealed_size(order.length) if order.body_key else 0,
+        )  # fmt: skip
+        sealed = order.sealed_options
+        if not self.trusted and 'result_serializers' not in sealed:
+            sealed = {**sealed, 'result_serializers': ['json']}
+        call = payload.Call(order.function.digest, info.name, info.python, order.arguments, order.body_key, order.length, sealed)
+        data = encode_header(header)
+        return Task(data, Body(self.grant.seal('task', data, payload.encode_call(call)))), header
+
+
+def new_route(credentials: Credentials, found: Found, python: str) -> Route:
+    """A fresh grant to this endpoint. Raises SealError."""
+    label = f'{platform.node()} {os.getpid()}'
+    grant = make_grant(credentials.keys, credentials.role, found.card, now=time.time(), lifetime=GRANT_LIFE, label=label)
+    return Route(found.card, found.trusted, grant, python)
+
+
+def question(home: Home, reference: str) -> dict[str, Any]:
+    """What to ask the relay's list of cards for.
+
+    Args:
+        home: whose pins and invitations say which names are known.
+        reference: an endpoint's name or UUID.
+
+    Raises:
+        NotFound: nobody here has confirmed that name.
+        HomeError: the pins cannot be read.
+    """
+    try:
+        return {'id': uuid.UUID(reference).bytes}
+    except ValueError:
+        pass
+    pins = home.pins()
+    pin = pins.get(reference)
+    if pin is not None and pin.kind == 'endpoint':
+        return {'id': uuid_of(pin.identity)}
+    if any(each.name == reference and each.role == 'endpoint' for each in home.invites()):
+        return {'name': reference}
+    known = sorted(name for name, each in pins.items() if each.kind == 'endpoint')
+    raise NotFound(
+        f'no endpoint {reference!r} is known here (known: {", ".join(known) or "none"}): '
+        f'invite it (`relay-parsl invite {reference} --role endpoint`), or give the UUID that `relay-parsl endpoint list` shows on its side'
+    )
+
+
+def judge(home: Home, reference: str, rows: Sequence[dict[str, Any]]) -> Found:
+    """The endpoint among the cards that the relay has shown.
+
+    Raises:
+        NotFound: it is not among them.
+        SealError: what the relay shows under this name or id is not what we know under it.
+        HomeError: the pins cannot be written.
+    """
+    pins = home.pins()
+    pending = [each for each in home.invites() if each.name == reference and each.role == 'endpoint']
+    wanted = _wanted(pins, reference)
+    cards = [(read_card(row['card'], now=time.time()), row) for row in rows if type(row.get('card')) is bytes]
+    for card, row in cards:
+        if card.kind != 'endpoint':
+            continue
+        if wanted is not None and card.id == wanted:
+            return Found(card, any(each.identity == card.identity and each.kind == 'endpoint' for each in pins.values()))
+        if wanted is None and _proven(home, card, row, pending):
+            return Found(card, trusted=True)
+    if cards:
+        raise SealError(f'the relay shows another identity under {reference!r} than the one that was invited or pinned here')
+    raise NotFound(_absent(reference, bool(pending) and wanted is None))
+
+
+def worker_python(rows: Sequence[dict[str, Any]], endpoint: Id) -> str:
+    """The Python version of the endpoint's workers as it last reported, '' when it has not."""
+    for row in rows:
+        report = row.get('report')
+        if row.get('id') == endpoint and isinstance(report, dict):
+            return str(report.get('python') or '')
+    return ''
+
+
+def _wanted(pins: dict[str, Pin], reference: str) -> Id | None:
+    """The id that the reference stands for; None when only an invitation knows it."""
+    try:
+        return Id(uuid.UUID(reference).bytes)
+    except ValueError:
+        return uuid_of(pins[reference].identity) if reference in pins else None
+
+
+def _proven(home: Home, card: Card, row: dict[str, Any], pending: Sequence[PendingInvite]) -> bool:
+    """Whether this is whom we invited: the MAC proves it, and then the name is pinned."""
+    for invite in pending:
+        if mac_holds(invite.secret, card.data, invite.name, invite.role, bytes(row.get('mac') or b'')):
+            home.pin(Pin(invite.name, card.identity, card.kind))
+            home.drop_invite(invite)
+            return True
+    return False
+
+
+def _absent(reference: str, invited: bool) -> str:
+    if invited:
+        return f'endpoint {reference!r} was invited and has not joined yet: run `relay-parsl join URL` there'
+    return f'the relay knows no endpoint {reference!r} that this account may use'
+
+
+def own_grant(target: Target, digest: Hash, data: bytes) -> tuple[Grant, bool]:
+    """A grant that another process of this account made, and whether its endpoint is trusted here. Raises SealError."""
+    if sha256(data).digest() != digest:
+        raise SealError('the relay sent other bytes than the grant that was asked for')
+    grant = reopen_grant(data, target.credentials.keys)
+    return grant, any(uuid_of(pin.identity) == grant.endpoint and pin.kind == 'endpoint' for pin in target.home.pins().values())
