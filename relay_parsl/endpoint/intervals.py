@@ -51,7 +51,8 @@ class Intervals:
         """What `encode` wrote. Raises StoreError when it is anything else."""
         found = cls()
         value = codec.unpack(data)
-        if not (isinstance(value, list) and len(value) == 2 and len(value[0]) == len(value[1])):
+        whole = isinstance(value, list) and len(value) == 2 and all(type(each) is list for each in value) and len(value[0]) == len(value[1])
+        if not whole or any(type(number) is not int for each in value for number in each):
             raise StoreError('the journal holds a damaged set of sequence numbers')
         found._starts, found._ends = value
         return found

@@ -1,0 +1,279 @@
+"""Greeting, declaring, windows, refusals, drains: what an endpoint says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay_parsl.endpoint.effects import Demand, Exit, Reconnect
+from relay_parsl.wire.messages import (
+    Attempt,
+    Backlog,
+    Goodbye,
+    Held,
+    HeldTask,
+    Hello,
+    Id,
+    Phase,
+    Ping,
+    Pong,
+    Recorded,
+    Refused,
+    Report,
+    Results,
+    Returned,
+    State,
+    States,
+    Welcome,
+    Window,
+)
+from tests.unit.endpoint.desk import Desk, exits, only, sent, task, task_id
+
+
+def test_a_session_begins_with_hello_and_then_says_what_is_held_and_wanted() -> None:
+    desk = Desk(versions={'python': '3.11'})
+    effects = desk.open()
+    assert [type(each.message) for each in effects] == [Hello, Held, Window]
+    assert sent(effects, Hello) == [Hello('endpoint', Id(b'I' * 16), 1, False, {'python': '3.11'})]
+    assert sent(effects, Held) == [Held(1, 0, True, ())]
+    assert sent(effects, Window) == [Window({'': (10, 1 << 20)})]
+
+
+def test_hello_is_repeated_until_it_is_answered() -> None:
+    desk = Desk()
+    desk.reactor.connect(desk.now)
+    assert len(sent(desk.turn() + desk.pass_time(11), Hello)) == 3
+
+
+def test_what_is_held_is_declared_whole_after_each_reconnect_the_outbox_included() -> None:
+    desk = Desk()
+    desk.open()
+    starts = desk.run(task(1), task(2))
+    desk.finish(starts[0])
+    desk.turn(desk.dispatch(task(3, function=b'x' * 32)))
+    held = sent(desk.open(session=2), Held)
+    assert held == [
+        Held(2, 0, True, (HeldTask(task_id(1), 1, Phase.FINISHED), HeldTask(task_id(2), 1, Phase.STARTED), HeldTask(task_id(3), 1, Phase.QUEUED)))
+    ]
+
+
+def test_a_long_declaration_comes_in_numbered_pages() -> None:
+    desk = Desk(held_page=2)
+    desk.open()
+    desk.run(*[task(number) for number in range(5)])
+    held = sent(desk.open(session=2), Held)
+    assert [(each.page, each.complete, len(each.tasks)) for each in held] == [(0, False, 2), (1, False, 2), (2, True, 1)]
+
+
+def test_in_a_quiet_session_it_declares_again_with_the_highest_serial_and_asks_for_the_last() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    effects = [effect for _ in range(5) for effect in [*desk.pass_time(8), *desk.turn(Pong(1, 1))]]
+    assert sent(effects, Held) == [Held(1, 1, True, (HeldTask(task_id(1), 1, Phase.STARTED),))]
+    assert sent(effects, Window) == [Window({'': (10, 1 << 20)})]
+
+
+def test_a_lost_last_dispatch_is_declared_as_not_held() -> None:
+    desk = Desk()
+    desk.open()
+    late = desk.dispatch(task(1))
+    assert sent(desk.turn(Pong(1, 1)), Held) == [Held(1, 1, True, ())]
+    assert not desk.reactor.held()
+    desk.turn(late)
+    assert not desk.reactor.held(), 'what was declared as not held stays so'
+
+
+@pytest.mark.parametrize('message', [Pong(7, 3), Ping(7, 3), Pong(1, 0)])
+def test_serials_of_other_sessions_mean_nothing(message: Ping) -> None:
+    desk = Desk()
+    desk.open()
+    assert sent(desk.turn(message), Held) == []
+
+
+def test_a_dispatch_of_another_session_is_dropped_and_the_greeting_repeated() -> None:
+    desk = Desk()
+    desk.open()
+    desk.now += 6
+    desk.session = 9
+    effects = desk.turn(desk.dispatch(task(1)), desk.dispatch(task(2)))
+    assert len(sent(effects, Hello)) == 1
+    assert not desk.reactor.held()
+
+
+def test_an_older_welcome_does_not_bring_back_an_older_session() -> None:
+    desk = Desk()
+    desk.open(session=5)
+    assert desk.turn(Welcome(4, desk.now)) == []
+    assert sent(desk.turn(Welcome(6, desk.now)), Held) == [Held(6, 0, True, ())]
+
+
+def test_silence_is_asked_about_and_then_ends_the_connection() -> None:
+    desk = Desk()
+    desk.open()
+    effects = desk.pass_time(30)
+    assert len(sent(effects, Ping)) >= 2
+    assert only(effects, Reconnect) == [Reconnect()]
+    assert sent(desk.open(session=2), Held) == [Held(2, 0, True, ())]
+
+
+def test_a_ping_is_answered() -> None:
+    desk = Desk()
+    desk.open()
+    assert sent(desk.turn(Ping()), Pong) == [Pong()]
+
+
+def test_goodbye_with_hello_greets_again() -> None:
+    desk = Desk()
+    desk.open()
+    assert len(sent(desk.turn(Goodbye('who are you?', hello=True)), Hello)) == 1
+
+
+def test_goodbye_of_a_relay_that_shuts_down_is_waited_out() -> None:
+    desk = Desk()
+    desk.open()
+    assert desk.turn(Goodbye('shutting down')) == []
+    assert len(sent(desk.pass_time(6), Hello)) == 1
+
+
+@pytest.mark.parametrize('message', [Goodbye('superseded'), Goodbye('revoked'), Refused('fenced', 'epoch 2'), Refused('revoked', 'it was revoked')])
+def test_who_was_replaced_or_revoked_ends_with_a_code_of_its_own(message: Goodbye) -> None:
+    desk = Desk()
+    desk.open()
+    assert exits(desk.turn(message)) == [3]
+
+
+def test_a_twin_is_waited_for_and_then_named() -> None:
+    desk = Desk()
+    desk.reactor.connect(desk.now)
+    effects = desk.turn(Refused('duplicate', 'another instance is connected'))
+    for _ in range(20):
+        effects += desk.pass_time(2)
+        effects += desk.turn(Refused('duplicate', 'another instance is connected'))
+        if exits(effects):
+            break
+    assert exits(effects) == [2]
+    assert 34 <= desk.now - 1000 <= 38
+    assert 'take-over' in only(effects, Exit)[0].reason
+    assert len(sent(effects, Hello)) >= 15
+
+
+def test_a_twin_that_dies_makes_way() -> None:
+    desk = Desk()
+    desk.reactor.connect(desk.now)
+    desk.turn(Refused('duplicate', 'another instance is connected'))
+    desk.pass_time(20)
+    assert sent(desk.turn(Welcome(3, desk.now)), Held) == [Held(3, 0, True, ())]
+    assert not exits(desk.pass_time(5))
+
+
+def test_take_over_is_said_once() -> None:
+    desk = Desk(takeover=True)
+    assert sent(desk.open(), Hello)[0].takeover
+    assert not sent(desk.open(session=2), Hello)[0].takeover
+
+
+def test_the_window_follows_the_capacity() -> None:
+    desk = Desk()
+    desk.open()
+    desk.reactor.capacity('', 100, desk.now)
+    assert sent(desk.turn(), Window) == [Window({'': (200, 1 << 20)})]
+    assert sent(desk.turn(), Window) == []
+
+
+def test_demand_is_what_is_held_and_what_waits_until_the_session_is_long_lost() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    assert only(desk.turn(Backlog({'': (41, 3.0)})), Demand) == [Demand('', 42)]
+    desk.turn(Goodbye('shutting down'))
+    assert only(desk.pass_time(58), Demand) == []
+    assert only(desk.pass_time(4), Demand) == [Demand('', 1)]
+
+
+def test_reports_go_out_on_change_each_minute_and_in_each_session() -> None:
+    desk = Desk()
+    desk.reactor.report({'workers': 1})
+    assert sent(desk.open(), Report) == [Report({'workers': 1})]
+    desk.reactor.report({'workers': 1})
+    assert sent(desk.turn(), Report) == []
+    desk.reactor.report({'workers': 2})
+    assert sent(desk.turn(), Report) == [Report({'workers': 2})]
+    effects = []
+    for _ in range(7):
+        effects += desk.pass_time(9) + desk.turn(Pong())
+    assert sent(effects, Report) == [Report({'workers': 2})]
+    assert sent(desk.open(session=2), Report) == [Report({'workers': 2})]
+
+
+def test_running_tasks_are_shown_and_shown_again_in_a_new_session() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.running(task_id(1), 1, {'host': 'nid0001'}, desk.now)
+    desk.reactor.running(task_id(2), 1, {'host': 'nid0002'}, desk.now)
+    for effects in (desk.turn(), desk.open(session=2)):
+        states = sent(effects, States)
+        assert [(each.task_id, each.state, each.detail) for each in states[0].tasks] == [(task_id(1), State.RUNNING, {'host': 'nid0001'})]
+
+
+# -- Drain -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_drain_gives_back_what_waits_finishes_what_runs_and_says_goodbye_last() -> None:
+    desk = Desk(pools={'': (1, 1 << 20)})
+    desk.open()
+    (start,) = desk.run(task(1), task(2))
+    desk.reactor.drain(desk.now)
+    effects = desk.turn()
+    assert sent(effects, Window) == [Window({'': (0, 0)})]
+    assert sent(effects, Returned) == [Returned((Attempt(task_id(2), 1),))]
+    assert sent(desk.turn(desk.dispatch(task(3))), Returned) == [Returned((Attempt(task_id(3), 1),))]
+    assert sent(desk.finish(start), Results)
+    assert not exits(desk.turn())
+    effects = desk.turn(Recorded((Attempt(task_id(1), 1),)))
+    assert sent(effects, Held) == [Held(1, 3 - 1, True, ())]
+    assert len(sent(effects, Ping)) == 1
+    effects = desk.turn(Pong(1, 2))
+    assert exits(effects) == [0]
+    assert sent(effects, Goodbye) == [Goodbye('drained')]
+
+
+def test_a_dispatch_that_was_lost_during_a_drain_is_declared_before_the_end() -> None:
+    desk = Desk()
+    desk.open()
+    desk.reactor.drain(desk.now)
+    desk.turn()
+    effects = desk.turn(Pong(1, 4))
+    assert Held(1, 4, True, ()) in sent(effects, Held)
+    assert not exits(effects)
+    assert exits(desk.turn(Pong(1, 4))) == [0]
+
+
+def test_the_grace_ends_a_drain_and_results_are_kept_for_the_next_life() -> None:
+    desk = Desk(grace=10.0)
+    desk.open()
+    first, _ = desk.run(task(1), task(2))
+    desk.reactor.drain(desk.now)
+    desk.finish(first)
+    effects = desk.pass_time(10)
+    assert exits(effects) == [0]
+    assert '1 tasks' in only(effects, Exit)[0].reason
+    assert [each.task_id for each in desk.journal.results()] == [task_id(1)]
+
+
+def test_a_second_stop_waits_for_nothing() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.drain(desk.now)
+    assert not exits(desk.turn())
+    desk.reactor.drain(desk.now, 0.0)
+    assert exits(desk.turn()) == [0]
+
+
+def test_a_drain_without_a_relay_ends_soon() -> None:
+    desk = Desk()
+    desk.reactor.connect(desk.now)
+    desk.reactor.drain(desk.now)
+    assert exits(desk.turn() + desk.pass_time(4)) == []
+    assert exits(desk.pass_time(2)) == [0]
