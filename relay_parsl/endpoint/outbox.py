@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relay_parsl.endpoint.ledger import Kept, Ledger
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Body, Id, Result, ResultHeader, Results
+from relay_parsl.wire.messages import Body, Id, Result, ResultHeader, Results, TaskHeader
 
 PATIENCE = 5.0
 """Seconds after which a result that was not recorded is sent again."""
@@ -21,12 +21,16 @@ IN_FLIGHT = 32 << 20
 
 @dataclass
 class Waiting:
-    """A result in the outbox. `lease` is the newest attempt that the relay has given us of the task."""
+    """A result in the outbox. `lease` is the newest attempt that the relay has given us of the task.
+
+    `spends` is the task when it must not run again once this result is safe: not before, or a crash would cost it both.
+    """
 
     result: Result
     info: ResultHeader
     lease: int
     since: float
+    spends: TaskHeader | None = None
 
     @property
     def size(self) -> int:
@@ -97,6 +101,7 @@ class Outbox:
             del self._unsaved[task_id]
         else:
             self._ledger.forget(task_id)
+        self._spend(waiting)
         return waiting
 
     def tick(self, now: float) -> None:
@@ -133,9 +138,15 @@ class Outbox:
         if self._sent.pop(task_id, None) is not None:
             self._flying -= self._all[task_id].size
 
+    def _spend(self, waiting: Waiting) -> None:
+        if waiting.spends is not None:
+            self._ledger.spend(waiting.spends)
+            waiting.spends = None
+
     def _save(self, task_id: Id) -> None:
         self._unsaved.pop(task_id, None)
         waiting = self._all[task_id]
+        self._spend(waiting)
         self._ledger.keep(Kept(task_id, waiting.info.attempt, waiting.result.header, waiting.result.payload))
 
 

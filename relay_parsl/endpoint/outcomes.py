@@ -107,9 +107,8 @@ class Outcomes:
 
     def _settle(self, holding: Holding, result: Result, info: ResultHeader, now: float) -> None:
         self.leave(holding)
-        if result.payload:
-            self._books.ledger.spend(holding.info)
-        self._books.outbox.add(Waiting(result, info, holding.lease, now), save=holding.info.at_most_once)
+        spends = holding.info if result.payload else None
+        self._books.outbox.add(Waiting(result, info, holding.lease, now, spends), save=holding.info.at_most_once)
 
     def _fail(self, holding: Holding, cause: str) -> None:
         self._books.holdings.finish(holding)
