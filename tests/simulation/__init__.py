@@ -1,0 +1,1 @@
+"""The seeded simulation: the real reactors over a simulated network, clock, disk and engine."""

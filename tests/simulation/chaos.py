@@ -1,0 +1,111 @@
+"""The plan of faults: made from the seed before the first step, so that it does not depend on how the parties behave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.network import Rates
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+PROFILES = (
+    Rates(drop=0.0, double=0.0, reorder=0.0, rare=1.0),
+    Rates(drop=0.01, double=0.02, reorder=0.02, rare=4.0),
+    Rates(drop=0.05, double=0.05, reorder=0.05, rare=3.0),
+    Rates(drop=0.02, double=0.10, reorder=0.10, rare=2.0),
+    Rates(drop=0.12, double=0.05, reorder=0.05, rare=2.0, lag=0.05),
+)
+"""Chances for each message; a seed has one of them. The first leaves the crashes alone with the parties."""
+
+
+class Chaos:
+    """Breaks what can break until `end`, then mends everything."""
+
+    def __init__(self, world: World, length: float) -> None:
+        """Faults happen for `length` seconds from now."""
+        self.world, self.clock = world, world.clock
+        self.begin, self.end = world.clock.now, world.clock.now + length
+        random = self.clock.random
+        for process in world.processes:
+            for step in process.points:
+                if random.random() < 0.3:
+                    self._some(1, self.doom, process, step)
+        self._some(random.randrange(4), self.cut)
+        self._some(random.randrange(3), self.mute)
+        self._some(random.randrange(3), self.pause)
+        self._some(random.randrange(2), self.idle_crash)
+        self._some(random.randrange(4), self.break_disk)
+        self._some(int(random.random() < 0.3), self.fill_disk)
+        self._some(int(random.random() < 0.4), self.second_instance)
+        self.clock.at(self.end, self.mend)
+
+    def _some(self, count: int, do: object, *args: object) -> None:
+        for _ in range(count):
+            self.clock.at(self.clock.random.uniform(self.begin, self.end), do, *args)  # type: ignore[arg-type]
+
+    def doom(self, process: Process, step: str) -> None:
+        """The process dies when it comes to this step for the n-th time."""
+        process.doom[step] = min(int(self.clock.random.expovariate(0.3)), 20)
+
+    def idle_crash(self) -> None:
+        """Somebody dies between two turns."""
+        process = self.clock.random.choice(self.world.processes)
+        process.kill('idle')
+
+    def cut(self) -> None:
+        """A connection breaks; what is in flight on it is lost."""
+        connections = list(self.world.network.connections.values())
+        if connections:
+            self.clock.tally.faults['cut'] += 1
+            connection = self.clock.random.choice(connections)
+            self.clock.log('%s is cut off', connection.dealer.name)
+            self.world.network.cut(connection)
+
+    def mute(self) -> None:
+        """A connection goes half-open: nobody is told, nothing passes, and after a while it breaks."""
+        connections = list(self.world.network.connections.values())
+        if connections:
+            self.clock.tally.faults['mute'] += 1
+            connection = self.clock.random.choice(connections)
+            self.clock.log('%s talks into the void', connection.dealer.name)
+            connection.mute = True
+            self.clock.after(self.clock.random.choice((1.0, 8.0, 45.0)), self.world.network.cut, connection)
+
+    def pause(self) -> None:
+        """A process is stopped, and goes on later as if nothing had been."""
+        self.clock.random.choice(self.world.processes).pause(self.clock.random.choice((2.0, 15.0, 40.0, 200.0)))
+
+    def break_disk(self) -> None:
+        """Some statement of a store or a journal fails soon."""
+        process = self.clock.random.choice(self.world.disks())
+        process.fail_after = int(self.clock.random.expovariate(0.02))
+
+    def fill_disk(self) -> None:
+        """The relay's disk is full for a while."""
+        self.clock.tally.faults['full'] += 1
+        self.world.relay.set_full(True)
+        self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
+
+    def second_instance(self) -> None:
+        """Somebody starts an endpoint a second time, with or without `--take-over`."""
+        self.world.second_instance(self.clock.random.choice(self.world.endpoints), takeover=self.clock.random.random() < 0.6)
+
+    def mend(self) -> None:
+        """No more faults; everybody runs."""
+        self.clock.log('the faults end')
+        self.world.chaos_over = True
+        self.world.network.rates = Rates()
+        for connection in list(self.world.network.connections.values()):
+            if connection.mute:
+                self.world.network.cut(connection)
+        self.world.relay.set_full(False)
+        for process in self.world.processes:
+            process.doom.clear()
+            if process.paused_until > self.clock.now:
+                process.paused_until = 0.0
+                process.wake()
+            if hasattr(process, 'fail_after'):
+                process.fail_after = None
+            process.start()

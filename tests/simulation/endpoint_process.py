@@ -1,0 +1,241 @@
+"""An endpoint's process: the real endpoint reactor over a journal in memory, a spool, and a simulated engine for each pool."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from relay_parsl.endpoint import effects as do
+from relay_parsl.endpoint.ledger import MemoryJournal
+from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
+from relay_parsl.errors import StoreError
+from relay_parsl.wire.codec import encode_header
+from relay_parsl.wire.messages import Body, Id, Result, ResultHeader, Segment, Status, TaskHeader
+from tests.simulation.engine import Engine, Job
+from tests.simulation.network import Dealer
+from tests.simulation.process import Process
+from tests.simulation.specs import Account, outcome, random_id
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Disk:
+    """What survives: the journal and the spool. Two processes of one endpoint share it."""
+
+    def __init__(self, before: Callable[[str], None]) -> None:
+        """`before` sees every statement of the journal."""
+        self.before = before
+        self.journal = MemoryJournal(lambda statement: self.before(statement))
+        self.spool: dict[do.BodyKey, bytes] = {}
+        self.outbox: dict[Id, None] = {}
+
+
+class EndpointProcess(Process):
+    """One process of an endpoint; a second one may share its disk."""
+
+    kind = 'endpoint'
+    points = ('receive', 'statement', 'decide', 'commit', 'act', 'start', 'engine', 'idle')
+    period = 1.0
+
+    def __init__(self, world: World, name: str, account: Account, disk: Disk | None = None, *, takeover: bool = False) -> None:
+        """`takeover` counts for the first life."""
+        super().__init__(world, name)
+        self.account, self.takeover = account, takeover
+        self.disk = disk or Disk(self._statement)
+        random = self.clock.random
+        self.pools = {name: (random.choice((2, 8, 40)), random.choice((1000, 1 << 20))) for name in world.pools}
+        self.fail_after: int | None = None
+        self.exited = ''
+
+    # -- lives ----------------------------------------------------------------
+
+    def boot(self) -> None:
+        """A new process: a higher epoch, the journal's results, empty engines."""
+        random, journal = self.clock.random, self.disk.journal
+        self.disk.before = self._statement
+        self.engines = {}
+        self.events: deque[tuple[Any, ...]] = deque()
+        try:
+            journal.rollback()
+            journal.begin()
+            self.epoch = journal.advance()
+            journal.commit()
+            settings = EndpointSettings(pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=7)
+            self.reactor: EndpointReactor = self.world.mutation.endpoint(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
+        except StoreError:
+            self.kill('boot')
+            return
+        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
+        for pool in self.pools:
+            self._make_engine(pool, random.randrange(1, 6))
+        self.reactor.connect(self.clock.now)
+
+    def _make_engine(self, pool: str, capacity: int) -> None:
+        engine = Engine(self.clock, capacity, self.world.speed, self.world.invariants.start)
+        engine.on_running = lambda job: self._event(self.reactor.running, job.task_id, job.attempt, {'host': self.name})
+        engine.on_finished = lambda job, ok: self._event(self._finished, job, Status.SUCCESS if ok else Status.FAILED)
+        engine.on_lost = lambda job, cause: self._event(self.reactor.lost, job.task_id, job.attempt, cause, 'it died')
+        self.engines[pool] = engine
+        self._event(self.reactor.capacity, pool, capacity)
+
+    def die(self) -> None:
+        """The engine dies with the process."""
+        if hasattr(self, 'dealer'):
+            self.dealer.close()
+        for engine in self.engines.values():
+            engine.alive = False
+        self.disk.journal.rollback()
+
+    def _event(self, *event: Any) -> None:
+        """From an engine's thread into the loop."""
+        self.events.append(event)
+        self.wake()
+
+    def _statement(self, name: str) -> None:
+        if self.fail_after is not None:
+            self.fail_after -= 1
+            if self.fail_after < 0:
+                self.fail_after = None
+                self.clock.tally.faults[f'journal {name}'] += 1
+                self.clock.log('%s: the journal fails at %s', self.name, name)
+                raise StoreError('disk I/O error')
+        self.point('statement')
+
+    # -- the loop -------------------------------------------------------------
+
+    def step(self) -> None:
+        """begin, drain, decide, commit, act."""
+        try:
+            self.disk.journal.begin()
+            self._decide(self.clock.now)
+            self.disk.journal.commit()
+        except StoreError:
+            self.disk.journal.rollback()
+            self.wake(0.1)
+            return
+        self.point('commit')
+        self._act()
+        if self.up:
+            self.point('idle')
+
+    def _decide(self, now: float) -> None:
+        inbox, events = self.dealer.inbox, self.events
+        messages = [inbox.popleft() for _ in range(min(len(inbox), 256))]
+        if messages:
+            self.point('receive')
+        if events:
+            self.point('engine')
+        for message in messages:
+            self.reactor.receive(message, now)
+        while events:
+            call, *arguments = events.popleft()
+            call(*arguments, now)
+        self.reactor.tick(now)
+        self.reactor.flush(now)
+        self.point('decide')
+
+    def _act(self) -> None:
+        for effect in self.reactor.take():
+            self.point('act')
+            _ACTS[type(effect)](self, effect)
+            if not self.up:
+                return
+
+    def _send(self, effect: do.Send) -> None:
+        self.dealer.send(effect.message)
+
+    def _start(self, effect: do.Start) -> None:
+        self.point('start')
+        info = effect.info
+        spec = self.world.specs[info.task_id]
+        check = self.world.invariants.check
+        check((effect.header, effect.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
+        check(not info.body or self.disk.spool.get((info.task_id, effect.attempt, 'task')) == spec.body, 'the body of a task changed on the way')
+        self.engines[info.pool].submit(Job(info.task_id, effect.attempt, effect.header, effect.payload))
+
+    def _cancel(self, effect: do.CancelWork) -> None:
+        if self.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
+            self._event(self._end, effect.info, effect.attempt, Status.CANCELLED, b'cancelled', b'')
+
+    def _fail(self, effect: do.Fail) -> None:
+        status = Status.CANCELLED if effect.cause == 'cancelled' else Status.FAILED
+        self._event(self._end, effect.info, effect.attempt, status, effect.cause.encode(), b'')
+
+    def _finished(self, job: Job, status: Status, now: float) -> None:
+        spec = self.world.specs[job.task_id]
+        size = self.clock.random.randrange(1, 700) if self.clock.random.random() < 0.04 else 0
+        payload, body = outcome(spec.mark, self.world.invariants.started[job.task_id], size)
+        self._end(spec.header, job.attempt, status, payload, body, now)
+
+    def _end(self, info: TaskHeader, attempt: int, status: Status, payload: bytes, body: bytes, now: float) -> None:
+        """Seal an outcome and hand it to the reactor."""
+        if body:
+            self.disk.spool[info.task_id, attempt, 'result'] = body
+        header = ResultHeader(info.grant, info.sequence, info.task_id, self.account.id, self.epoch, attempt, status, body=len(body))
+        self.reactor.finished(Result(encode_header(header), Body(payload)), now)
+
+    def _keep(self, effect: do.Keep) -> None:
+        self._event(self.reactor.kept, effect.object.hash)
+
+    def _drop(self, effect: do.Drop) -> None:
+        """The reactor will ask for it again."""
+
+    def _write(self, effect: do.SpoolWrite) -> None:
+        old = self.disk.spool.get(effect.key, b'')
+        self.disk.spool[effect.key] = old[: effect.offset].ljust(effect.offset, b'\0') + effect.data + old[effect.offset + len(effect.data) :]
+
+    def _sync(self, effect: do.SpoolSync) -> None:
+        self._event(self.reactor.spooled, effect.key)
+
+    def _read(self, effect: do.SpoolSend) -> None:
+        fetch = effect.fetch
+        body = self.disk.spool.get((fetch.task_id, fetch.attempt, fetch.direction))
+        data = b'' if body is None else body[fetch.offset : fetch.offset + fetch.length]
+        total = -1 if body is None else len(body)
+        self.dealer.send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data)))
+
+    def _delete(self, effect: do.SpoolDelete) -> None:
+        self.disk.spool.pop(effect.key, None)
+
+    def _demand(self, effect: do.Demand) -> None:
+        """Scaling is no part of this simulation."""
+
+    def _reconnect(self, _effect: do.Reconnect) -> None:
+        self.dealer.reconnect()
+        self.reactor.connect(self.clock.now)
+
+    def _exit(self, effect: do.Exit) -> None:
+        self.clock.log('%s exits with %d: %s', self.name, effect.code, effect.reason)
+        self.clock.tally.faults[f'exit {effect.code}'] += 1
+        self.exited, self.stay_down = effect.reason, True
+        self.halt()
+
+    # -- judged by the invariants ---------------------------------------------
+
+    def inspect(self) -> None:
+        """Invariant 3: what reached the outbox on disk stays there until the relay has it."""
+        if not self.dirty:
+            return
+        self.dirty = False
+        rows = self.disk.journal._results
+        for task_id in self.disk.outbox.keys() - rows.keys():
+            self.world.invariants.check(self.world.relay.is_over(task_id), '3: a result left the outbox of %s before its task was over', self.name)
+            del self.disk.outbox[task_id]
+        self.disk.outbox.update(dict.fromkeys(rows))
+
+    def unrest(self) -> str:
+        """What is left to do, if anything."""
+        if not self.up:
+            return ''
+        held, waiting = len(self.reactor.held()), len(self.disk.journal._results)
+        return f'{self.name} holds {held} tasks and {waiting} results' if held or waiting else ''
+
+
+_ACTS: dict[type, Callable[[EndpointProcess, Any], None]] = {
+    do.Send: EndpointProcess._send, do.Start: EndpointProcess._start, do.CancelWork: EndpointProcess._cancel, do.Fail: EndpointProcess._fail,
+    do.Keep: EndpointProcess._keep, do.Drop: EndpointProcess._drop, do.SpoolWrite: EndpointProcess._write, do.SpoolSync: EndpointProcess._sync,
+    do.SpoolSend: EndpointProcess._read, do.SpoolDelete: EndpointProcess._delete, do.Demand: EndpointProcess._demand,
+    do.Reconnect: EndpointProcess._reconnect, do.Exit: EndpointProcess._exit,
+}  # fmt: skip

@@ -1,0 +1,79 @@
+"""A simulated engine: starts, finishes, fails and loses tasks, and keeps the log of side effects that invariant 4 reads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tests.simulation.clock import Clock
+
+CAUSES = ('worker', 'manager', 'walltime', 'engine')
+
+
+class Job(NamedTuple):
+    """What the endpoint's loop hands over."""
+
+    task_id: bytes
+    attempt: int
+    header: bytes
+    payload: bytes
+
+
+@dataclass
+class Speed:
+    """How long tasks take [s] and how many of them are lost; `losses` may be set to 0 to end the faults."""
+
+    mean: float = 0.4
+    losses: float = 0.03
+    failures: float = 0.05
+
+
+class Engine:
+    """Runs at most `capacity` jobs at a time; it dies with its process."""
+
+    def __init__(self, clock: Clock, capacity: int, speed: Speed, started: Callable[[bytes], None]) -> None:
+        """`started` is told of every start of every task, before anything else happens."""
+        self.clock, self.capacity, self.speed, self._started = clock, capacity, speed, started
+        self.alive = True
+        self.waiting: deque[Job] = deque()
+        self.running: dict[tuple[bytes, int], Job] = {}
+        self.on_running: Callable[[Job], None] = lambda job: None
+        self.on_finished: Callable[[Job, bool], None] = lambda job, ok: None
+        self.on_lost: Callable[[Job, str], None] = lambda job, cause: None
+
+    def submit(self, job: Job) -> None:
+        """Handed over: from here on the task counts as started."""
+        self._started(job.task_id)
+        self.clock.tally.starts += 1
+        self.waiting.append(job)
+        self._next()
+
+    def cancel(self, task_id: bytes, attempt: int) -> bool:
+        """Only what waits can be cancelled."""
+        for job in self.waiting:
+            if (job.task_id, job.attempt) == (task_id, attempt):
+                self.waiting.remove(job)
+                return True
+        return False
+
+    def _next(self) -> None:
+        while self.waiting and len(self.running) < self.capacity:
+            job = self.waiting.popleft()
+            self.running[job.task_id, job.attempt] = job
+            seconds = min(self.clock.random.expovariate(1 / self.speed.mean), 15.0)
+            self.clock.after(seconds, self._end, job)
+            if seconds > 1.0:
+                self.on_running(job)
+
+    def _end(self, job: Job) -> None:
+        if not self.alive:
+            return
+        self.running.pop((job.task_id, job.attempt), None)
+        chance = self.clock.random.random()
+        if chance < self.speed.losses:
+            self.on_lost(job, self.clock.random.choice(CAUSES))
+        else:
+            self.on_finished(job, chance > self.speed.losses + self.speed.failures)
+        self._next()

@@ -1,0 +1,230 @@
+"""The eight promises of PROTOCOL, checked as messages leave and after every step, at a cost that does not grow with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from relay_parsl.relay.records import Ended
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.codec import result_header, task_header
+from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
+from tests.simulation.network import DOWN, Dealer, Peer
+from tests.simulation.specs import Account
+
+if TYPE_CHECKING:
+    from tests.simulation.client_process import ClientProcess
+    from tests.simulation.world import World
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+class Invariants:
+    """Watches every party of a world."""
+
+    def __init__(self, world: World) -> None:
+        """It is told by the network, the engines and the clients; the stores it reads itself."""
+        self.world, self.clock = world, world.clock
+        self.accepted: dict[Id, None] = {}
+        self.open: dict[Id, None] = {}
+        self.ended: dict[Id, tuple[Any, ...]] = {}
+        self.started: dict[Id, int] = {}
+        self.by_key = {each.key: each for each in world.accounts}
+        self.windows: dict[bytes, dict[str, tuple[int, int]]] = {}
+        self.unreceived: dict[bytes, dict[Id, int]] = {}
+        self.before: dict[bytes, tuple[dict[Id, int], dict[str, tuple[int, int]]]] = {}
+        self.sessions: dict[bytes, int] = {}
+        self.unrest = ''
+        world.network.observe = self.observe
+        self._watch: dict[type, Callable[[Any, Account, Dealer], None]] = {
+            m.Accepted: self._on_accepted, m.Deliver: self._on_deliver, m.Dispatch: self._on_dispatch, m.States: self._on_states,
+            m.Cancel: self._on_cancel, m.Recorded: self._on_recorded, m.Listing: self._on_listing, m.Segment: self._on_segment,
+            m.Rejected: self._on_rejected, m.Objects: self._on_objects, m.Welcome: self._on_welcome,
+        }  # fmt: skip
+
+    def check(self, holds: object, text: str, *args: object) -> None:
+        """Raises Violation unless it holds."""
+        if not holds:
+            raise Violation(text % args if args else text)
+
+    # -- told by parties ------------------------------------------------------
+
+    def start(self, task_id: Id) -> None:
+        """An engine was handed a task."""
+        self.started[task_id] = self.started.get(task_id, 0) + 1
+        spec = self.world.specs[task_id]
+        self.check(self.started[task_id] == 1 or not spec.header.at_most_once, '4: at_most_once %s started twice', task_id.hex())
+
+    def settled(self, client: ClientProcess, delivered: Delivered) -> None:
+        """A client's future took this result."""
+        spec = self.world.specs[delivered.task_id]
+        self.check(spec.account == client.account.id, '6: a foreign result settled')
+        self.check(not spec.wrong, 'a task that had to be rejected ended')
+        local = not delivered.header and delivered.reason == 'cancelled before it was sent'
+        if not local:
+            self.same_end(delivered)
+
+    def rejected(self, client: ClientProcess, rejection: Rejection) -> None:
+        """A client's future was told that its task was not taken."""
+        spec = self.world.specs[rejection.task_id]
+        known = rejection.task_id in self.accepted
+        if rejection.code in ('expired', 'unknown'):
+            self.check(spec.header.expires <= self.clock.now + 1.0, 'rejected as expired before its time')
+        elif rejection.code == 'full':
+            self.check(self.world.relay.was_full, 'rejected as full by a relay that was not')
+        else:
+            self.check(spec.wrong == rejection.code, 'rejected as %s: %s', rejection.code, rejection.reason)
+        self.check(not known or rejection.code in ('expired', 'unknown'), '1: an accepted task was rejected as %s', rejection.code)
+
+    def relay_reads(self, peer: Peer, message: Message) -> None:
+        """The relay has this message now: what it may hold against a window changes."""
+        if isinstance(message, m.Received):
+            waiting = self.unreceived.get(peer.routing, {})
+            for task_id in message.ids:
+                waiting.pop(task_id, None)
+        elif isinstance(message, m.Window):
+            self.windows[peer.routing] = message.pools
+        elif isinstance(message, m.Hello):
+            self.before[peer.routing] = self.unreceived.pop(peer.routing, {}), self.windows.pop(peer.routing, {})
+
+    # -- seen on the wire -----------------------------------------------------
+
+    def observe(self, dealer: Dealer, way: int, message: Message) -> None:
+        """Every message as it leaves; the relay's are judged."""
+        watch = self._watch.get(type(message)) if way == DOWN else None
+        if watch is not None and dealer.key in self.by_key:
+            watch(message, self.by_key[dealer.key], dealer)
+
+    def _own(self, task_id: Id, account: Account) -> None:
+        spec = self.world.specs.get(task_id)
+        self.check(spec is not None, 'a task that nobody made')
+        assert spec is not None
+        self.check(account.id in (spec.account, spec.header.endpoint), '6: %s heard of a foreign task', account.name)
+
+    def _on_accepted(self, message: m.Accepted, account: Account, _dealer: Dealer) -> None:
+        for task_id in message.ids:
+            self._own(task_id, account)
+            self.check(self.world.relay.whole(task_id), '1: accepted, and not in the store')
+            self.accepted[task_id] = None
+            self.open[task_id] = None
+
+    def _on_deliver(self, message: m.Deliver, account: Account, dealer: Dealer) -> None:
+        waiting = self.unreceived.setdefault(dealer.connection.routing, {})
+        for each in message.results:
+            self._own(each.task_id, account)
+            self.same_end(each)
+            waiting[each.task_id] = len(each.payload)
+        window = self.windows.get(dealer.connection.routing, {}).get('')
+        if window:
+            fits = len(waiting) <= max(window[0], 1) and (len(waiting) == 1 or sum(waiting.values()) <= window[1])
+            self.check(fits, '7: a client has %d results of %d bytes, its window is %s', len(waiting), sum(waiting.values()), window)
+
+    def _on_welcome(self, message: m.Welcome, _account: Account, dealer: Dealer) -> None:
+        """A doubled `Hello` leaves the session as it was; a new session begins with nothing delivered and no window."""
+        routing = dealer.connection.routing
+        unreceived, windows = self.before.pop(routing, ({}, {}))
+        if self.sessions.get(routing) == message.session:
+            self.unreceived[routing] = {**unreceived, **self.unreceived.get(routing, {})}
+            self.windows[routing] = {**windows, **self.windows.get(routing, {})}
+        self.sessions[routing] = message.session
+
+    def same_end(self, each: Delivered) -> None:
+        """Invariant 2: whatever is told of a task's end is always the same."""
+        end = (each.status, bytes(each.header), bytes(each.payload))
+        self.check(self.ended.setdefault(each.task_id, end) == end, '2: %s ended twice, and differently', each.task_id.hex())
+
+    def over(self, task_id: Id, ended: Ended) -> None:
+        """The store has a terminal state of this task: the relay's own word must have a cause, and no finished result may be lost by it."""
+        spec = self.world.specs[task_id]
+        if ended.header:
+            reason = result_header(ended.header).reason
+            self.check(not reason.startswith(('replayed', 'body-gone')), 'a task failed for nothing: %s', reason)
+        elif ended.status is m.Status.FAILED:
+            self.check(spec.header.at_most_once, 'an ordinary task failed by the word of the relay: %s', ended.reason)
+            kept = [each.name for each in self.world.endpoints if task_id in each.disk.outbox]
+            self.check(not kept, '3: %s was %s, and its result is in the outbox of %s', task_id.hex(), ended.reason, kept)
+        elif ended.status is m.Status.EXPIRED:
+            self.check(spec.header.expires <= self.clock.now, 'a task expired before its time')
+        elif ended.status is m.Status.CANCELLED:
+            self.check(task_id in self.world.cancelled, 'a task was cancelled that nobody cancelled')
+
+    def _on_dispatch(self, message: m.Dispatch, account: Account, dealer: Dealer) -> None:
+        for each in message.tasks:
+            header = task_header(each.header)
+            self.check(header.endpoint == account.id, '6: %s was sent a foreign task', account.name)
+            spec = self.world.specs[header.task_id]
+            self.check((each.header, each.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
+        windows = self.windows.get(dealer.connection.routing, {})
+        for pool, (count, size) in self.world.relay.leased(account.id).items():
+            window = windows.get(pool, (0, 0))
+            self.check(count <= max(1, window[0]) and (count == 1 or size <= window[1]), '7: %s leases %d, %d B of %s', account.name, count, size, window)
+
+    def _on_states(self, message: m.States, account: Account, _dealer: Dealer) -> None:
+        for each in message.tasks:
+            self._own(each.task_id, account)
+
+    def _on_cancel(self, message: m.Cancel, account: Account, _dealer: Dealer) -> None:
+        for each in message.tasks:
+            self._own(each.task_id, account)
+
+    def _on_recorded(self, message: m.Recorded, account: Account, _dealer: Dealer) -> None:
+        for each in message.tasks:
+            self._own(each.task_id, account)
+            self.check(self.world.relay.is_over(each.task_id), '3: recorded, and the task is not over')
+
+    def _on_rejected(self, message: m.Rejected, account: Account, _dealer: Dealer) -> None:
+        for each in message.tasks:
+            own = self.world.specs[each.task_id].account == account.id
+            self.check(own or (account.id, each.task_id) in self.world.stolen, '6: a foreign task was rejected by name')
+
+    def _on_segment(self, message: m.Segment, account: Account, _dealer: Dealer) -> None:
+        if message.total != -1:
+            self._own(message.task_id, account)
+
+    def _on_objects(self, message: m.Objects, account: Account, _dealer: Dealer) -> None:
+        for each in message.objects:
+            self.check(self.world.objects[each.hash].data == each.data, 'an object changed on the way')
+
+    def _on_listing(self, message: m.Listing, account: Account, _dealer: Dealer) -> None:
+        if account.role == 'operator':
+            return
+        own = {account.id} | {each.id for each in self.world.accounts if each.owner == account.id}
+        for row in message.rows:
+            if 'submitted' in row:
+                self._own(Id(row['id']), account)
+            else:
+                self.check(row['id'] in own or row['owner'] in own, '6: %s was listed a foreign %s', account.name, row)
+
+    # -- after every step -----------------------------------------------------
+
+    def after_step(self) -> None:
+        """What is stored and held, where it can have changed."""
+        self.world.relay.inspect()
+        for endpoint in self.world.endpoints:
+            endpoint.inspect()
+
+    # -- at the end -----------------------------------------------------------
+
+    def idle(self) -> bool:
+        """Whether nothing is left to do; `unrest` says what is."""
+        self.unrest = next((f'{each.name} has not joined' for each in self.world.joiners if not each.joined), '')
+        for client in self.world.clients:
+            waiting = [key for key, each in client.futures.items() if not each.settled]
+            if waiting:
+                self.unrest = f'{client.name} waits for {len(waiting)} tasks, {waiting[0].hex()}: {self.world.relay.describe(waiting[0])}'
+        self.unrest = self.unrest or self.world.relay.unrest() or next(filter(None, (each.unrest() for each in self.world.endpoints)), '')
+        return not self.unrest
+
+    def final(self) -> None:
+        """What can only be judged when all is over."""
+        for client in self.world.clients:
+            self.check(client.up, '%s is not up', client.name)
+            self.check(client.answers == client.requests, '8: %s has %d answers to %d requests', client.name, client.answers, client.requests)
+            for task_id, future in client.futures.items():
+                self.check(future.settled == 1, '5: %s settled %d times', task_id.hex(), future.settled)
+        for task_id in self.accepted:
+            over = self.world.specs[task_id].header.expires <= self.clock.now
+            self.check(over or self.world.relay.whole(task_id), '1: the status of an accepted task is gone')
+

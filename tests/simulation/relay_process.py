@@ -1,0 +1,245 @@
+"""The relay's process: the real relay reactor over the memory store, a spool, and turns that can be cut anywhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from relay_parsl.errors import StoreError
+from relay_parsl.relay import effects as do
+from relay_parsl.relay.reactor import RelayReactor, RelaySettings
+from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
+from relay_parsl.relay.store import MemoryStore
+from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Segment
+from tests.simulation.joiner import read_enrolment
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class RelayProcess(Process):
+    """All lives of the relay; store and spool survive them."""
+
+    kind = 'relay'
+    points = ('receive', 'statement', 'decide', 'commit', 'act', 'sync', 'idle')
+    period = 1.0
+
+    def __init__(self, world: World) -> None:
+        """The accounts are in the store from the beginning."""
+        super().__init__(world, 'relay')
+        self.store = MemoryStore()
+        self.store.fail = self._statement
+        self.spool: dict[do.Key, bytes] = {}
+        self.unsynced: set[do.Key] = set()
+        self.fail_after: int | None = None
+        self.full = self.was_full = False
+        self.settings = RelaySettings()
+        world.network.relay_wake = self.wake
+        self._bootstrap()
+
+    def _bootstrap(self) -> None:
+        self.store.fail = lambda _statement: None
+        self.store.begin()
+        for each in self.world.accounts:
+            self.store.put_account(AccountRow(each.id, each.name, each.role, each.name.encode(), each.key, 4e9, each.owner or NO_ID))
+        self.store.commit()
+        self.store.fail = self._statement
+
+    # -- lives ----------------------------------------------------------------
+
+    def boot(self) -> None:
+        """A new process: all it knows is in the store."""
+        self.events: deque[tuple[Any, ...]] = deque()
+        self.world.network.relay_up = True
+        self.was_full |= self.full
+        try:
+            self._rebuild()
+        except StoreError:
+            self.kill('boot')
+
+    def _rebuild(self) -> None:
+        """A reactor from what is stored."""
+        self.store.rollback()
+        self.store.begin()
+        start = self.store.start()
+        self.reactor: RelayReactor = self.world.mutation.relay(self.store, self.clock.now, settings=self.settings, first_session=start << 32)
+        self.store.commit()
+
+    def die(self) -> None:
+        """Connections break; what was not fsynced may be gone."""
+        self.world.network.relay_up = False
+        self.world.network.relay_died()
+        self.store.rollback()
+        for key in self.unsynced:
+            if self.clock.random.random() < 0.5:
+                self.spool.pop(key, None)
+        self.unsynced.clear()
+
+    def set_full(self, full: bool) -> None:
+        """The disk is full, or is not any more."""
+        self.full = full
+        self.was_full |= full
+
+    def _statement(self, name: str) -> None:
+        if self.full and name in _WRITES and self.clock.random.random() < 0.7:
+            raise StoreError('database or disk is full')
+        if self.fail_after is not None:
+            self.fail_after -= 1
+            if self.fail_after < 0:
+                self.fail_after = None
+                self.clock.tally.faults[f'store {name}'] += 1
+                self.clock.log('the store fails at %s', name)
+                raise StoreError('disk I/O error')
+        self.point('statement')
+
+    # -- the loop -------------------------------------------------------------
+
+    def step(self) -> None:
+        """begin, drain, decide, commit, send."""
+        network, now = self.world.network, self.clock.now
+        arrived = [network.relay_inbox.popleft() for _ in range(min(len(network.relay_inbox), 256))]
+        if arrived:
+            self.point('receive')
+        try:
+            self._turn_of_the_store(arrived, now)
+        except StoreError:
+            self._start_over()
+            return
+        self._act()
+        self.point('idle')
+        if network.relay_inbox or self.events:
+            self.wake()
+
+    def _turn_of_the_store(self, arrived: list[Any], now: float) -> None:
+        self.store.begin()
+        for peer, message in arrived:
+            if isinstance(message, Enrol):
+                self.reactor.enrol(peer, read_enrolment(message), now)
+            elif self.reactor.admits(peer.key, now):
+                self.reactor.receive(peer, message, now)
+            self.world.invariants.relay_reads(peer, message)
+        while self.events:
+            call, *arguments = self.events.popleft()
+            getattr(self.reactor, call)(*arguments, now)
+        self.reactor.tick(now)
+        self.reactor.flush(now)
+        self.point('decide')
+        if self.world.mutation.ack_before_commit:
+            self._act()
+        self.store.commit()
+        self.point('commit')
+
+    def _start_over(self) -> None:
+        """After any error of the store: nothing leaves, a new reactor, and sessions begin anew."""
+        self.events.clear()
+        try:
+            self._rebuild()
+        except StoreError:
+            self.kill('boot')
+            return
+        self.wake()
+
+    def _act(self) -> None:
+        for effect in self.reactor.take():
+            self.point('act')
+            _ACTS[type(effect)](self, effect)
+
+    def _send(self, effect: do.Send) -> None:
+        if not self.world.network.route(effect.routing, effect.message):
+            self.events.append(('unreachable', effect.routing))
+
+    def _write(self, effect: do.SpoolWrite) -> None:
+        old = self.spool.get(effect.key, b'')
+        self.spool[effect.key] = old[: effect.offset].ljust(effect.offset, b'\0') + effect.data + old[effect.offset + len(effect.data) :]
+        self.unsynced.add(effect.key)
+
+    def _sync(self, effect: do.SpoolSync) -> None:
+        """The helper thread takes its time."""
+        self.point('sync')
+        self.clock.after(self.clock.random.choice((0.001, 0.01, 1.0)), self._synced, effect.key, self.life)
+
+    def _synced(self, key: do.Key, life: int) -> None:
+        if self.up and life == self.life:
+            self.unsynced.discard(key)
+            self.events.append(('spooled', key))
+            self.wake()
+
+    def _read(self, effect: do.SpoolSend) -> None:
+        fetch = effect.fetch
+        body = self.spool.get(effect.key)
+        data = b'' if body is None else body[fetch.offset : fetch.offset + fetch.length]
+        total = -1 if body is None else len(body)
+        self._send(do.Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
+
+    def _delete(self, effect: do.SpoolDelete) -> None:
+        self.spool.pop(effect.key, None)
+        self.unsynced.discard(effect.key)
+
+    def _audit(self, effect: do.Audit) -> None:
+        """Nobody reads it here."""
+
+    # -- judged by the invariants ---------------------------------------------
+
+    def inspect(self) -> None:
+        """Invariants 1 and 3, for every accepted task that is not over."""
+        if not self.dirty:
+            return
+        self.dirty = False
+        invariants = self.world.invariants
+        for task_id in list(invariants.open):
+            kept = self.store._tasks.get(task_id)
+            invariants.check(kept is not None and self.whole(task_id), '1: an accepted task is not whole in the store')
+            if kept is not None and kept.ended is not None:
+                del invariants.open[task_id]
+                invariants.over(task_id, kept.ended)
+
+    def info(self, task_id: Id) -> TaskInfo | None:
+        """How a task stands in the store; past the store's own statements, which are for the reactor."""
+        kept = self.store._tasks.get(task_id)
+        return kept.info if kept else None
+
+    def is_over(self, task_id: Id) -> bool:
+        """Whether the task has a terminal state in the store."""
+        info = self.info(task_id)
+        return info is None or info.stage == Stage.DONE
+
+    def describe(self, task_id: Id) -> str:
+        """For a reader."""
+        return str(self.info(task_id))
+
+    def whole(self, task_id: Id) -> bool:
+        """Invariant 1: the task is known and, until it is over, its body and its objects are there."""
+        kept = self.store._tasks.get(task_id)
+        if kept is None:
+            return False
+        if kept.info.stage == Stage.DONE:
+            return True
+        spec = self.world.specs[task_id]
+        body = not spec.body or ((task_id, 0, 'task') in self.spool and (task_id, 0, 'task') not in self.unsynced)
+        objects = self.store._objects
+        return kept.row.payload == spec.task.payload and body and spec.header.grant in objects and spec.header.function in objects
+
+    def leased(self, endpoint: Id) -> dict[str, tuple[int, int]]:
+        """Open leases of an endpoint by pool: how many, and their bytes."""
+        found: dict[str, tuple[int, int]] = {}
+        for task_id in self.store._leases[endpoint].values():
+            info = self.store._tasks[task_id].info
+            count, size = found.get(info.pool, (0, 0))
+            found[info.pool] = count + 1, size + info.size
+        return found
+
+    def unrest(self) -> str:
+        """What is left to do, if anything."""
+        for kept in self.store._tasks.values():
+            if kept.info.stage != Stage.DONE:
+                return f'the relay has {kept.info}'
+        return ''
+
+
+_WRITES = frozenset('put_account put_invite drop_invite put_objects keep_objects add lease requeue ask_cancel finish received forget evict start'.split())
+_ACTS: dict[type, Callable[[RelayProcess, Any], None]] = {
+    do.Send: RelayProcess._send, do.SpoolWrite: RelayProcess._write, do.SpoolSync: RelayProcess._sync, do.SpoolSend: RelayProcess._read,
+    do.SpoolDelete: RelayProcess._delete, do.Audit: RelayProcess._audit,
+}  # fmt: skip

@@ -1,0 +1,66 @@
+"""What the simulated users asked for and what they may see: the truth that parties are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from random import Random
+
+from relay_parsl.wire.codec import encode_header
+from relay_parsl.wire.messages import Body, Hash, Id, Object, Task, TaskHeader
+
+
+@dataclass
+class Account:
+    """A key with a role; the id is what the relay knows it by."""
+
+    name: str
+    role: str
+    id: Id
+    key: bytes
+    owner: Id | None = None
+
+
+@dataclass
+class Spec:
+    """One task, as its user made it."""
+
+    account: Id
+    header: TaskHeader
+    task: Task
+    body: bytes
+    wrong: str = ''
+    """The code that the relay must reject it with, if any."""
+    mark: bytes = field(default=b'', repr=False)
+
+    def __post_init__(self) -> None:
+        self.mark = sha256(self.task.header + self.task.payload + self.body).digest()[:8]
+
+
+def random_id(random: Random) -> Id:
+    """16 random bytes."""
+    return Id(random.getrandbits(128).to_bytes(16, 'big'))
+
+
+def random_object(random: Random, kind: str) -> Object:
+    """Some bytes under their hash."""
+    data = kind.encode() + random.getrandbits(256).to_bytes(32, 'big')
+    return Object(Hash(sha256(data).digest()), kind, Body(data))
+
+
+def make_spec(account: Id, header: TaskHeader, random: Random, wrong: str = '') -> Spec:
+    """A task with a payload, and a body when its header says so."""
+    payload = Body(b'call' + random.getrandbits(64).to_bytes(8, 'big') * random.choice((1, 1, 4, 40)))
+    body = bytes(header.task_id[:8] * (header.body // 8 + 1))[: header.body]
+    return Spec(account, header, Task(encode_header(header), payload), body, wrong)
+
+
+def outcome(mark: bytes, number: int, size: int) -> tuple[bytes, bytes]:
+    """Payload and body of the result of the `number`-th start of the task with this mark: no two starts give the same bytes."""
+    body = bytes((mark + number.to_bytes(4, 'big')) * (size // 12 + 1))[:size]
+    return b'R' + mark + number.to_bytes(4, 'big') + sha256(body).digest()[:8], body
+
+
+def outcome_holds(spec: Spec, payload: bytes, body: bytes) -> bool:
+    """Whether these are bytes that some start of this very task has made."""
+    return len(payload) == 21 and payload[:1] == b'R' and payload[1:9] == spec.mark and payload[13:] == sha256(body).digest()[:8]

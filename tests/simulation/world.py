@@ -1,0 +1,178 @@
+"""One seed: the parties, what their users do, what goes wrong, and the judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay_parsl.wire.messages import Hash, Id, Object
+from tests.simulation.chaos import PROFILES, Chaos
+from tests.simulation.client_process import ClientProcess
+from tests.simulation.clock import Clock
+from tests.simulation.counters import Tally
+from tests.simulation.endpoint_process import EndpointProcess
+from tests.simulation.engine import Speed
+from tests.simulation.invariants import Invariants
+from tests.simulation.joiner import Joiner
+from tests.simulation.mutations import Mutation
+from tests.simulation.network import Network, Rates
+from tests.simulation.process import Process
+from tests.simulation.relay_process import RelayProcess
+from tests.simulation.specs import Account, Spec, random_id
+
+TASKS = 105
+"""Tasks of one seed, about."""
+PATIENCE = 400.0
+"""Seconds of virtual time within which everything must be idle when the faults have stopped."""
+QUIET = frozenset({'Ping', 'Pong', 'Backlog', 'Window', 'Follow', 'Held', 'Report', 'Watch', 'States'})
+"""What idle parties may say to one another: each repeats what *is*."""
+
+
+class World:
+    """All parties of one seed."""
+
+    def __init__(self, seed: int, mutation: Mutation | None = None, show: Callable[[str], None] | None = None) -> None:
+        """`show` takes the lines of the trace."""
+        self.mutation = mutation or Mutation()
+        self.clock = Clock(seed, show)
+        random = self.clock.random
+        self.network = Network(self.clock, Rates(lag=random.choice((0.0005, 0.005, 0.05))))
+        self.pools = ('',) if random.random() < 0.7 else ('', 'gpu')
+        self.specs: dict[Id, Spec] = {}
+        self.objects: dict[Hash, Object] = {}
+        self.abandoned: set[Id] = set()
+        self.cancelled: set[Id] = set()
+        self.stolen: set[tuple[Id, Id]] = set()
+        self.chaos_over = False
+        self.joiners: list[Joiner] = []
+        self.speed = Speed(mean=random.choice((0.05, 0.5, 2.0)))
+        self._make_accounts()
+        self.invariants = Invariants(self)
+        self.relay = RelayProcess(self)
+        self.clients = [
+            ClientProcess(self, f'{user.name}{number}', user, (random.choice((3, 20, 1000)), random.choice((300, 5000, 1 << 20))))
+            for user in self.users
+            for number in range(random.randrange(1, 3))
+        ]
+        self.operator = ClientProcess(self, 'op', self.accounts[0], (10, 1000))
+        self.endpoints = [EndpointProcess(self, f'{each.name}-a', each) for each in self.sites]
+        self.processes: list[Process] = [self.relay, *self.clients, self.operator, *self.endpoints]
+
+    def _make_accounts(self) -> None:
+        random = self.clock.random
+
+        def account(name: str, role: str, owner: Id | None = None) -> Account:
+            return Account(name, role, random_id(random), random.getrandbits(256).to_bytes(32, 'big'), owner)
+
+        operator = account('op', 'operator')
+        self.users = [account(name, 'user') for name in ('ann', 'bob', 'cat')[: random.randrange(2, 4)]]
+        sites = max(len(self.users), random.randrange(2, 4))
+        self.sites = [account(f'site{number}', 'endpoint', self.users[number % len(self.users)].id) for number in range(sites)]
+        self.accounts = [operator, *self.users, *self.sites]
+
+    # -- the run --------------------------------------------------------------
+
+    def run(self) -> Tally:
+        """All of it. Raises Violation with the seed's story so far."""
+        random = self.clock.random
+        length = random.choice((15.0, 40.0, 80.0))
+        self.clock.after_step = self.invariants.after_step
+        for process in self.processes:
+            process.start()
+        self.network.rates = random.choice(PROFILES)
+        self._plan_users(length)
+        self.chaos = Chaos(self, length)
+        self.clock.run(self.chaos.end + 0.001)
+        self._after_chaos()
+        quiet = self.clock.run(self.clock.now + PATIENCE, self.invariants.idle)
+        self.invariants.check(quiet, '8: not idle: %s', self.invariants.unrest)
+        self._stay_quiet()
+        self.invariants.final()
+        return self.clock.tally
+
+    def _after_chaos(self) -> None:
+        self.speed.losses = 0.0
+        for site in self.sites:
+            lives = [each for each in self.endpoints if each.account is site]
+            if not any(each.up for each in lives):
+                lives[-1].stay_down = False
+                lives[-1].start()
+        for joiner in self.joiners:
+            if not joiner.joined:
+                self.operator.administer('invite', **joiner.invitation)
+
+    def _stay_quiet(self) -> None:
+        """Long enough for every timer; then nothing but signs of life may be said."""
+        self.clock.run(self.clock.now + 25.0)
+        before = self.clock.tally.sent.copy()
+        self.clock.run(self.clock.now + 15.0)
+        said = self.clock.tally.sent - before
+        self.invariants.check(not said.keys() - QUIET, '8: still talking: %s', said)
+
+    # -- what users do --------------------------------------------------------
+
+    def _plan_users(self, length: float) -> None:
+        random, begin = self.clock.random, self.clock.now
+        left = TASKS
+        while left > 0:
+            client, count = random.choice(self.clients), min(left, random.choice((1, 3, 10, 25, 50)))
+            left -= count
+            self.clock.at(begin + random.uniform(0, length * 0.8), client.submit, random.choice(self.sites_of(client)), count)
+        for client in self.clients:
+            self._plan_whims(client, begin, length)
+        for act, chance in ((self._share, 0.7), (self._wrong, 0.7), (self._theft, 0.5), (self._join, 0.6), (self._ask, 1.0), (self._ask, 0.5)):
+            if random.random() < chance:
+                self.clock.at(begin + random.uniform(0, length), act)
+
+    def _plan_whims(self, client: ClientProcess, begin: float, length: float) -> None:
+        random = self.clock.random
+        for act, chance in ((client.cancel_some, 0.6), (client.watch_some, 0.4)):
+            if random.random() < chance:
+                self.clock.at(begin + random.uniform(0, length), act, random.choice((1, 5, 20)))
+
+    def sites_of(self, client: ClientProcess) -> list[Account]:
+        """The endpoints of the client's account: each has one at least."""
+        return [site for site in self.sites if site.owner == client.account.id]
+
+    def _share(self) -> None:
+        client = self.clock.random.choice(self.clients)
+        others = [each for each in self.clients if each.account is client.account and each is not client]
+        if others and others[0].up:
+            client.follow_some(others[0])
+
+    def _wrong(self) -> None:
+        """Tasks for an endpoint of somebody else: as if it did not exist."""
+        client = self.clock.random.choice(self.clients)
+        foreign = [site for site in self.sites if site.owner != client.account.id]
+        if foreign:
+            client.submit(foreign[0], self.clock.random.randrange(1, 4), wrong='not-found')
+
+    def _theft(self) -> None:
+        thief = self.clock.random.choice(self.clients)
+        foreign = [key for key, spec in self.specs.items() if spec.account != thief.account.id]
+        if foreign:
+            thief.steal(self.clock.random.choice(foreign))
+
+    def _join(self) -> None:
+        """The operator invites, somebody joins."""
+        joiner = Joiner(self, f'new{len(self.processes)}')
+        self.operator.administer('invite', **joiner.invitation)
+        self.clock.after(self.clock.random.uniform(0.5, 5.0), joiner.start)
+        self.processes.append(joiner)
+        self.joiners.append(joiner)
+
+    def _ask(self) -> None:
+        random = self.clock.random
+        random.choice([*self.clients, self.operator]).ask(random.choice(('accounts', 'endpoints', 'tasks', 'cards', 'invites', 'nonsense')))
+        self.operator.administer(random.choice(('status', 'nonsense')))
+
+    def second_instance(self, first: EndpointProcess, *, takeover: bool) -> None:
+        """The same endpoint once more, over the same journal."""
+        again = EndpointProcess(self, f'{first.account.name}-{len(self.endpoints)}', first.account, first.disk, takeover=takeover)
+        self.clock.tally.faults['takeover' if takeover else 'duplicate'] += 1
+        self.endpoints.append(again)
+        self.processes.append(again)
+        again.start()
+
+    def disks(self) -> list[Process]:
+        """Whoever stores something."""
+        return [self.relay, self.relay, *self.endpoints]
