@@ -164,7 +164,7 @@ class RelayReactor:
     def _hear(self, session: Session, message: Message, now: float) -> None:
         session.heard = now
         if isinstance(message, m.Ping):
-            self._core.send(session, m.Pong(session.serial if isinstance(session, EndpointSession) else 0))
+            self._core.send(session, m.Pong(session.number, session.serial) if isinstance(session, EndpointSession) else m.Pong())
         elif isinstance(message, m.Goodbye):
             self._drop(session)
         elif not isinstance(message, m.Pong):
@@ -221,7 +221,7 @@ class RelayReactor:
             before = self._pending.get(account.id)
             if before is None or before.hello != hello or before.routing != peer.routing:
                 self._pending[account.id] = pending
-            self._core.send(old, m.Ping(old.serial))
+            self._core.send(old, m.Ping(old.number, old.serial))
 
     def _settle_pending(self, now: float) -> None:
         """A second endpoint process waits until the first has answered or is known to be gone."""
@@ -284,7 +284,7 @@ class RelayReactor:
         serial = session.serial if isinstance(session, EndpointSession) else 0
         if now - (session.pinged if serial else max(session.heard, session.pinged)) >= settings.quiet:
             session.pinged = now
-            self._core.send(session, m.Ping(serial))
+            self._core.send(session, m.Ping(session.number, serial))
         if isinstance(session, ClientSession):
             self._delivery.redeliver(session, now)
         elif isinstance(session, EndpointSession):
