@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from relay_parsl.endpoint.books import Books
 from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Attempt, Dispatch, Hash, Leased, Need, Objects, Phase, Returned, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import Attempt, Dispatch, Hash, Id, Leased, Need, Objects, Phase, Recorded, Returned, Segment, Status, TaskHeader
 
 SKEW = 300.0
 """Seconds by which clocks may differ before a task counts as expired."""
 NEED_AT_ONCE = 200
 """Hashes in one `Need`."""
+RETURN_AGAIN = 5.0
+"""Seconds after which an unanswered `Returned` is repeated."""
+RETURN_AT_ONCE = 500
+
+
+@dataclass
+class _Return:
+    attempt: int
+    up_to: int
+    said: float | None = None
 
 
 class Intake:
@@ -25,12 +37,13 @@ class Intake:
         self.seen = 0
         self.declared = 0
         self._serials: set[int] = set()
-        self._returned: list[Attempt] = []
+        self._returned: dict[Id, _Return] = {}
 
     def open_session(self) -> None:
         """Serials begin anew; questions are asked again."""
         self.seen = self.declared = 0
         self._serials.clear()
+        self._returned.clear()  # `Held` says it now
         self._books.stock.ask_again()
         self._books.pulls.restart()
 
@@ -92,8 +105,20 @@ class Intake:
         """Give back everything that no engine has had."""
         for holding in self._books.holdings.values():
             if holding.phase is Phase.QUEUED and not holding.tries:
-                self._returned.append(Attempt(holding.info.task_id, holding.lease))
+                self._return(holding.info.task_id, holding.lease)
                 self._outcomes.leave(holding)
+
+    def recorded(self, message: Recorded) -> None:
+        """The relay has taken these back."""
+        for each in message.tasks:
+            returned = self._returned.get(each.task_id)
+            if returned is not None and returned.attempt == each.attempt:
+                del self._returned[each.task_id]
+
+    @property
+    def returning(self) -> bool:
+        """Whether the relay has still to hear of tasks that were given back."""
+        return bool(self._returned)
 
     def speak(self, now: float) -> None:
         """Ask for what is missing, return what is not wanted."""
@@ -103,9 +128,21 @@ class Intake:
             books.link.send(Need(tuple(wanted[start : start + NEED_AT_ONCE])))
         for fetch in books.pulls.asks(now):
             books.link.send(fetch)
-        if self._returned:
-            books.link.send(Returned(tuple(self._returned)))
-            self._returned.clear()
+        self._say_returned(now)
+
+    def _return(self, task_id: Id, attempt: int) -> None:
+        self._returned[task_id] = _Return(attempt, self.seen)
+
+    def _say_returned(self, now: float) -> None:
+        """By the serial up to which it holds, so that a late copy does not give back a newer lease."""
+        due: dict[int, list[Attempt]] = {}
+        for task_id, each in self._returned.items():
+            if each.said is None or now - each.said >= RETURN_AGAIN:
+                each.said = now
+                due.setdefault(each.up_to, []).append(Attempt(task_id, each.attempt))
+        for up_to, attempts in due.items():
+            for start in range(0, len(attempts), RETURN_AT_ONCE):
+                self._books.link.send(Returned(tuple(attempts[start : start + RETURN_AT_ONCE]), self._books.link.session, up_to))
 
     def tidy(self) -> None:
         """Drop objects that nobody needs when there are too many."""
@@ -123,7 +160,7 @@ class Intake:
             waiting.lease = max(waiting.lease, leased.attempt)
             self._books.outbox.resend(info.task_id)
         elif self._books.draining:
-            self._returned.append(Attempt(info.task_id, leased.attempt))
+            self._return(info.task_id, leased.attempt)
         else:
             self._take(leased, info, now)
 

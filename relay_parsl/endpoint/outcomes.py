@@ -57,8 +57,8 @@ class Outcomes:
         """End what has not started; ask the engine about what has."""
         for attempt in message.tasks:
             holding = self._books.holdings.get(attempt.task_id)
-            if holding is None or attempt.attempt not in (0, holding.attempt, holding.lease):
-                continue
+            if holding is None or attempt.attempt not in (0, holding.lease):
+                continue  # an older lease may be unwanted while a newer one of the same task is not
             if holding.phase is Phase.STARTED:
                 holding.cancelled = True
                 self._books.out.append(CancelWork(attempt.task_id, holding.attempt, holding.info))

@@ -72,7 +72,7 @@ class EndpointReactor:
             Segment: self._intake.segment,
             Fetch: lambda message, _now: self._outcomes.fetch(message),
             Cancel: self._outcomes.cancel,
-            Recorded: lambda message, _now: self._outcomes.recorded(message),
+            Recorded: self._recorded,
             Backlog: lambda message, _now: self._announcer.backlog(message),
         }
 
@@ -206,17 +206,21 @@ class EndpointReactor:
         missed = self._announcer.asked(message.session, message.serial, now)
         if self._left_at is None or not self._books.link.live:
             return
-        if missed:
+        if missed or self._intake.returning:
             self._left_at = None
         else:
             self._exit('drained')
+
+    def _recorded(self, message: Recorded, _now: float) -> None:
+        self._outcomes.recorded(message)
+        self._intake.recorded(message)
 
     def _leave(self, now: float) -> None:
         """The last steps of a drain: results recorded, what was returned heard by the relay, goodbye."""
         waited = now - (self._drained_at or now)
         if waited >= self._grace:
             self._exit(f'the grace of {self._grace:g} s is over; {len(self._books.holdings)} tasks go back unfinished')
-        elif self._books.holdings or self._books.outbox:
+        elif self._books.holdings or self._books.outbox or (self._intake.returning and self._books.link.live):
             self._left_at = None
         elif self._books.link.live and (self._left_at is None or now - self._left_at >= LEAVE_WAIT):
             self._left_at = now

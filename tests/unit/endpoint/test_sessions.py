@@ -226,16 +226,29 @@ def test_a_drain_gives_back_what_waits_finishes_what_runs_and_says_goodbye_last(
     desk.reactor.drain(desk.now)
     effects = desk.turn()
     assert sent(effects, Window) == [Window({'': (0, 0)})]
-    assert sent(effects, Returned) == [Returned((Attempt(task_id(2), 1),))]
-    assert sent(desk.turn(desk.dispatch(task(3))), Returned) == [Returned((Attempt(task_id(3), 1),))]
+    assert sent(effects, Returned) == [Returned((Attempt(task_id(2), 1),), 1, 1)]
+    assert sent(desk.turn(desk.dispatch(task(3))), Returned) == [Returned((Attempt(task_id(3), 1),), 1, 2)]
     assert sent(desk.finish(start), Results)
     assert not exits(desk.turn())
-    effects = desk.turn(Recorded((Attempt(task_id(1), 1),)))
-    assert sent(effects, Held) == [Held(1, 3 - 1, True, ())]
+    assert not sent(desk.turn(Recorded((Attempt(task_id(1), 1), Attempt(task_id(2), 1)))), Held), 'the second return was not heard yet'
+    effects = desk.turn(Recorded((Attempt(task_id(3), 1),)))
+    assert sent(effects, Held) == [Held(1, 2, True, ())]
     assert len(sent(effects, Ping)) == 1
     effects = desk.turn(Pong(1, 2))
     assert exits(effects) == [0]
     assert sent(effects, Goodbye) == [Goodbye('drained')]
+
+
+def test_what_was_given_back_is_said_again_with_the_same_words_until_it_is_heard() -> None:
+    desk = Desk(pools={'': (1, 1 << 20)})
+    desk.open()
+    desk.run(task(1), task(2))
+    desk.reactor.drain(desk.now)
+    first = sent(desk.turn(), Returned)
+    desk.turn(desk.dispatch(task(3)))
+    assert first[0] in sent(desk.pass_time(6), Returned)
+    desk.turn(Recorded((Attempt(task_id(2), 1), Attempt(task_id(3), 1))))
+    assert sent(desk.pass_time(6), Returned) == []
 
 
 def test_a_dispatch_that_was_lost_during_a_drain_is_declared_before_the_end() -> None:
