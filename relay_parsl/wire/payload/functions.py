@@ -104,7 +104,8 @@ def check_python(name: str, python: str, worker: str) -> None:
 
 def name_of(fn: Any) -> str:
     """A name for people, bounded, also for callables that have none."""
-    name = getattr(fn, '__qualname__', None) or getattr(getattr(fn, 'func', None), '__qualname__', None) or type(fn).__qualname__
+    inner = getattr(fn, 'func', fn)  # of a partial
+    name = getattr(inner, '__qualname__', None) or getattr(inner, '__name__', None) or type(fn).__qualname__
     return printable(str(name))[:LONGEST_NAME]
 
 
