@@ -16,8 +16,8 @@ def setup() -> configparser.ConfigParser:
 def test_every_package_is_listed() -> None:
     listed = set(setup()['options']['packages'].split())
     ours = {path.parent.relative_to(ROOT).as_posix().replace('/', '.') for path in (ROOT / 'relay_parsl').rglob('__init__.py')}
-    configs = {f'relay_parsl.{path.parent.relative_to(ROOT).as_posix()}'.replace('/', '.') for path in (ROOT / 'configs').rglob('__init__.py')}
-    assert listed == ours | configs
+    beside = [path for room in ('configs', 'examples') for path in (ROOT / room).rglob('__init__.py')]
+    assert listed == ours | {f'relay_parsl.{path.parent.relative_to(ROOT).as_posix()}'.replace('/', '.') for path in beside}
 
 
 def test_nothing_stands_in_both_files() -> None:

@@ -151,7 +151,7 @@ def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> 
     pins = home.pins()
     for row in rows:
         row['confirmed'] = row['name'] in pins
-    listing(rows, ['name', 'role', 'id', 'revoked', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
+    listing(rows, ['name', 'role', 'id', 'standing', 'seen', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
 
 
 @account.command()

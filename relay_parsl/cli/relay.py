@@ -34,7 +34,13 @@ def relay() -> None:
 
 
 @relay.command()
-@click.option('--bind', default=DEFAULT_BIND, show_default=True, metavar='HOST:PORT', help='Where to listen; 0.0.0.0:7400 for all interfaces.')
+@click.option(
+    '--bind',
+    default=DEFAULT_BIND,
+    show_default=True,
+    metavar='HOST:PORT',
+    help='Where to listen; 0.0.0.0:7400 for all interfaces, port 0 for any free one.',
+)
 @click.option('--public', metavar='HOST:PORT', help='What invitations say where the relay is.  [default: --bind, or the host name for 0.0.0.0]')
 @click.option('--user', metavar='NAME', help='Make an account NAME on this machine too, that may submit tasks.')
 @click.option('--detach', is_flag=True, help='Go on in the background.')
@@ -69,34 +75,43 @@ def serve(home: Home, listen: str, told: str, user: str | None) -> None:
 
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()
-        founders = enrol_founders(home, told, user)
+        founders = enrol_founders(home, user)
         server = RelayServer(home, f'tcp://{listen}', bootstrap=[(each.name, each.role, each.card, None) for each in founders])
         server.start()
-        click.echo(f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}')
-        if first:
-            click.echo(next_commands(founders, told))
-        daemon.ready(
-            f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}' + ('\n' + next_commands(founders, told) if first else '')
+        told = told.removesuffix(':0') + f':{server.port}' if told.endswith(':0') else told
+        remember(home, told, user)
+        text = f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}' + (
+            f'\n{next_commands(founders, told)}' if first else ''
         )
+        click.echo(text)
+        daemon.ready(text)
         server.run()
 
 
-def enrol_founders(home: Home, told: str, user: str | None) -> Sequence[Credentials]:
-    """The relay's keys, its first operator and the user who was asked for, made where they are missing; this home then knows its own relay."""
-    from relay_parsl.home import RelayEntry
-
-    own = made(home.directory('relay') / 'relay.key', 'relay', 'relay')
-    operator = home.credentials_path(OPERATOR)
-    founders = [made(operator, OPERATOR, OPERATOR)]
-    credentials = f'accounts/{OPERATOR}.key'
+def enrol_founders(home: Home, user: str | None) -> Sequence[Credentials]:
+    """The relay's first operator and the user who was asked for, made where they are missing, and the relay's own keys."""
+    made(relay_key(home), 'relay', 'relay')
+    founders = [made(home.credentials_path(OPERATOR), OPERATOR, OPERATOR)]
     if user:
         founders.append(made(home.credentials_path(user), user, 'user'))
-        credentials = f'accounts/{user}.key'
-    known = next((entry for entry in home.relays().values() if entry.key == own.keys.curve_public), None)
+    return founders
+
+
+def relay_key(home: Home) -> Path:
+    """Where the relay's keys are."""
+    return home.directory('relay') / 'relay.key'
+
+
+def remember(home: Home, told: str, user: str | None) -> None:
+    """This home knows its own relay: the user stands for it, once there is one, else the operator."""
+    from relay_parsl.home import Credentials, RelayEntry
+
+    key = Credentials.load(relay_key(home)).keys.curve_public
+    known = next((entry for entry in home.relays().values() if entry.key == key), None)
+    credentials = f'accounts/{user or OPERATOR}.key'
     if known and not user:
         credentials = known.credentials
-    home.add_relay(RelayEntry(known.name if known else 'relay', f'tcp://{told}', own.keys.curve_public, credentials))
-    return founders
+    home.add_relay(RelayEntry(known.name if known else 'relay', f'tcp://{told}', key, credentials))
 
 
 def made(path: Path, name: str, role: str) -> Credentials:
@@ -143,11 +158,11 @@ def stop(grace: float) -> None:
 @relay_options
 @json_option
 def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
-    """Whether the relay runs, and what is in it: accounts, endpoints, tasks by state.
+    """Whether the relay runs, and what is in it: of everybody for an operator, else of yours.
 
     Exit code 2 when it does not answer.
     """
-    from relay_parsl.cli.desk import open_desk
+    from relay_parsl.cli.desk import accounts, open_desk
     from relay_parsl.home import Home
 
     home = Home.find()
@@ -155,7 +170,8 @@ def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
     if (home.root / 'relay').exists():
         process = pid_file(home).running()
         known['process'] = str(process) if process else 'none on this machine'
-    with open_desk(relay, credentials, ('operator', 'user')) as desk:
+    operators = any(each.role == OPERATOR for each in accounts(home)) if home.root.exists() else False
+    with open_desk(relay, credentials, (OPERATOR,) if operators else ()) as desk:
         known['address'] = desk.entry.url
         known.update(desk.order('status'))
     facts(known, as_json=as_json)

@@ -15,7 +15,7 @@ TERMINAL = ('success', 'failed', 'cancelled', 'expired')
 
 @click.group()
 def task() -> None:
-    """See and cancel tasks: your own, or, as an operator, everybody's.
+    """See and cancel your tasks.
 
     What a task does is sealed: the relay knows its ids, its endpoint and its state, and no more.
     """

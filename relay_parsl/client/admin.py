@@ -20,7 +20,7 @@ TIMEOUT = 10.0
 """Seconds until a relay that does not answer is given up."""
 AGAIN = 2.0
 """Seconds between two greetings: a relay that starts while we wait has not seen the first."""
-REFUSALS: dict[str, type[RelayError]] = {'not-found': NotFound, 'full': StoreError, 'malformed': ConfigError, 'exists': ConfigError}
+REFUSALS: dict[str, type[RelayError]] = {'not-found': NotFound, 'full': StoreError, 'malformed': ConfigError, 'limit': ConfigError}
 """What a refusal's code is raised as; every other code is `AccessDenied`."""
 
 

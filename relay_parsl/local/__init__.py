@@ -28,15 +28,13 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Union
 
 from relay_parsl.errors import ConfigError, RelayUnavailable
-from relay_parsl.local.words import GRACE, NAME, START, USER, said
+from relay_parsl.local.words import GRACE, NAME, START, said
 
 if TYPE_CHECKING:
     from relay_parsl.client.defaults import Target
 
 EngineSpec = Union[int, Mapping[str, Any], str, 'os.PathLike[str]']
 """What an endpoint runs tasks on: a number of workers, an endpoint file as a mapping, its `engine` alone, or the path of a file."""
-LIFETIME = 30 * 86400.0
-"""Seconds that the keys hold."""
 
 
 def local(workers: int = 2, *, endpoints: Mapping[str, EngineSpec] | None = None) -> Local:
@@ -128,10 +126,11 @@ class Local:
 
     def _begin(self, root: Path) -> Target:
         from relay_parsl.client.defaults import Target  # noqa: PLC0415  as above
+        from relay_parsl.endpoint.founding import found  # noqa: PLC0415  as above
         from relay_parsl.home import Home, RelayEntry  # noqa: PLC0415  as above
 
         home = Home(root)
-        relay, user = furnish(home, self._files)
+        relay, user = found(home, self._files)
         with (root / 'keeper.log').open('wb') as log:
             self._keeper = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, '-m', 'relay_parsl.local.keeper', str(root)],
@@ -141,7 +140,7 @@ class Local:
                 start_new_session=True,
             )
         port = _wait_for_parties(self._keeper, set(self.endpoints), root)
-        entry = RelayEntry(NAME, f'tcp://127.0.0.1:{port}', relay.keys.curve_public, f'accounts/{USER}.key')
+        entry = RelayEntry(NAME, f'tcp://127.0.0.1:{port}', relay.keys.curve_public, f'accounts/{user.name}.key')
         home.add_relay(entry)
         return Target(entry, user, home, self.endpoints[0] if len(self.endpoints) == 1 else '')
 
@@ -202,26 +201,6 @@ def endpoint_file(name: str, spec: EngineSpec) -> bytes:
         return Path(spec).read_bytes()
     except OSError as error:
         raise ConfigError(f'endpoint {name!r}: {spec} cannot be read: {error.strerror}') from None
-
-
-def furnish(home: Any, files: Mapping[str, bytes]) -> tuple[Any, Any]:
-    """Keys for all, with everybody's identity where it is trusted: the credentials of the relay and of the user."""
-    from relay_parsl.endpoint.place import Place  # noqa: PLC0415  the keeper needs no keys
-    from relay_parsl.home import Credentials, Pin  # noqa: PLC0415  as above
-
-    now = time.time()
-    relay = Credentials.create('relay', 'relay', now=now, lifetime=LIFETIME)
-    relay.save(home.directory('relay') / 'relay.key')
-    user = Credentials.create(USER, 'user', now=now, lifetime=LIFETIME)
-    user.save(home.credentials_path(USER))
-    for name, text in files.items():
-        place = Place(home, name)
-        made = Credentials.create(name, 'endpoint', now=now, lifetime=LIFETIME)
-        place.configure(text)
-        made.save(place.key)
-        place.trust(Pin(USER, user.card.identity, 'user'))
-        home.pin(Pin(name, made.card.identity, 'endpoint'))
-    return relay, user
 
 
 class _CallableModule(ModuleType):

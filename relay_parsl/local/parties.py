@@ -12,21 +12,19 @@ from typing import Any
 
 from relay_parsl.daemon import READY
 from relay_parsl.errors import RelayError
-from relay_parsl.local.words import GRACE, NAME, USER, say
+from relay_parsl.local.words import GRACE, NAME, say
 
 
 def relay(root: str, _name: str) -> None:
     """Be the relay of a private home; everybody in it is in the store from the start."""
-    from relay_parsl.endpoint.place import Place  # noqa: PLC0415  each process loads its own party
-    from relay_parsl.home import Credentials, Home  # noqa: PLC0415  as above
+    from relay_parsl.endpoint.founding import founders  # noqa: PLC0415  each process loads its own party
+    from relay_parsl.home import Home  # noqa: PLC0415  as above
     from relay_parsl.relay.server import RelayServer  # noqa: PLC0415  as above
 
     home = Home(root)
-    user = Credentials.load(home.credentials_path(USER))
-    endpoints = [Credentials.load(place.key) for place in Place.all(home)]
-    founders = [(user.name, user.role, user.card, None), *((each.name, each.role, each.card, user.id) for each in endpoints)]
+    everybody = founders(home)
     port = orders()['port']
-    server = RelayServer(home, f'tcp://127.0.0.1:{port}', bootstrap=founders)
+    server = RelayServer(home, f'tcp://127.0.0.1:{port}', bootstrap=everybody)
     server.start()
     say(ready='', port=server.port)
     server.run()

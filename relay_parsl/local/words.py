@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 NAME = 'local'
-USER = 'user'
 START, GRACE = 60.0, 10.0
 """Seconds until all parties must serve, and that each has to end by itself."""
 

@@ -152,30 +152,33 @@ def test_a_relay_on_all_interfaces_is_found_by_the_name_of_its_host(monkeypatch:
 
 
 def test_the_first_start_makes_keys_an_operator_and_the_user_asked_for(home: Home) -> None:
-    founders = relay.enrol_founders(home, '127.0.0.1:7400', 'alice')
+    founders = relay.enrol_founders(home, 'alice')
+    relay.remember(home, '127.0.0.1:7400', 'alice')
     assert [(each.name, each.role) for each in founders] == [('operator', 'operator'), ('alice', 'user')]
     entry, credentials = home.find_relay()
     assert (entry.name, entry.url, credentials.name) == ('relay', 'tcp://127.0.0.1:7400', 'alice')
     assert entry.key == Credentials.load(home.root / 'relay' / 'relay.key').keys.curve_public
-    again = relay.enrol_founders(home, '127.0.0.1:7401', None)
+    again = relay.enrol_founders(home, None)
+    relay.remember(home, '127.0.0.1:7401', None)
     assert [each.id for each in again] == [founders[0].id]
     entry, credentials = home.find_relay()
     assert (entry.url, credentials.name) == ('tcp://127.0.0.1:7401', 'alice')
 
 
 def test_without_a_user_the_operator_stands_in(home: Home) -> None:
-    relay.enrol_founders(home, '127.0.0.1:7400', None)
+    relay.enrol_founders(home, None)
+    relay.remember(home, '127.0.0.1:7400', None)
     assert home.find_relay()[1].role == 'operator'
 
 
 def test_a_name_of_another_role_is_refused(home: Home) -> None:
     with pytest.raises(show.BadInput, match='holds the keys of another role'):
-        relay.enrol_founders(home, '127.0.0.1:7400', 'operator')
+        relay.enrol_founders(home, 'operator')
 
 
 @pytest.mark.parametrize(('user', 'words'), [('alice', 'endpoint start NAME'), (None, 'invite NAME --role user')])
 def test_the_next_two_commands_are_printed(home: Home, user: str | None, words: str) -> None:
-    text = relay.next_commands(relay.enrol_founders(home, '127.0.0.1:7400', user), '127.0.0.1:7400')
+    text = relay.next_commands(relay.enrol_founders(home, user), '127.0.0.1:7400')
     assert words in text
     assert '--bind 0.0.0.0:7400' in text
 

@@ -1,0 +1,1 @@
+"""A compiled program on pinned workers: `hello_affinity.py`."""
