@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from relay_parsl.errors import RelayError as RelayError
     from relay_parsl.executors.relay import RelayExecutor as RelayExecutor
     from relay_parsl.local import local as local
+    from relay_parsl.shell import MPIFunction as MPIFunction
+    from relay_parsl.shell import ShellFunction as ShellFunction
+    from relay_parsl.shell import ShellResult as ShellResult
 
 _PLACES = {
     # submitting
@@ -36,6 +39,10 @@ _PLACES = {
     'TaskFuture': 'relay_parsl.client.futures:TaskFuture',
     'Client': 'relay_parsl.client.client:Client',
     'RelayExecutor': 'relay_parsl.executors.relay:RelayExecutor',
+    # commands of the shell as functions
+    'ShellFunction': 'relay_parsl.shell:ShellFunction',
+    'ShellResult': 'relay_parsl.shell:ShellResult',
+    'MPIFunction': 'relay_parsl.shell:MPIFunction',
     # this machine alone, and endpoint files in a plain Parsl script
     'local': 'relay_parsl.local',
     'load_config': 'relay_parsl.endpoint.config:load_config',

@@ -13,7 +13,10 @@ import pytest
 import relay_parsl as rp
 from relay_parsl import errors
 
-NAMES = {'Executor', 'TaskFuture', 'Client', 'RelayExecutor', 'local', 'load_config', 'errors', 'RelayError', '__version__'}
+NAMES = {
+    *('Executor', 'TaskFuture', 'Client', 'RelayExecutor', 'local', 'load_config', 'errors', 'RelayError', '__version__'),
+    *('ShellFunction', 'ShellResult', 'MPIFunction'),
+}
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.RelayError)]
 
 
