@@ -41,26 +41,26 @@ class Calendar:
         due = self._core.store.due(now, SLICE)
         self._core.busy |= len(due) == SLICE
         over = [info for info in due if info.stage != Stage.DONE]
-        self._end(over, Status.EXPIRED, 'not finished by its `expires`', now + self._core.settings.keep_expired)
+        self._end(over, Status.EXPIRED, 'not finished by its `expires`')
         forgotten = self._core.store.forget([info.number for info in due if info.stage == Stage.DONE]) if len(over) < len(due) else []
         self._core.forget_spooled(forgotten)
 
     def _fail_all(self, endpoint: Id) -> None:
         some = self._core.store.unfinished(endpoint, SLICE)
-        self._end(some, Status.FAILED, 'lost: its endpoint was deleted', 0.0)
+        self._end(some, Status.FAILED, 'lost: its endpoint was deleted')
         if len(some) == SLICE:
             self._core.busy = True
         else:
             self._deleted.discard(endpoint)
 
-    def _end(self, tasks: list[TaskInfo], status: Status, reason: str, until: float) -> None:
+    def _end(self, tasks: list[TaskInfo], status: Status, reason: str) -> None:
         """By the relay's word; where one is leased, its endpoint is told."""
         for info in tasks:
             session = self._core.endpoints.get(info.endpoint)
             lease = session.leases.get(info.id) if session else None
             if session and lease:
                 self._leases.cancel_attempts(session, [Attempt(lease.id, lease.attempt)])
-        self._core.end(tasks, status, reason, until)
+        self._core.end(tasks, status, reason)
 
     def _make_room(self, now: float) -> None:
         """Objects that no task can need, and the bodies of received results when the store is over its limit."""

@@ -46,8 +46,8 @@ class RelaySettings:
     """Waiting tasks of one account."""
     store_limit: int = 20 << 30
     """Over this, received results lose their bodies."""
-    keep_expired: float = 86400.0
-    """How long an expired task is remembered."""
+    keep: float = 86400.0
+    """How long what ended is remembered at least, also past its `expires`: its client may be away just then."""
     quiet: float = 10.0
     dead: float = 30.0
     redeliver: float = 5.0
@@ -65,6 +65,8 @@ class Core:
         """Reads accounts and counters; the backlog is counted, not read. Raises StoreError."""
         self.store = store
         self.settings = settings
+        self.now = 0.0
+        """The time of this turn."""
         self.full = False
         self.busy = False
         self.accounts = Directory(store.accounts(), store.invites())
@@ -156,9 +158,9 @@ class Core:
 
     # -- How tasks end ----------------------------------------------------------------------------------------------
 
-    def end(self, tasks: Iterable[TaskInfo], status: Status, reason: str, until: float = 0.0) -> None:
+    def end(self, tasks: Iterable[TaskInfo], status: Status, reason: str) -> None:
         """By the relay's own word."""
-        self.finish([Ended(task, status, 0, reason=reason, until=until) for task in tasks])
+        self.finish([Ended(task, status, 0, reason=reason) for task in tasks])
 
     def finish(self, ended: Sequence[Ended]) -> None:
         """Tasks that were not done are done; who follows will be told."""
@@ -166,6 +168,7 @@ class Core:
             self.done += 1
             each.done = self.done
             task = each.task
+            each.until = max(task.expires, self.now + self.settings.keep)
             if task.stage == Stage.QUEUED:
                 self.count_waiting(task.endpoint, task.pool, task.account, -1)
             else:

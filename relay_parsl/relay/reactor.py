@@ -98,6 +98,7 @@ class RelayReactor:
 
     def receive(self, peer: PeerLike, message: Message, now: float) -> None:
         """A message, from whoever the handshake says. Raises StoreError."""
+        self._core.now = now
         account = self._core.accounts.active(peer.key, now)
         if account is None:
             self._dismiss(peer, 'revoked')
@@ -124,6 +125,7 @@ class RelayReactor:
 
     def spooled(self, key: Key, now: float) -> None:
         """A body is complete and on the disk. Raises StoreError."""
+        self._core.now = now
         self._pulls.spooled(key, now)
 
     def spool_failed(self, key: Key) -> None:
@@ -132,6 +134,7 @@ class RelayReactor:
 
     def tick(self, now: float) -> None:
         """Timers; call it about every second, and again at once while `busy`. Raises StoreError."""
+        self._core.now = now
         self._core.busy = False
         for session in list(self._core.sessions.values()):
             self._tick_session(session, now)
