@@ -66,7 +66,7 @@ class Delivery:
             sent = session.sent.pop(task_id, None)
             if sent:
                 session.size -= sent[1]
-                mine.append(task_id)
+                mine.append(sent[2])
         if mine:
             self._core.store.received(mine)
             self._look_at(session)
@@ -143,7 +143,7 @@ class Delivery:
             size = _size(row)
             if session.sent and session.size + size > session.window[1]:
                 break
-            session.sent[row.id] = (now, size)
+            session.sent[row.id] = (now, size, row.done)
             session.size += size
             session.asked.pop(row.id, None)
             fit += 1

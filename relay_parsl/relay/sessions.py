@@ -36,8 +36,8 @@ class ClientSession(Session):
     """Followed groups with something to deliver, in the order of their turn."""
     asked: dict[Id, None] = field(default_factory=dict)
     """Single results to deliver."""
-    sent: dict[Id, tuple[float, int]] = field(default_factory=dict)
-    """Delivered and not received: when and how many bytes, oldest first."""
+    sent: dict[Id, tuple[float, int, int]] = field(default_factory=dict)
+    """Delivered and not received: when, how many bytes, and which `done`; oldest first."""
     size: int = 0
     """Bytes of `sent`."""
     watched: tuple[Id, ...] = ()

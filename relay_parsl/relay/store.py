@@ -15,9 +15,15 @@ from typing import Any, Protocol
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
 from relay_parsl.wire.messages import Hash, Id
 
+EVICTED = 'the result was received before, and its bytes are gone to make room'
+"""What stands in the place of an evicted result."""
+
 
 class Store(Protocol):
     """Every method may raise StoreError; all but the first three belong inside a turn. Batches in, batches out: a call costs more than a row."""
+
+    broken: bool
+    """Nothing that it says is to be believed any more: the disk has failed. The process must end."""
 
     def begin(self) -> None:
         """Start a turn."""
@@ -36,8 +42,6 @@ class Store(Protocol):
 
     def size(self) -> int:
         """Bytes that the store takes, spooled bodies included, give or take a page."""
-
-    # -- Accounts and objects --
 
     def accounts(self) -> list[AccountRow]:
         """All of them; they are few."""
@@ -69,8 +73,6 @@ class Store(Protocol):
     def drop_objects(self, now: float, limit: int) -> int:
         """Drop some whose time is over; how many."""
 
-    # -- Tasks --
-
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         """Queue new tasks; the ids of those that are known already, which stay as they are."""
 
@@ -101,8 +103,6 @@ class Store(Protocol):
     def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
         """Tasks with their headers by number, and the number to go on after, 0 at the end; `where`: `account`, `group`, `endpoint`, `id`."""
 
-    # -- Results --
-
     def finish(self, ended: Sequence[Ended]) -> None:
         """These tasks, not done before, are done; their payloads go."""
 
@@ -112,8 +112,8 @@ class Store(Protocol):
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         """What ended in a group after `done`, in that order."""
 
-    def received(self, ids: Collection[Id]) -> None:
-        """Some session of their client has these results."""
+    def received(self, done: Collection[int]) -> None:
+        """Some session of their client has the results with these `done`."""
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         """Some tasks whose time is over: done ones may be forgotten, others have expired. By an index, never by a scan."""
@@ -132,13 +132,13 @@ class _Kept:
     row: TaskRow
     info: TaskInfo
     ended: Ended | None = None
-    received: bool = False
 
 
 class MemoryStore(Store):
     """A store for tests and the simulation: turns roll back as on disk, and `fail` may raise StoreError at any statement."""
 
     def __init__(self) -> None:
+        self.broken = False
         self.fail: Callable[[str], None] = lambda _statement: None
         self._accounts: dict[Id, AccountRow] = {}
         self._invites: dict[bytes, InviteRow] = {}
@@ -148,11 +148,10 @@ class MemoryStore(Store):
         self._queues: dict[tuple[Id, str, Id], dict[int, tuple[int, int]]] = defaultdict(dict)
         self._leases: dict[Id, dict[int, Id]] = defaultdict(dict)
         self._groups: dict[tuple[Id, Id], dict[int, Id]] = defaultdict(dict)
+        self._received: dict[int, bool] = {}
         self._marks: dict[str, int] = {'start': 0, 'number': 0, 'done': 0}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
-        self._broken = False
-
-    # -- Turns ------------------------------------------------------------------------------------------------------
+        self._failed = False
 
     def begin(self) -> None:
         assert self._undo is None, 'a turn is open'  # noqa: S101  a mistake of ours, not of the store
@@ -170,15 +169,15 @@ class MemoryStore(Store):
             else:
                 table[key] = old
         self._undo = None
-        self._broken = False
+        self._failed = False
 
     def _statement(self, name: str) -> None:
         """No statement outside a turn, and none in a turn after an error."""
         assert self._undo is not None, f'{name} outside a turn'  # noqa: S101  as above
-        assert not self._broken, f'{name} after an error in the same turn'  # noqa: S101  as above
-        self._broken = True
+        assert not self._failed, f'{name} after an error in the same turn'  # noqa: S101  as above
+        self._failed = True
         self.fail(name)
-        self._broken = False
+        self._failed = False
 
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         """Set, or drop with None; remembered for `rollback`."""
@@ -346,11 +345,10 @@ class MemoryStore(Store):
         group_ends = self._groups[account, group]
         return [_result(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
 
-    def received(self, ids: Collection[Id]) -> None:
+    def received(self, done: Collection[int]) -> None:
         self._statement('received')
-        for each in ids:
-            if each in self._tasks and self._tasks[each].ended:
-                self._put(self._tasks, each, replace(self._tasks[each], received=True))
+        for each in done:
+            self._put(self._received, each, True)
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         self._statement('due')
@@ -371,12 +369,15 @@ class MemoryStore(Store):
 
     def evict(self, limit: int) -> list[Forgotten]:
         self._statement('evict')
-        full = (each for each in self._tasks.values() if each.received and each.ended and (each.ended.payload or each.ended.body))
-        gone = list(islice(full, limit))
-        for each in gone:
-            assert each.ended is not None  # noqa: S101  chosen so
-            self._put(self._tasks, each.row.id, replace(each, ended=replace(each.ended, payload=b'', body=0, header=b'', reason='evicted')))
-        return [_forgotten(each) for each in gone]
+        gone = []
+        ends = {kept.ended.done: kept for kept in self._tasks.values() if kept.ended}
+        for done in sorted(self._received)[:limit]:
+            self._put(self._received, done, None)
+            kept = ends.get(done)
+            if kept and kept.ended:
+                gone.append(replace(_forgotten(kept), task=False))
+                self._put(self._tasks, kept.row.id, replace(kept, ended=replace(kept.ended, payload=b'', body=0, header=b'', reason=EVICTED)))
+        return gone
 
 
 def _info(row: TaskRow) -> TaskInfo:

@@ -1,0 +1,446 @@
+"""What every store promises, for all of them: each test runs over each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.errors import StoreError
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, Stage, Standing, TaskInfo, TaskRow
+from relay_parsl.relay.sqlite import SqliteStore
+from relay_parsl.relay.store import EVICTED, MemoryStore, Store
+from relay_parsl.wire.messages import Hash, Id, Status
+
+
+def an_id(name: str) -> Id:
+    return Id(name.encode().ljust(16, b'.'))
+
+
+ANN, BOB, SITE, FAR, GROUP, OTHER = map(an_id, ('ann', 'bob', 'site', 'far', 'group', 'other group'))
+
+
+def account(name: str, role: str = 'user', **more: Any) -> AccountRow:
+    return AccountRow(an_id(name), name, role, b'card', name.encode().ljust(32), 4e9, **more)
+
+
+def task(number: int, **more: Any) -> TaskRow:
+    row = TaskRow(number, an_id(f'task {number}'), ANN, GROUP, SITE, '', 0, 1000.0 + number, False, 5.0, b'header %d' % number, b'call')
+    return replace(row, **more)
+
+
+STORES = ['memory', 'sqlite']
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = MemoryStore() if request.param == 'memory' else SqliteStore(tmp_path / 'relay.db')
+    made.begin()
+    for row in (account('ann'), account('bob'), account('site', 'endpoint'), account('far', 'endpoint')):
+        made.put_account(row)
+    yield made
+    made.rollback()
+    if isinstance(made, SqliteStore):
+        made.close()
+
+
+def turn(store: Store) -> None:
+    """End this one, begin the next."""
+    store.commit()
+    store.begin()
+
+
+def find(store: Store, number: int) -> TaskInfo:
+    [info] = store.find([an_id(f'task {number}')])
+    return info
+
+
+def finish(store: Store, number: int, done: int, **more: Any) -> None:
+    header, payload = more.pop('header', b'result header'), more.pop('payload', b'outcome')
+    store.finish([Ended(find(store, number), Status.SUCCESS, done, header, payload, attempt=1, **more)])
+
+
+# -- Turns -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_rolled_back_never_was(store: Store) -> None:
+    store.add([task(1)])
+    turn(store)
+    store.lease([Lease(1, 1, 9, 1, 1)])
+    store.add([task(2)])
+    finish(store, 1, 1)
+    store.put_account(account('ann', 'operator'))
+    store.put_invite(InviteRow(b'c' * 32, b't' * 32, 'new', 'user', ANN, 1.0))
+    store.put_objects([ObjectRow(Hash(b'h' * 32), 'grant', ANN, b'data', 10.0)])
+    store.rollback()
+    store.begin()
+    assert store.queued() == [(SITE, '', ANN, 1)]
+    assert store.last() == (1, 0)
+    assert [row.id for row in store.waiting(SITE, '', ANN, 10)] == [an_id('task 1')]
+    assert [row.role for row in store.accounts() if row.name == 'ann'] == ['user']
+    assert store.invites() == []
+    assert store.known_objects([Hash(b'h' * 32)]) == {}
+    assert store.leases(SITE) == []
+    assert store.results([an_id('task 1')]) == []
+
+
+def test_rollback_may_come_at_any_time(store: Store) -> None:
+    store.rollback()
+    store.rollback()
+    store.begin()
+    store.commit()
+    store.rollback()
+    store.begin()
+
+
+def test_starts_are_counted(store: Store) -> None:
+    assert store.start() == 1
+    turn(store)
+    assert store.start() == 2
+
+
+def test_a_new_store_has_nothing(store: Store) -> None:
+    assert store.last() == (0, 0)
+    assert store.queued() == []
+    assert store.leases(SITE) == []
+    assert store.due(1e12, 10) == []
+    assert store.find([]) == []
+    assert store.results([]) == []
+    assert store.find([an_id('nobody')]) == []
+    assert store.size() >= 0
+
+
+# -- Accounts, invitations, objects ----------------------------------------------------------------------------------
+
+
+def test_accounts_come_back_whole(store: Store) -> None:
+    row = account('new', 'endpoint', owner=ANN, mac=b'mac', standing=Standing.REVOKED, shared=(BOB,), epoch=3, instance=an_id('i'), seen=2.5,
+                  versions={'python': '3.11'}, report={'pools': {'a': [1, b'x', None, 2.5]}})  # fmt: skip
+    store.put_account(row)
+    turn(store)
+    assert {each.name: each for each in store.accounts()}['new'] == row
+    store.put_account(replace(row, epoch=4))
+    assert sorted(each.epoch for each in store.accounts()) == [0, 0, 0, 0, 4]
+
+
+def test_invites_come_and_go(store: Store) -> None:
+    row = InviteRow(b'c' * 32, b't' * 32, 'new', 'endpoint', ANN, 77.5)
+    store.put_invite(row)
+    turn(store)
+    assert store.invites() == [row]
+    store.drop_invite(row.curve)
+    store.drop_invite(row.curve)
+    assert store.invites() == []
+
+
+def test_objects_are_kept_as_long_as_the_longest_wish(store: Store) -> None:
+    one, two = Hash(b'1' * 32), Hash(b'2' * 32)
+    store.put_objects([ObjectRow(one, 'grant', ANN, b'one', 10.0), ObjectRow(two, 'function', BOB, b'', 20.0)])
+    store.put_objects([ObjectRow(one, 'grant', BOB, b'one', 99.0)])
+    assert store.objects([one]) == [ObjectRow(one, 'grant', ANN, b'one', 10.0)]
+    store.keep_objects([one, Hash(b'3' * 32)], 30.0)
+    store.keep_objects([one], 5.0)
+    assert store.known_objects([one, two, Hash(b'3' * 32)]) == {one: 30.0, two: 20.0}
+    assert store.drop_objects(20.0, 10) == 1
+    assert store.known_objects([one, two]) == {one: 30.0}
+    assert store.drop_objects(30.0, 0) == 0
+
+
+# -- Tasks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_comes_back_whole(store: Store) -> None:
+    row = task(1, pool='gpu', priority=-3, at_most_once=True, body=7, attempt=2)
+    assert store.add([row]) == set()
+    turn(store)
+    assert store.waiting(SITE, 'gpu', ANN, 10) == [row]
+    size = len(row.header) + len(row.payload) + 7
+    expected = TaskInfo(1, row.id, ANN, GROUP, SITE, 'gpu', True, 5.0, size, 7, Stage.QUEUED, 2, priority=-3, expires=1001.0)
+    assert find(store, 1) == expected
+    assert store.tasks(0, 10) == ([(expected, row.header)], 0)
+
+
+def test_a_known_task_stays_as_it_is(store: Store) -> None:
+    store.add([task(1)])
+    assert store.add([task(2, id=an_id('task 1'), account=BOB, payload=b'other'), task(3)]) == {an_id('task 1')}
+    assert find(store, 1).account == ANN
+    assert [row.payload for row in store.waiting(SITE, '', ANN, 10)] == [b'call', b'call']
+    assert store.waiting(SITE, '', BOB, 10) == []
+    assert store.queued() == [(SITE, '', ANN, 2)]
+
+
+def test_what_waits_comes_by_priority_then_age_and_by_its_own_queue(store: Store) -> None:
+    store.add([task(1, priority=5), task(2), task(3), task(4, priority=-1), task(5, pool='gpu'), task(6, endpoint=FAR), task(7, account=BOB)])
+    assert [row.number for row in store.waiting(SITE, '', ANN, 10)] == [4, 2, 3, 1]
+    assert [row.number for row in store.waiting(SITE, '', ANN, 2)] == [4, 2]
+    assert set(store.queued()) == {(SITE, '', ANN, 4), (SITE, 'gpu', ANN, 1), (FAR, '', ANN, 1), (SITE, '', BOB, 1)}
+
+
+def test_leases_begin_and_end(store: Store) -> None:
+    store.add([task(1), task(2)])
+    store.lease([Lease(1, 4, 1 << 40, 7, 3)])
+    turn(store)
+    info = find(store, 1)
+    assert (info.stage, info.attempt, info.session, info.serial, info.epoch, info.cancel) == (Stage.LEASED, 4, 1 << 40, 7, 3, False)
+    assert store.leases(SITE) == [info]
+    assert store.leases(FAR) == []
+    assert [row.number for row in store.waiting(SITE, '', ANN, 10)] == [2]
+    store.ask_cancel([1])
+    assert find(store, 1).cancel
+    store.requeue([(1, 5)])
+    assert store.leases(SITE) == []
+    assert [(row.number, row.attempt) for row in store.waiting(SITE, '', ANN, 10)] == [(1, 5), (2, 1)]
+
+
+def test_unfinished_tasks_of_an_endpoint(store: Store) -> None:
+    store.add([task(1), task(2), task(3), task(4, endpoint=FAR)])
+    store.lease([Lease(1, 1, 1, 1, 1)])
+    finish(store, 2, 1)
+    assert {info.number for info in store.unfinished(SITE, 10)} == {1, 3}
+    assert len(store.unfinished(SITE, 1)) == 1
+
+
+def test_tasks_are_listed_in_pages(store: Store) -> None:
+    store.add([task(number, account=ANN if number % 2 else BOB) for number in range(1, 8)])
+    finish(store, 3, 1)
+    found, after = store.tasks(0, 3, account=ANN)
+    assert [info.number for info, _ in found] == [1, 3, 5]
+    assert found[1][0].status == Status.SUCCESS
+    assert [info.number for info, _ in store.tasks(after, 3, account=ANN)[0]] == [7]
+    assert [info.number for info, _ in store.tasks(0, 9, id=an_id('task 4'))[0]] == [4]
+    assert store.tasks(0, 9, id=an_id('task 4'), account=ANN)[0] == []
+    assert store.tasks(0, 9, group=OTHER)[0] == []
+    assert store.tasks(0, 9, endpoint=FAR)[0] == []
+
+
+# -- Results ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('leased', [False, True])
+def test_a_finished_task_has_its_result_and_no_place_in_a_queue(store: Store, leased: bool) -> None:
+    store.add([task(1)])
+    if leased:
+        store.lease([Lease(1, 1, 1, 1, 1)])
+    finish(store, 1, 8, body=9, reason='because')
+    turn(store)
+    [row] = store.results([an_id('task 1'), an_id('task 2')])
+    assert (row.id, row.account, row.done, row.status, row.header, row.payload) == (
+        an_id('task 1'),
+        ANN,
+        8,
+        Status.SUCCESS,
+        b'result header',
+        b'outcome',
+    )
+    assert (row.body, row.attempt, row.reason, row.damaged) == (9, 1, 'because', False)
+    assert find(store, 1).stage == Stage.DONE
+    assert (store.queued(), store.leases(SITE), store.last()) == ([], [], (1, 8))
+
+
+def test_a_tasks_end_may_change_when_it_is_forgotten(store: Store) -> None:
+    store.add([task(1), task(2)])
+    finish(store, 1, 1, until=5000.0)
+    finish(store, 2, 2)
+    assert (find(store, 1).expires, find(store, 2).expires) == (5000.0, 1002.0)
+
+
+def test_a_groups_ends_come_in_order_after_a_cursor(store: Store) -> None:
+    store.add([task(1), task(2), task(3, group=OTHER), task(4), task(5, account=BOB)])
+    for number, done in ((2, 1), (1, 2), (3, 3), (4, 4), (5, 5)):
+        finish(store, number, done)
+    assert [row.done for row in store.ended_after(ANN, GROUP, 0, 10)] == [1, 2, 4]
+    assert [row.done for row in store.ended_after(ANN, GROUP, 1, 1)] == [2]
+    assert store.ended_after(ANN, GROUP, 4, 10) == []
+    assert [row.done for row in store.ended_after(BOB, GROUP, 0, 10)] == [5]
+
+
+def test_what_is_due_and_forgotten(store: Store) -> None:
+    store.add([task(1), task(2, body=3), task(3), task(4, expires=9999.0)])
+    finish(store, 2, 1, body=5)
+    store.lease([Lease(3, 1, 1, 1, 1)])
+    assert store.due(1000.0, 10) == []
+    assert {info.number: info.stage for info in store.due(1003.0, 10)} == {1: Stage.QUEUED, 2: Stage.DONE, 3: Stage.LEASED}
+    assert len(store.due(1003.0, 2)) == 2
+    assert store.forget([2]) == [Forgotten(an_id('task 2'), True, 1)]
+    assert store.find([an_id('task 2')]) == []
+    assert store.results([an_id('task 2')]) == []
+    assert store.ended_after(ANN, GROUP, 0, 10) == []
+    assert store.add([task(9, id=an_id('task 2'))]) == set()
+
+
+def test_received_results_make_room_oldest_first(store: Store) -> None:
+    store.add([task(number) for number in range(1, 5)])
+    for number in range(1, 5):
+        finish(store, number, number, body=10 * (number == 2))
+    store.received([3, 2, 1, 2])
+    assert store.evict(2) == [Forgotten(an_id('task 1'), False, 0), Forgotten(an_id('task 2'), False, 1)]
+    turn(store)
+    assert {row.id: (row.header, row.payload, row.body) for row in store.results([an_id('task 1'), an_id('task 2')])} == {
+        an_id('task 1'): (b'', b'', 0),
+        an_id('task 2'): (b'', b'', 0),
+    }
+    assert store.results([an_id('task 1')])[0].reason == EVICTED
+    assert store.results([an_id('task 1')])[0].status == Status.SUCCESS
+    assert [row.payload for row in store.results([an_id('task 3'), an_id('task 4')])] == [b'outcome'] * 2
+    assert [each.id for each in store.evict(9)] == [an_id('task 3')]
+    assert store.evict(9) == []
+
+
+def test_many_at_once(store: Store) -> None:
+    """More than any batch of placeholders."""
+    store.add([task(number) for number in range(1, 1300)])
+    ids = [an_id(f'task {number}') for number in range(1, 1300)]
+    assert len(store.find(ids)) == 1299
+    store.lease([Lease(number, 1, 1, 1, 1) for number in range(1, 1300)])
+    store.finish([Ended(info, Status.FAILED, info.number) for info in store.leases(SITE)])
+    assert len(store.results(ids)) == 1299
+
+
+# -- The memory store's own ------------------------------------------------------------------------------------------
+
+
+def test_the_memory_store_fails_when_told_and_then_takes_nothing_more() -> None:
+    store = MemoryStore()
+
+    def fail(statement: str) -> None:
+        if statement == 'add':
+            raise StoreError('full')
+
+    store.fail = fail
+    store.begin()
+    store.put_account(account('ann'))
+    with pytest.raises(StoreError):
+        store.add([task(1)])
+    with pytest.raises(AssertionError, match='after an error'):
+        store.find([])
+    store.rollback()
+    store.begin()
+    assert store.accounts() == []
+
+
+# -- SQLite's own ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / 'relay.db'
+    store = SqliteStore(path)
+    store.begin()
+    for row in (account('ann'), account('site', 'endpoint')):
+        store.put_account(row)
+    store.add([task(1), task(2)])
+    finish(store, 2, 1)
+    store.put_objects([ObjectRow(Hash(b'h' * 32), 'grant', ANN, b'data', 10.0)])
+    store.commit()
+    store.close()
+    return path
+
+
+def test_a_file_is_found_as_it_was_left(path: Path) -> None:
+    store = SqliteStore(path)
+    store.begin()
+    assert {row.name for row in store.accounts()} == {'ann', 'site'}
+    assert store.waiting(SITE, '', ANN, 10) == [task(1)]
+    assert store.last() == (2, 1)
+    store.close()
+
+
+def test_a_second_relay_on_the_same_file_is_refused(path: Path) -> None:
+    store = SqliteStore(path)
+    with pytest.raises(StoreError, match='another relay'):
+        SqliteStore(path)
+    store.begin()
+    store.commit()
+    store.close()
+    SqliteStore(path).close()
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ('PRAGMA user_version = 2', 'newer relay-parsl'),
+        ('PRAGMA application_id = 7', 'not the store'),
+    ],
+)
+def test_a_file_of_another_version_or_program_is_refused(path: Path, change: str, words: str) -> None:
+    db = sqlite3.connect(path)
+    db.execute(change)
+    db.close()
+    with pytest.raises(StoreError, match=words):
+        SqliteStore(path)
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'text').write_text('not a database at all, but a long text' * 99)
+    with pytest.raises(StoreError, match='not the store'):
+        SqliteStore(tmp_path / 'text')
+    other = sqlite3.connect(tmp_path / 'other')
+    other.execute('CREATE TABLE mine (x)')
+    other.close()
+    with pytest.raises(StoreError, match='not the store'):
+        SqliteStore(tmp_path / 'other')
+    with pytest.raises(StoreError, match='cannot be opened'):
+        SqliteStore(tmp_path / 'nowhere' / 'relay.db')
+
+
+def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("UPDATE tasks SET payload = x'00' WHERE n = 1")
+    db.execute("UPDATE results SET header = x'00'")
+    db.execute("UPDATE objects SET data = x'00'")
+    db.commit()
+    db.close()
+    store = SqliteStore(path)
+    store.begin()
+    store.accounts()
+    assert [row.damaged for row in store.waiting(SITE, '', ANN, 10)] == [True]
+    assert [row.damaged for row in store.results([an_id('task 2')])] == [True]
+    assert store.objects([Hash(b'h' * 32)]) == []
+    store.close()
+
+
+def test_a_full_disk_is_an_error_and_not_the_end(path: Path) -> None:
+    store = SqliteStore(path)
+    store.begin()
+    store.accounts()
+    pages = store._one('PRAGMA page_count')[0]
+    store._run(f'PRAGMA max_page_count = {pages}')
+    with pytest.raises(StoreError, match='full'):
+        store.add([task(number, payload=bytes(4000)) for number in range(3, 100)])
+    store.rollback()
+    assert not store.broken
+    store._run('PRAGMA max_page_count = 100000')
+    store.begin()
+    store.add([task(3)])
+    store.commit()
+    store.begin()
+    assert store.last() == (3, 1)
+    store.close()
+
+
+def test_a_torn_log_opens_at_a_commit(path: Path, tmp_path: Path) -> None:
+    """Cut the write-ahead log anywhere: what opens is a prefix of the turns."""
+    store = SqliteStore(path)
+    for number in range(3, 9):
+        store.begin()
+        store.accounts()
+        store.add([task(number)])
+        store.commit()
+    log, main = Path(f'{path}-wal').read_bytes(), path.read_bytes()
+    store.close()
+    assert len(log) > 4096
+    for end in range(0, len(log), 1999):
+        (tmp_path / 'cut').mkdir(exist_ok=True)
+        cut = tmp_path / 'cut' / 'relay.db'
+        cut.write_bytes(main)
+        Path(f'{cut}-wal').write_bytes(log[:end])
+        opened = SqliteStore(cut)
+        opened.begin()
+        opened.accounts()
+        last = opened.last()[0]
+        assert [row.number for row in opened.waiting(SITE, '', ANN, 99)] == [1, *range(3, last + 1)]
+        opened.close()
