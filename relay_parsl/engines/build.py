@@ -93,7 +93,7 @@ def _spawn(log: Path, token: str) -> tuple[subprocess.Popen[bytes], Connection]:
     """In a session of its own, so that Ctrl-C in a terminal reaches the endpoint alone. It dies with the thread that calls this."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, '-m', 'relay_parsl.engines.child', str(theirs.fileno()), str(os.getpid())]
-    environment = {**os.environ, leash.MARK: token}
+    environment = {**os.environ, leash.MARK: token, **leash.KEEP_MARK}
     try:
         with open(log, 'ab') as output:
             process = subprocess.Popen(  # noqa: S603  our own module
@@ -129,8 +129,8 @@ def sweep(run_dir: Path) -> list[str]:
     return jobs
 
 
-def forget(run_dir: Path, alive: str) -> None:
-    """Remove journals of swept engines, but for that of the one with the token `alive`, and directories of all but the last few."""
+def forget(run_dir: Path, alive: str = '') -> None:
+    """Remove journals of swept engines, but for that of the one whose token is `alive`, and directories of all but the last few."""
     for path in run_dir.glob('*.journal'):
         if launch.Journal(path).token != alive:
             path.unlink(missing_ok=True)

@@ -88,7 +88,8 @@ class Child:
         self._strategy.add_executors([self._htex])
         scaling = threading.Thread(target=self._scale, name='scaling', daemon=True)
         scaling.start()
-        threading.Thread(target=launch.cancel_old, args=(self._provider, self._plan['old_jobs']), name='old-jobs', daemon=True).start()
+        old_jobs = threading.Thread(target=launch.cancel_old, args=(self._provider, self._plan['old_jobs']), name='old-jobs', daemon=True)
+        old_jobs.start()
         self._out.put(['ready'])
         self._serve()
         self._stopping.set()
@@ -96,6 +97,7 @@ class Child:
         scaling.join(self._period + COMMAND_TIMEOUT)
         self._htex.scale_in_facade(len(self._htex.status_facade))
         self._htex.shutdown()
+        old_jobs.join()
         self._journal.clear()
 
     def _serve(self) -> None:

@@ -183,7 +183,7 @@ class HtexEngine:
         while not self._stopping.is_set():
             try:
                 child = build.Build(run_dir, plan, build.sweep(run_dir))
-                build.forget(run_dir, child.token)
+                build.forget(run_dir, alive=child.token)
                 evidence = self._follow(child)
                 child.kill()
             except OSError as error:
@@ -191,12 +191,16 @@ class HtexEngine:
             barren = 0 if self._facts.get('workers') else barren + 1
             self._bury(evidence)
             self._stopping.wait(PAUSES[min(barren, len(PAUSES) - 1)])
+        if not build.sweep(run_dir) or launch.is_local(self.provider):
+            build.forget(run_dir)  # else jobs are left that only a next engine can cancel
 
     def _follow(self, child: build.Build) -> str:
         """Hear a child out; returns why it ended."""
         evidence = ''
         silence = SILENCE + 2 * float(self._job_status.get('strategy_period', 5.0))
         self._build = child
+        if self._stopping.is_set():
+            child.send(['stop'])  # the feeding thread may have ended before there was a child
         for verb, *values in child.messages(silence):
             if verb == 'ready':
                 self._ready(child)

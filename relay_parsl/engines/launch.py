@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from parsl.executors import HighThroughputExecutor
+from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import leash
-from relay_parsl.errors import ConfigError
+from relay_parsl.errors import ConfigError, RelayError
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,32 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
     os.makedirs(provider.script_dir, exist_ok=True)
     if 'interchange_launch_cmd' not in plan['htex']:
         htex.interchange_launch_cmd = [sys.executable, '-m', leash.__name__, INTERCHANGE]
+    if plan['htex'].get('block_error_handler', True) is True:
+        htex.block_error_handler = give_up
     htex.launch_cmd = launch_command(htex.launch_cmd, plan['container'], plan['directory'], local=is_local(provider))
     return htex
+
+
+def give_up(htex: BlockProviderExecutor, status: dict[str, JobStatus]) -> None:
+    """End the engine when as many blocks in a row as there are first blocks ended before any worker came; it says what they said.
+
+    Parsl's own counts a block whose manager died at work, too; so a task that kills its node would end the engine instead of its own attempt.
+    """
+    barren: list[JobStatus] = []
+    for block in sorted(status, key=int):
+        barren = [*barren, status[block]] if status[block].state in (JobState.MISSING, JobState.FAILED) and _never_came(status[block]) else []
+    if len(barren) >= max(1, htex.provider.init_blocks if htex.provider else 1):
+        htex.set_bad_state_and_fail_all(RelayError('blocks end before any worker connects: ' + '; '.join(_words(each) for each in barren[-3:])))
+
+
+def _never_came(status: JobStatus) -> bool:
+    """HTEX says MISSING of a block that ended and never connected; FAILED with no exit code is one that could not be submitted."""
+    return status.state == JobState.MISSING or status.exit_code is None
+
+
+def _words(status: JobStatus) -> str:
+    facts = {'': status.message, 'exit code': status.exit_code, 'stdout': status.stdout_summary, 'stderr': status.stderr_summary}
+    return ', '.join(f'{name}: {fact}'.removeprefix(': ') for name, fact in facts.items() if fact)
 
 
 def is_local(provider: ExecutionProvider | None) -> bool:

@@ -21,6 +21,8 @@ from types import FrameType
 
 MARK = 'RELAY_PARSL_LEASH'
 """The environment variable that marks what was started under a leash; a mark is `token/...`."""
+KEEP_MARK = {'SPT_NOENV': '1'}
+"""Keeps the setproctitle library, which Parsl's interchange calls, from overwriting the environment that others see."""
 PR_SET_PDEATHSIG = 1
 POLL = 0.5
 """Seconds between looks at the watched process where the kernel has no pidfd."""

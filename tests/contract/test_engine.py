@@ -243,8 +243,8 @@ def test_noise_of_user_code_breaks_nothing(rig: Rig) -> None:
     def shout() -> int:
         import sys
 
-        print('x' * 300_000)
-        print('y' * 300_000, file=sys.stderr)
+        sys.stdout.write('x' * 300_000)
+        sys.stderr.write('y' * 300_000)
         return 1
 
     assert rig.call(shout) == 1

@@ -1,0 +1,325 @@
+"""`HtexEngine` with real processes and real kill -9: what dies, who hears of it, what is left behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from parsl.providers import LocalProvider
+
+from relay_parsl.engines import leash
+from relay_parsl.engines.base import Event, Finished, Lost, Work
+from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.wire import payload
+
+pytestmark = pytest.mark.integration
+
+PATIENCE = 60.0
+_ids = itertools.count(1)
+
+
+class Rig:
+    """An engine that was started, and everything it said."""
+
+    def __init__(self, directory: Path, **options: Any) -> None:
+        self.engine = HtexEngine(**{'max_workers_per_node': 2, **options})
+        self.spool, self.run_dir = directory / 'spool', directory / 'run'
+        self.spool.mkdir()
+        self.events: list[Event] = []
+        self.changed = threading.Condition()
+        self.engine.start(self.deliver, self.run_dir, 'test engine/1')
+
+    def deliver(self, event: Event) -> None:
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def submit(self, fn: Callable[..., Any], *args: Any, account: bytes = b'\x01' * 16, **options: Any) -> bytes:
+        task_id = next(_ids).to_bytes(16, 'big')
+        blob = payload.dump_arguments(args, {})
+        self.engine.submit(Work(task_id, 1, account, payload.dump_function(fn), blob, None, options, str(self.spool)))
+        return task_id
+
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds), f'not in {seconds} s; said so far: {self.events}; {self.engine.status()}'
+            return condition()
+
+    def end(self, task_id: bytes) -> Finished | Lost:
+        def ends() -> list[Finished | Lost]:
+            return [event for event in self.events if isinstance(event, (Finished, Lost)) and event.task_id == task_id]
+
+        return self.wait(ends)[0]  # type: ignore[no-any-return]
+
+    def lost(self, task_id: bytes) -> Lost:
+        end = self.end(task_id)
+        assert isinstance(end, Lost), payload.load_outcome(payload.decode_outcome(end.outcome).data)
+        return end
+
+    def outcome(self, task_id: bytes) -> payload.Outcome:
+        end = self.end(task_id)
+        assert isinstance(end, Finished), end
+        return payload.decode_outcome(end.outcome)
+
+    def call(self, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return payload.load_outcome(self.outcome(self.submit(fn, *args, **options)).data)
+
+    @property
+    def token(self) -> str:
+        """The mark of the engine that lives now."""
+        build = eventually(lambda: self.engine._build)
+        return str(build.token)
+
+    def pid_of(self, word: str) -> int:
+        """The process of this engine whose command line holds `word`."""
+        return eventually(lambda: [pid for pid in leash.marked(self.token) if word in command(pid)])[0]  # type: ignore[no-any-return]
+
+
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, 'it did not come about'
+        time.sleep(0.02)
+    return value
+
+
+def command(pid: int) -> str:
+    try:
+        return ' '.join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ''
+
+
+@pytest.fixture(name='rigs')
+def _rigs(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def make(**options: Any) -> Rig:
+        directory = tmp_path / f'rig{len(made)}'
+        directory.mkdir()
+        made.append(Rig(directory, **options))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        tokens = [path.stem for path in rig.run_dir.glob('*.journal')]
+        rig.engine.stop()
+        for token in tokens:
+            assert leash.marked(token) == []
+        assert list(rig.run_dir.glob('*.journal')) == []
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def parent() -> int:
+    return os.getppid()
+
+
+def touch_and_sleep(path: str, seconds: float) -> None:
+    with open(path, 'w') as note:
+        note.write(str(os.getpid()))
+    time.sleep(seconds)
+
+
+def die(how: str) -> None:
+    import ctypes
+
+    if how == 'segfault':
+        ctypes.string_at(0)
+    elif how == 'exit':
+        os.write(2, b'last words')
+        os._exit(17)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_death_of_user_code_is_charged_to_its_task_alone(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    rig = rigs()
+    neighbour = rig.submit(touch_and_sleep, str(tmp_path / 'on'), 4.0)
+    eventually((tmp_path / 'on').exists)
+    worker = rig.call(parent)
+    for how, said in (('segfault', 'SIGSEGV'), ('exit', 'exited with code 17'), ('kill', 'SIGKILL')):
+        started = time.monotonic()
+        lost = rig.lost(rig.submit(die, how))
+        assert time.monotonic() - started < 1.0
+        assert lost.cause == 'worker'
+        assert said in lost.evidence
+        assert ('last words' in lost.evidence) == (how == 'exit')
+        assert ('Current thread' in lost.evidence) == (how == 'segfault')
+    assert rig.call(parent) == worker
+    assert rig.outcome(neighbour).ok
+
+
+def test_a_runner_serves_one_account(rigs: Callable[..., Rig]) -> None:
+    rig = rigs(max_workers_per_node=1)
+    first = rig.call(pid)
+    assert rig.call(pid) == first
+    second = rig.call(pid, account=b'\x02' * 16)
+    assert second != first
+    assert not psutil.pid_exists(first)
+
+
+def with_children() -> tuple[int, str]:
+    import multiprocessing
+    import subprocess
+
+    with multiprocessing.get_context('fork').Pool(2) as pool:
+        total = sum(pool.map(abs, [-1, -2, -3]))
+    return total, subprocess.run(['echo', 'hello'], capture_output=True, text=True, check=True).stdout
+
+
+def workflow(directory: str) -> int:
+    import parsl
+    from parsl.executors import HighThroughputExecutor
+
+    def triple(x: int) -> int:
+        return 3 * x
+
+    config = parsl.Config(executors=[HighThroughputExecutor(address='127.0.0.1', max_workers_per_node=1)], run_dir=directory, strategy_period=0.5)
+    with parsl.load(config):
+        return int(parsl.python_app(triple)(14).result())
+
+
+def test_user_code_may_start_processes_and_a_whole_workflow(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    rig = rigs()
+    assert rig.call(with_children) == (6, 'hello\n')
+    assert rig.call(workflow, str(tmp_path / 'runinfo')) == 42
+
+
+def where() -> tuple[str, str, str]:
+    return os.getcwd(), os.environ['RELAY_PARSL_TASK_ID'], os.environ['GC_TASK_SANDBOX_DIR']
+
+
+def test_each_task_in_a_sandbox_of_its_own(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    rig = rigs(working_dir=str(tmp_path / 'work'), run_in_sandbox=True)
+    first, second = rig.call(where), rig.call(where)
+    assert first[0] != second[0]
+    for directory, task_id, sandbox in (first, second):
+        assert Path(directory) == Path(sandbox) == tmp_path / 'work' / task_id
+
+
+def test_meta_says_which_worker_and_accelerator(rigs: Callable[..., Rig]) -> None:
+    rig = rigs(available_accelerators=2)
+    metas = [rig.outcome(rig.submit(touch_and_sleep, os.devnull, 0.5)).meta for _ in range(1)]
+    assert metas[0]['accelerator'] in ('0', '1')
+    assert metas[0]['worker'] in ('0', '1')
+    assert metas[0]['block'] == '0'
+
+
+@pytest.mark.parametrize('victim', ['interchange', 'engines.child'])
+def test_a_dead_engine_is_killed_whole_and_built_anew(rigs: Callable[..., Rig], tmp_path: Path, victim: str) -> None:
+    rig = rigs()
+    inside = [rig.submit(touch_and_sleep, str(tmp_path / str(n)), 600) for n in range(2)]
+    for n in range(2):
+        eventually((tmp_path / str(n)).exists)
+    waiting = [rig.submit(pid) for _ in range(40)]
+    token = rig.token
+    os.kill(rig.pid_of(victim), signal.SIGKILL)
+    for task_id in inside:
+        lost = rig.lost(task_id)
+        assert lost.cause == 'engine'
+        assert 'interchange' in lost.evidence or 'SIGKILL' in lost.evidence
+    assert leash.marked(token) == []
+    assert isinstance(rig.end(waiting[-1]), Finished)
+    assert rig.call(pid)
+    rig.wait(lambda: rig.engine.status().state == 'ready' and rig.engine.status().workers == 2)
+
+
+def test_a_dead_worker_and_a_dead_manager_are_named(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    rig = rigs(max_workers_per_node=1, heartbeat_period=1, heartbeat_threshold=4)
+    task_id = rig.submit(touch_and_sleep, str(tmp_path / 'a'), 600)
+    eventually(lambda: (tmp_path / 'a').exists() and (tmp_path / 'a').read_text())
+    runner = psutil.Process(int((tmp_path / 'a').read_text()))
+    runner.parent().kill()
+    assert rig.lost(task_id).cause == 'worker'
+    eventually(lambda: not runner.is_running())
+    task_id = rig.submit(touch_and_sleep, str(tmp_path / 'b'), 600)
+    eventually(lambda: (tmp_path / 'b').exists() and (tmp_path / 'b').read_text())
+    runner = psutil.Process(int((tmp_path / 'b').read_text()))
+    runner.parent().parent().kill()
+    assert rig.lost(task_id).cause == 'manager'
+    eventually(lambda: not runner.is_running())
+
+
+def test_blocks_that_fail_say_why(rigs: Callable[..., Rig]) -> None:
+    rig = rigs(provider=LocalProvider(worker_init='echo the module is gone >&2; exit 9'))
+    lost = rig.lost(rig.submit(pid))
+    assert lost.cause == 'engine'
+    assert 'the module is gone' in lost.evidence
+    assert rig.engine.status().state in ('rebuilding', 'ready')
+
+
+PARTY = """
+import sys, time
+from pathlib import Path
+from relay_parsl.engines.base import Work
+from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.wire import payload
+sys.path.insert(0, {tests!r})
+from integration.test_htex_engine import touch_and_sleep
+home = Path({home!r})
+(home / 'spool').mkdir()
+engine = HtexEngine(max_workers_per_node=2)
+engine.start(lambda event: None, home / 'run', 'party')
+for n in range(2):
+    arguments = payload.dump_arguments((str(home / str(n)), 600), {{}})
+    engine.submit(Work(bytes([n]) * 16, 1, b'a', payload.dump_function(touch_and_sleep), arguments, None, {{}}, str(home / 'spool')))
+time.sleep(600)
+"""
+
+
+@pytest.fixture(name='party')
+def _party(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    script = textwrap.dedent(PARTY).format(home=str(tmp_path), tests=str(Path(__file__).parents[1]))
+    process = subprocess.Popen([sys.executable, '-c', script])
+    try:
+        for n in range(2):
+            eventually((tmp_path / str(n)).exists)
+        (journal,) = (tmp_path / 'run').glob('*.journal')
+        yield process, journal.stem
+    finally:
+        process.kill()
+        process.wait()
+        for path in (tmp_path / 'run').glob('*.journal'):
+            leash.kill_marked(path.stem)
+
+
+def test_nothing_outlives_a_killed_endpoint(party: tuple[subprocess.Popen[bytes], str]) -> None:
+    process, token = party
+    assert len(leash.marked(token)) >= 8
+    process.kill()
+    started = time.monotonic()
+    eventually(lambda: not leash.marked(token), 10)
+    assert time.monotonic() - started < 10
+
+
+def test_a_start_kills_what_a_leash_could_not(party: tuple[subprocess.Popen[bytes], str], rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    process, token = party
+    for victim in [each for each in leash.marked(token) if '--watch' in command(each)]:
+        os.kill(victim, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    stray = subprocess.Popen(['sleep', '600'], env={**os.environ, leash.MARK: f'{token}/stray'})
+    engine = HtexEngine(max_workers_per_node=1)
+    engine.start(lambda event: None, tmp_path / 'run', 'party')
+    try:
+        stray.wait(20)
+        eventually(lambda: not leash.marked(token), 20)
+        eventually(lambda: engine.status().workers == 1)
+    finally:
+        engine.stop()
+        stray.kill()
+        stray.wait()
+    assert list((tmp_path / 'run').glob('*.journal')) == []
