@@ -12,6 +12,9 @@ QUIET, DEAD = 10.0, 30.0
 HELLO_AGAIN = 5.0
 """Seconds until an unanswered `Hello` is sent again."""
 
+FINAL = frozenset({'denied', 'protocol', 'revoked'})
+"""Codes with which a relay refuses a session for good."""
+
 
 class Link:
     """Whether there is a session, and what it takes to have one. Effects are appended to `effects`."""
@@ -47,8 +50,8 @@ class Link:
         return True
 
     def refused(self, code: str, reason: str) -> None:
-        """An answer to `Hello` is final; one to anything else concerns that message only."""
-        if self._phase == 'hello':
+        """An answer to `Hello` is final; one to anything else concerns that message only, and may come late."""
+        if self._phase == 'hello' and code in FINAL:
             self._give_up(code, reason)
 
     def goodbye(self, message: Goodbye, now: float) -> None:

@@ -75,11 +75,13 @@ class Session:
         return self._pid == os.getpid() and not self._ended
 
     def release(self) -> None:
-        """One user less; without users and open futures the session ends."""
+        """One user less; without users and open futures the session ends. Takes no lock, for the garbage collector may call it anywhere."""
         if self._pid == os.getpid():
-            with _lock:
-                self.users -= 1
-            self._loop.post(_nothing)
+            self._loop.post(self._leave)
+
+    def _leave(self) -> None:
+        with _lock:
+            self.users -= 1
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -177,10 +179,6 @@ class Session:
         with _lock:
             self._ended = self.users <= 0 and not self.board.futures
             return self._ended
-
-
-def _nothing() -> None:
-    """A wake-up."""
 
 
 _lock = threading.Lock()

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay_parsl.client import session
+from tests.unit.client.fake_relay import FakeRelay, a_home
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[FakeRelay]:
+    """A relay and endpoint; sessions of the test are gone after it."""
+    made = FakeRelay(a_home(tmp_path))
+    try:
+        yield made
+    finally:
+        for each in list(session._sessions.values()):
+            each.close()
+        session._sessions.clear()
+        made.close()
