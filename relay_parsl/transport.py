@@ -38,6 +38,7 @@ OLDEST_ZMQ = (4, 3, 5)
 _ZAP = 'inproc://zeromq.zap.01'
 _ZAP_DOMAIN = b'relay-parsl'
 _SELF_TEST = 5.0
+_LAST_WORDS = 300  # ms
 _ADDRESS = re.compile(r'tcp://(\*|[^\s/:]+|\[[0-9a-fA-F:.%]+\]):(\*|\d{1,5})')
 
 Socket = Any  # zmq.Socket[bytes]: the stubs of pyzmq differ between its versions
@@ -131,6 +132,8 @@ class Dealer:
         self._context = zmq.Context()
         self._waker = _Waker()
         self._failure = ''
+        self.handshakes = 0
+        """Connections so far. One more than before: what was on its way may be lost, and greeting again finds out sooner than silence does."""
         try:
             self._open()
         except zmq.ZMQError as error:
@@ -234,6 +237,7 @@ class Dealer:
             event = recv_monitor_message(self._monitor)['event']
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._failure = ''
+                self.handshakes += 1
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._failure = 'unknown-key'
             elif event in (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL):
@@ -317,11 +321,11 @@ class Router:
         self._waker.wake()
 
     def close(self) -> None:
-        """Drop every connection."""
+        """Drop every connection; last words have a moment to leave."""
         self._zap.close(0)
-        self._socket.close(0)
+        self._socket.close(_LAST_WORDS)
         self._waker.close()
-        self._context.destroy(linger=0)
+        self._context.term()
 
     def _listen(self, bind: str, curve: bytes) -> None:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)

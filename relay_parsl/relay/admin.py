@@ -13,6 +13,7 @@ from relay_parsl.relay.effects import Send, Stop
 from relay_parsl.relay.records import AccountRow, InviteRow, Standing
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.watch import Watches
+from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Id
 
@@ -21,8 +22,9 @@ PAGE = 500
 INVITE_LIFE = 86400.0
 """Seconds that an invitation may be open at most."""
 INVITES = 1000
-REPORT_KEYS = 64
-_NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-')
+REPORT = 16 * 1024
+"""Bytes of an endpoint's report, at most."""
+_NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@')
 
 Row = dict[str, Any]
 
@@ -94,9 +96,8 @@ class Admin:
     def report(self, session: EndpointSession, message: m.Report, now: float) -> None:
         """What an endpoint says of itself, for those who may list it."""
         row = self._account(session)
-        report = dict(list(message.status.items())[:REPORT_KEYS])
-        if report != row.report:
-            self._core.put_account(replace(row, report=report, seen=now))
+        if message.status != row.report and len(codec.pack(message.status)) <= REPORT:
+            self._core.put_account(replace(row, report=message.status, seen=now))
 
     def _account(self, session: Session) -> AccountRow:
         row = self._core.accounts.get(session.account)
@@ -265,8 +266,8 @@ class Admin:
 def _invitation(args: Row, owner: Id) -> InviteRow:
     """Raises Denied when the arguments are none."""
     name, role, curve, token, expires = (args.get(key) for key in ('name', 'role', 'curve', 'token', 'expires'))
-    if not (isinstance(name, str) and 0 < len(name) <= 64 and _NAME.issuperset(name)):
-        raise Denied('malformed', 'a name has 1 to 64 letters, digits, dots, dashes and underscores')
+    if not (isinstance(name, str) and 0 < len(name) <= 64 and name[0].isalnum() and _NAME.issuperset(name)):
+        raise Denied('malformed', 'a name has 1 to 64 letters, digits, and . _ - @, the first a letter or digit')
     keys = [each for each in (curve, token) if isinstance(each, bytes) and len(each) == 32]
     if not (isinstance(role, str) and len(keys) == 2 and isinstance(expires, (int, float))):
         raise Denied('malformed', 'an invitation needs role, curve (32 bytes), token (32 bytes), expires')

@@ -18,6 +18,8 @@ T = TypeVar('T')
 
 BATCH_TASKS, BATCH_BYTES = 200, 4 << 20
 """The most tasks or results in one message, and bytes; one always fits."""
+HEADER = 4096
+"""Bytes of a task's or result's header, at most."""
 
 
 class PeerLike(Protocol):

@@ -7,7 +7,7 @@ from typing import Union
 
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.accounts import MAY_SUBMIT
-from relay_parsl.relay.core import Core, batches
+from relay_parsl.relay.core import HEADER, Core, batches
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
@@ -95,7 +95,7 @@ class Intake:
             (header.expires > now + settings.lifetime, 'limit', f'`expires` is more than {settings.lifetime:.0f} s away'),
             (len(task.payload) > settings.payload_limit, 'too-large', f'over {settings.payload_limit} bytes must be spooled'),
             (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
-            (header.priority not in NUMBERS or len(header.pool) > 128, 'malformed', 'priority or pool out of bounds'),
+            (header.priority not in NUMBERS or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
             (self._core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
             (self._core.full, 'full', "the relay's disk is full: try again later"),
         )

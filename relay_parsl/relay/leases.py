@@ -30,6 +30,8 @@ from relay_parsl.wire.messages import (
 
 TURN_TASKS = 1000
 """The most that one endpoint is sent in one turn; the rest follows in the next, so that others have theirs."""
+PAGES = 10_000
+"""The most pages of one declaration."""
 POOLS = 64
 """The most pools of an endpoint."""
 BACKLOG_EVERY, BACKLOG_AGAIN = 1.0, 20.0
@@ -51,7 +53,7 @@ class Leases:
 
     def held(self, session: EndpointSession, message: Held, _now: float) -> None:
         """One page of what it holds; the last one is judged when none is missing."""
-        if message.session != session.number:
+        if message.session != session.number or not 0 <= message.page < PAGES:
             return
         if message.up_to != session.pages_of:
             session.pages, session.pages_of = {}, message.up_to

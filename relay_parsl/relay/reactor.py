@@ -34,6 +34,7 @@ from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Pending, Session
 from relay_parsl.relay.store import Store
 from relay_parsl.relay.watch import Watches
+from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import NO_ID, Id, Message, Task
 
@@ -41,6 +42,9 @@ __all__ = ['Audit', 'Effect', 'Enrolment', 'RelayReactor', 'RelaySettings', 'Sen
 
 CANCEL_AGAIN = 10.0
 """Seconds between repetitions of the cancels that an endpoint has not obeyed yet."""
+EPOCHS = range(1 << 53)
+VERSIONS = 4096
+"""Bytes of `Hello.versions`, at most."""
 
 Handler = Callable[[Any, Any, float], None]
 
@@ -198,6 +202,8 @@ class RelayReactor:
         if session is not None and session.key == peer.key and session.hello == hello:
             session.heard = now
             self._welcome(session, now)  # doubled, or the answer was lost
+        elif hello.epoch not in EPOCHS or len(codec.pack(hello.versions)) > VERSIONS:
+            self._refuse(peer.routing, 'malformed', 'epoch or versions out of bounds')
         elif hello.role == 'endpoint' and account.role == 'endpoint':
             self._hello_endpoint(peer, account, hello, now)
         elif hello.role == 'client' and account.role in CLIENTS:

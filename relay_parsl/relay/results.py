@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relay_parsl.errors import ProtocolError
-from relay_parsl.relay.core import Core
+from relay_parsl.relay.core import HEADER, Core
 from relay_parsl.relay.effects import SpoolDelete
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
@@ -13,6 +13,8 @@ from relay_parsl.relay.records import Ended, Stage, TaskInfo
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.wire.codec import result_header
 from relay_parsl.wire.messages import Attempt, Id, Recorded, Refused, Result, ResultHeader, Results, Status
+
+ATTEMPTS = range(1, 10**9)
 
 Report = tuple[Result, ResultHeader]
 
@@ -65,7 +67,9 @@ class Intray:
             except ProtocolError as error:
                 self._core.send(session, Refused('malformed', f'the header of a result: {error}'))
                 continue
-            if header.endpoint == session.account:
+            if header.attempt not in ATTEMPTS or len(result.header) > HEADER:
+                self._core.send(session, Refused('malformed', 'the header of a result is out of bounds'))
+            elif header.endpoint == session.account:
                 reports.append((result, header))
         return reports
 

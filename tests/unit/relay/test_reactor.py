@@ -89,7 +89,7 @@ def test_missing_objects_are_asked_for_and_nothing_is_accepted_before(stage: Sta
         ({'body': 1 << 40}, 'too-large'),
         ({'body': -1}, 'too-large'),
         ({'priority': 1 << 40}, 'malformed'),
-        ({'pool': 'x' * 200}, 'malformed'),
+        ({'pool': 'x' * 5000}, 'malformed'),
     ],
 )
 def test_what_cannot_be_taken_is_rejected_with_the_reason(stage: Stage, more: dict[str, object], code: str) -> None:

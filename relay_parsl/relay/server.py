@@ -1,0 +1,301 @@
+"""The relay's loop: poll, drain, begin, decide, commit, and only then speak. One thread, and one more that calls fsync for large bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import queue
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from relay_parsl.daemon import terminated_by
+from relay_parsl.errors import ProtocolError, SealError, StoreError
+from relay_parsl.home import Credentials, Home
+from relay_parsl.relay.audit import AuditLog
+from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
+from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
+from relay_parsl.relay.records import AccountRow, Stage
+from relay_parsl.relay.sqlite import SqliteStore
+from relay_parsl.spool import Spool
+from relay_parsl.transport import Peer, Router
+from relay_parsl.version import VERSION
+from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
+from relay_parsl.wire.seal import Card, read_card
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+DRAIN = 512
+"""Messages in one turn, at most."""
+RESERVE = 64 << 20
+"""Bytes that are kept free on the disk, or a tenth of it if that is less: below, new tasks are refused and results still find room."""
+LOOK_AT_DISK = 5.0
+AFTER_ERROR = 0.2
+"""Seconds to wait after a store error, so that a full disk is not asked a thousand times a second."""
+LIFETIME = 10 * 365 * 86400.0
+"""Seconds that the card of a relay's own keys is valid."""
+
+Founder = tuple[str, str, Card, Id | None]
+"""Name, role, card and owner of an account that is there from the start."""
+
+
+class RelayServer:
+    """One relay: a port, a store, a spool and an audit log under one home."""
+
+    _reactor: RelayReactor
+
+    def __init__(self, home: Home, bind: str, *, bootstrap: Sequence[Founder] = (), settings: RelaySettings | None = None) -> None:
+        """`bind`: `tcp://address:port`; `bootstrap`: accounts that are put into the store if they are not there."""
+        self._home, self._bind, self._bootstrap = home, bind, bootstrap
+        self._settings = settings or RelaySettings(versions={'relay-parsl': VERSION})
+        self._stopping = False
+        self._running = False
+        self._open: list[Callable[[], None]] = []
+        self._events: deque[Callable[[float], None]] = deque()
+        self._syncs: queue.SimpleQueue[Key | None] = queue.SimpleQueue()
+        self._wake: Callable[[], None] = lambda: None
+        self._offset = time.time() - time.monotonic()
+        self._ticked = self._looked = 0.0
+        self._lives = 0
+        self._acts: dict[type, Callable[[Any], None]] = {
+            Send: self._send, SpoolWrite: self._spool_write, SpoolSync: self._spool_sync, SpoolSend: self._spool_send,
+            SpoolDelete: self._spool_delete, Audit: self._note, Stop: lambda _effect: self.stop(),
+        }  # fmt: skip
+
+    # -- From outside -----------------------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The TCP port, once started."""
+        return self._router.port
+
+    def start(self) -> None:
+        """Open everything; `port` is known afterwards, and messages wait for `run`.
+
+        Raises:
+            ConfigError: the address cannot be had.
+            HomeError: keys or directories are not as they should be.
+            StoreError: the store is in use, newer, damaged, or the disk refuses.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+
+    def run(self) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT. Raises StoreError when the disk fails: nothing more may be acknowledged then."""
+        self._running = True
+        main = threading.current_thread() is threading.main_thread()
+        with terminated_by(self.stop) if main else nullcontext():
+            try:
+                while not self._stopping:
+                    self._turn()
+            finally:
+                self._close()
+
+    def stop(self) -> None:
+        """End `run` after its turn; from any thread."""
+        self._stopping = True
+        self._wake()
+        if not self._running:
+            self._close()
+
+    # -- Opening and closing ----------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        directory = self._home.directory('relay')
+        path = directory / 'relay.key'
+        if not path.exists():
+            Credentials.create('relay', 'relay', now=time.time(), lifetime=LIFETIME).save(path)
+        keys = Credentials.load(path).keys
+        self._store = SqliteStore(directory / 'relay.db')
+        self._open.append(self._store.close)
+        os.chmod(directory / 'relay.db', 0o600)
+        self._spool = Spool(self._home.directory('relay', 'spool'))
+        self._audit = AuditLog(directory / 'audit.log')
+        self._open.append(self._audit.close)
+        self._found()
+        self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))
+        self._open.append(self._router.close)
+        self._wake = self._router.wake
+        helper = threading.Thread(target=self._fsync, name='relay-parsl-fsync', daemon=True)
+        helper.start()
+        self._open += [helper.join, lambda: self._syncs.put(None)]
+        self._audit.write(self._now(), 'start', {'version': VERSION, 'port': self.port})
+
+    def _found(self) -> None:
+        """The store's first turn: founders, the reactor, and a spool without what nobody refers to."""
+        self._store.begin()
+        self._base = self._store.start() << 32
+        known = {row.id: row for row in self._store.accounts()}
+        for name, role, card, owner in self._bootstrap:
+            row = known.get(card.id) or AccountRow(card.id, name, role, card.data, card.curve, card.not_after, owner or NO_ID)
+            if card.id not in known or row.card != card.data:
+                self._store.put_account(replace(row, card=card.data, curve=card.curve, not_after=card.not_after))
+        self._new_reactor()
+        orphans = self._orphans()
+        self._store.commit()
+        for key in orphans:
+            self._spool.delete(key)
+
+    def _orphans(self) -> list[Key]:
+        """What a crash has left in the spool."""
+        keys = [(Id(task_id), attempt, direction) for task_id, attempt, direction in list(self._spool.keys())]
+        stages = {info.id: info.stage for info in self._store.find({key[0] for key in keys})}
+        results = {(row.id, row.attempt) for row in self._store.results({key[0] for key in keys}) if row.body}
+        return [
+            key
+            for key in keys
+            if not (key[:2] in results if key[2] == 'result' else stages.get(key[0], Stage.DONE) != Stage.DONE)
+        ]  # fmt: skip
+
+    def _new_reactor(self) -> None:
+        """Inside a turn."""
+        self._lives += 1
+        full = self._lives > 1 and self._reactor.full
+        self._reactor = RelayReactor(self._store, self._now(), settings=self._settings, first_session=self._base + (self._lives << 24))
+        self._reactor.full = full
+
+    def _close(self) -> None:
+        """Whatever is open, the last first."""
+        self._wake = lambda: None
+        while self._open:
+            self._open.pop()()
+
+    def _now(self) -> float:
+        """Seconds since 1970 as they were at the start, and steady from then on: a clock that jumps expires nothing."""
+        return time.monotonic() + self._offset
+
+    # -- The loop ---------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = self._now()
+        waiting = self._events or self._reactor.busy
+        self._router.wait(0 if waiting else max(0.0, self._ticked + TICK - now))
+        heard = self._router.receive(DRAIN)
+        now = self._now()
+        try:
+            self._decide(heard, now)
+        except StoreError as error:
+            self._start_over(error)
+            return
+        for effect in self._reactor.take():
+            self._act(effect)
+        if now - self._looked >= LOOK_AT_DISK:
+            self._looked = now
+            self._look_at_disk()
+
+    def _decide(self, heard: Sequence[tuple[Peer, Message | ProtocolError]], now: float) -> None:
+        self._store.begin()
+        for peer, message in heard:
+            self._hear(peer, message, now)
+        while self._events:
+            self._events.popleft()(now)
+        if self._reactor.busy or now - self._ticked >= TICK:
+            self._ticked = now
+            self._reactor.tick(now)
+        self._reactor.flush(now)
+        self._store.commit()
+
+    def _hear(self, peer: Peer, message: Message | ProtocolError, now: float) -> None:
+        """What needs hashing or a signature is checked here: the reactor is pure."""
+        if isinstance(message, ProtocolError):
+            self._reactor.junk(peer, f'{type(message).__name__}: {message}')
+        elif isinstance(message, Enrol):
+            self._enrol(peer, message, now)
+        elif isinstance(message, Objects):
+            whole = tuple([each for each in message.objects if hashlib.sha256(each.data).digest() == each.hash])
+            self._reactor.receive(peer, Objects(whole), now)
+        else:
+            self._reactor.receive(peer, message, now)
+
+    def _enrol(self, peer: Peer, message: Enrol, now: float) -> None:
+        try:
+            card = read_card(message.card, now=now)
+        except SealError as error:
+            self._reactor.junk(peer, f'the card: {error}')
+            return
+        token = hashlib.sha256(message.token).digest()
+        self._reactor.enrol(peer, Enrolment(token, card.id, card.kind, card.curve, card.not_after, message.card, message.mac), now)
+
+    def _start_over(self, error: StoreError) -> None:
+        """Nothing of the turn leaves. The reactor is made anew from what is stored, and sessions say Hello again."""
+        log.error('the store refused: %s', error)
+        if self._store.broken:
+            raise error
+        self._reactor.full = True  # until the disk was looked at: most likely that is what it is
+        self._events.clear()
+        time.sleep(AFTER_ERROR)
+        self._store.rollback()
+        self._store.begin()
+        self._new_reactor()
+        self._store.commit()
+
+    def _look_at_disk(self) -> None:
+        usage = shutil.disk_usage(self._home.root)
+        full = usage.free < min(RESERVE, usage.total // 10)
+        if full != self._reactor.full:
+            log.warning('the disk is full: new tasks are refused' if full else 'the disk has room again')
+            self._reactor.full = full
+
+    # -- Effects ----------------------------------------------------------------------------------------------------
+
+    def _act(self, effect: Effect) -> None:
+        self._acts[type(effect)](effect)
+
+    def _send(self, effect: Send) -> None:
+        try:
+            sent = self._router.send(effect.routing, effect.message)
+        except ProtocolError:
+            log.exception('could not be sent: %s', type(effect.message).__name__)
+            sent = False
+        if not sent:
+            self._reactor.unreachable(effect.routing, self._now())
+
+    def _spool_write(self, effect: SpoolWrite) -> None:
+        try:
+            self._spool.write(effect.key, effect.offset, effect.data)
+        except OSError:
+            log.exception('the spool refused')
+            self._spool_failed(effect.key)
+
+    def _spool_sync(self, effect: SpoolSync) -> None:
+        self._syncs.put(effect.key)
+
+    def _spool_send(self, effect: SpoolSend) -> None:
+        fetch = effect.fetch
+        total = self._spool.size(effect.key)
+        data = self._spool.read(effect.key, fetch.offset, fetch.length)
+        self._send(Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
+
+    def _spool_delete(self, effect: SpoolDelete) -> None:
+        self._spool.delete(effect.key)
+
+    def _note(self, effect: Audit) -> None:
+        try:
+            self._audit.write(self._now(), effect.event, {'account': effect.account.hex(), **effect.fields})
+        except OSError:
+            log.exception('the audit log cannot be written')
+
+    def _fsync(self) -> None:
+        """The helper thread: a large body's fsync stalls nobody."""
+        while (key := self._syncs.get()) is not None:
+            try:
+                self._spool.sync(key)
+            except OSError:
+                log.exception('the spool could not be synced')
+                self._spool_failed(key)
+            else:
+                self._events.append(lambda now, key=key: self._reactor.spooled(key, now))  # type: ignore[misc]
+            self._wake()
+
+    def _spool_failed(self, key: Key) -> None:
+        self._events.append(lambda _now: self._reactor.spool_failed(key))
