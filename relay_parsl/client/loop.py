@@ -55,6 +55,7 @@ class Loop:
         self._routes = Routes(target, self.reactor, self.questions.ask, self._fail)
         self._inbox: deque[tuple[Order, TaskFuture] | Callable[[], None]] = deque()
         self._awake = False
+        self._handshakes = 0
         self._unsent: deque[Message] = deque()
         self._bodies: set[Id] = set()
         self._watched: dict[Id, None] = {}
@@ -101,6 +102,7 @@ class Loop:
         self._dealer.wait(0.05 if self._unsent else TICK)
         self._awake = False  # before the inbox is read: who posts after that reading wakes us
         now = time.monotonic()
+        self._greet_again(now)
         for message in self._dealer.receive():
             self.reactor.receive(message, now)
         self._take_inbox()
@@ -108,6 +110,13 @@ class Loop:
             self._ticked = now
             self.reactor.tick(now)
             self._look_around(now)
+
+    def _greet_again(self, now: float) -> None:
+        """The wire has connected anew by itself: the relay may be another process now. Without this, silence would tell, later."""
+        if self._dealer.handshakes != self._handshakes:
+            if self._handshakes:
+                self.reactor.connect(now)
+            self._handshakes = self._dealer.handshakes
 
     def _take_inbox(self) -> None:
         orders: list[tuple[Order, TaskFuture]] = []

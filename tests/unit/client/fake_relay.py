@@ -39,7 +39,7 @@ class FakeRelay:
         self.state = m.State.RUNNING
         self.seen: list[m.Message] = []
         self.calls: dict[bytes, tuple[TaskHeader, payload.Call]] = {}
-        self._held: list[Task] = []
+        self._held: list[tuple[Peer, Task]] = []
         self._objects: dict[bytes, Object] = {}
         self._grants: dict[bytes, Grant] = {}
         self._bodies: dict[bytes, tuple[Task, bytearray]] = {}
@@ -79,13 +79,12 @@ class FakeRelay:
                     self._router.send(peer.routing, m.Goodbye('who', hello=True))
             if self.runs and self._held and self._session:
                 held, self._held = self._held, []
-                for task in held:
-                    self._execute(self._peer, task)
+                for peer, task in held:
+                    self._execute(peer, task)
         self._router.close()
 
     def _on_hello(self, peer: Peer, _message: m.Hello) -> None:
         self._session += 1
-        self._peer = peer
         self._router.send(peer.routing, m.Welcome(self._session, time.time(), {'body': 1 << 26}))
 
     def _on_ping(self, peer: Peer, _message: m.Ping) -> None:
@@ -161,7 +160,7 @@ class FakeRelay:
                 grant = open_grant(data, self.endpoint.keys, now=time.time(), trusted=[self.user.keys.identity_public])
                 self._grants[header.grant] = grant
             self.calls[header.task_id] = (header, payload.decode_call(grant.open('task', task.header, task.payload)))
-            self._held.append(task)
+            self._held.append((peer, task))
 
     def _execute(self, peer: Peer, task: Task) -> None:
         header, call = self.calls[codec.task_header(task.header).task_id]
@@ -201,6 +200,7 @@ class FakeRelay:
         self._router.send(peer.routing, m.Segment(message.task_id, message.attempt, 'result', message.offset, len(body), Body(data)))
 
     def _on_follow(self, peer: Peer, message: m.Follow) -> None:
+        self._held = [(peer, task) for _, task in self._held]
         for task_id in message.ids:
             if task_id in self._results:
                 self._router.send(peer.routing, m.Deliver((self._results[task_id][0],)))
@@ -209,7 +209,7 @@ class FakeRelay:
 
     def _on_cancel(self, peer: Peer, message: m.Cancel) -> None:
         for each in message.tasks:
-            self._held = [task for task in self._held if codec.task_header(task.header).task_id != each.task_id]
+            self._held = [held for held in self._held if codec.task_header(held[1].header).task_id != each.task_id]
             self._router.send(peer.routing, m.Deliver((Delivered(each.task_id, Status.CANCELLED, b'', 'cancelled', Body(b'')),)))
 
     def _on_watch(self, peer: Peer, message: m.Watch) -> None:

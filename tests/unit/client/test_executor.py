@@ -276,7 +276,8 @@ def test_serializers(relay: FakeRelay, executor: Executor) -> None:
     executor.result_serializers = ['json']
     assert executor.submit(list, (1, 2)).result(LONG) == [1, 2]
     assert isinstance(executor.submit(double, {1}).exception(LONG), SerializationError)
-    assert relay.calls and {call.options['result_serializers'][0] for _, call in relay.calls.values()} == {'json'}
+    assert relay.calls
+    assert {call.options['result_serializers'][0] for _, call in relay.calls.values()} == {'json'}
     with pytest.raises(SerializationError):
         executor.serializer = 'nonsense'
 
