@@ -39,6 +39,15 @@ class CancelWork:
 
 
 @dataclass(frozen=True)
+class Withdraw:
+    """A drain: ask the engine to forget an attempt that may wait inside it. When it agrees, call `withdrawn`."""
+
+    task_id: Id
+    attempt: int
+    pool: str
+
+
+@dataclass(frozen=True)
 class Fail:
     """Seal this end of a task and call `finished`. Causes: `worker`, `manager`, `walltime`, `engine`, and `cancelled` (a status of its own)."""
 
@@ -116,6 +125,6 @@ class Exit:
 
 # fmt: off
 Effect = Union[
-    Send, Start, CancelWork, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
+    Send, Start, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
 ]
 # fmt: on

@@ -49,6 +49,7 @@ class Hands:
             do.Send: self._send,
             do.Start: self._start,
             do.CancelWork: self._cancel,
+            do.Withdraw: self._withdraw,
             do.Fail: self._fail,
             do.Keep: self._keep,
             do.Drop: lambda effect: self._gate.drop(effect.hash),
@@ -123,6 +124,12 @@ class Hands:
         if self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
             self._inside.pop((effect.task_id, effect.attempt), None)
             self._cancelled(effect.info, effect.attempt)
+
+    def _withdraw(self, effect: do.Withdraw) -> None:
+        if self._crew.engines[effect.pool].cancel(effect.task_id, effect.attempt):
+            self._inside.pop((effect.task_id, effect.attempt), None)
+            self._reactor.withdrawn(effect.task_id, effect.attempt, self._now())
+            self.again = True
 
     def _fail(self, effect: do.Fail) -> None:
         if effect.cause == 'cancelled':

@@ -59,18 +59,22 @@ class Pool:
 
     def room(self, margin: int) -> int:
         """Tasks that the engine gets: as many as run at once, and as many again (`margin` at least), so that its workers never wait for us."""
-        return self._tasks + margin if self.capacity is None else self.capacity + max(self.capacity, margin)
+        if self.capacity is None:
+            return self._tasks + margin
+        return self.capacity + (max(self.capacity, margin) if margin else 0)
 
     def push(self, holding: Holding) -> None:
         """The task may start."""
         heapq.heappush(self._ready, (holding.info.priority, holding.order, holding.info.task_id))
 
-    def pop(self) -> tuple[int, Id] | None:
+    @property
+    def first(self) -> tuple[int, Id] | None:
         """Order and id of the most urgent task that was pushed; the caller checks that it still waits."""
-        if not self._ready:
-            return None
-        _, order, task_id = heapq.heappop(self._ready)
-        return order, task_id
+        return self._ready[0][1:] if self._ready else None
+
+    def pop(self) -> None:
+        """Take `first` off."""
+        heapq.heappop(self._ready)
 
 
 class Holdings:
@@ -113,14 +117,23 @@ class Holdings:
         """Mark as started, most urgent first, as many tasks as the engines are to have (see `Pool.room`)."""
         for pool in self.pools.values():
             while pool.started < pool.room(margin):
-                found = pool.pop()
-                if found is None:
-                    break
-                holding = self._all.get(found[1])
-                if holding is not None and holding.order == found[0] and holding.phase is Phase.QUEUED:
-                    holding.phase = Phase.STARTED
-                    pool.started += 1
-                    yield holding
+                holding = self._next(pool)
+                if holding is None or (holding.info.at_most_once and pool.started >= pool.room(0)):
+                    break  # what may start only once does not wait inside an engine, where the end of the engine would lose it
+                pool.pop()
+                holding.phase = Phase.STARTED
+                pool.started += 1
+                yield holding
+
+    def _next(self, pool: Pool) -> Holding | None:
+        """The most urgent task that still waits."""
+        while pool.first is not None:
+            order, task_id = pool.first
+            holding = self._all.get(task_id)
+            if holding is not None and holding.order == order and holding.phase is Phase.QUEUED:
+                return holding
+            pool.pop()
+        return None
 
     def requeue(self, holding: Holding) -> None:
         """The engine has lost it: let it wait for its next try."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite
+from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite, Withdraw
+from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
@@ -102,11 +103,17 @@ class Intake:
                 self._books.holdings.ready(holding)
 
     def hand_back(self) -> None:
-        """Give back everything that no engine has had."""
+        """Give back everything that no engine has, and ask the engines for what waits in them. What may run only once stays where it is."""
         for holding in self._books.holdings.values():
-            if holding.phase is Phase.QUEUED and not holding.tries:
-                self._return(holding.info.task_id, holding.lease)
-                self._outcomes.leave(holding)
+            if holding.phase is Phase.QUEUED:
+                self.give_back(holding)
+            elif holding.phase is Phase.STARTED and not holding.info.at_most_once:
+                self._books.out.append(Withdraw(holding.info.task_id, holding.attempt, holding.info.pool))
+
+    def give_back(self, holding: Holding) -> None:
+        """It has not run here and will not."""
+        self._return(holding.info.task_id, holding.lease)
+        self._outcomes.leave(holding)
 
     def recorded(self, message: Recorded) -> None:
         """The relay has taken these back."""

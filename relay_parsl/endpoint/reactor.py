@@ -32,6 +32,7 @@ from relay_parsl.wire.messages import (
     Id,
     Message,
     Objects,
+    Phase,
     Ping,
     Pong,
     Recorded,
@@ -129,6 +130,15 @@ class EndpointReactor:
     def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float) -> None:
         """An attempt died with what ran it: it is started again, or a `Fail` says that it has had its tries."""
         self._outcomes.lost(task_id, attempt, cause, evidence)
+        holding = self._books.holdings.get(task_id)
+        if self._books.draining and holding is not None and holding.phase is Phase.QUEUED:
+            self._intake.give_back(holding)
+
+    def withdrawn(self, task_id: Id, attempt: int, now: float) -> None:
+        """The engine has given an attempt back that never began: so does a drain."""
+        holding = self._books.holdings.get(task_id)
+        if holding is not None and holding.attempt == attempt and holding.phase is Phase.STARTED:
+            self._intake.give_back(holding)
 
     def capacity(self, pool: str, count: int, now: float) -> None:
         """How many tasks an engine can run at once."""

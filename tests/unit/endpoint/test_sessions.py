@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay_parsl.endpoint.effects import Demand, Exit, Reconnect
+from relay_parsl.endpoint.effects import Demand, Exit, Reconnect, Start, Withdraw
 from relay_parsl.wire.messages import (
     Attempt,
     Backlog,
@@ -237,6 +237,28 @@ def test_a_drain_gives_back_what_waits_finishes_what_runs_and_says_goodbye_last(
     effects = desk.turn(Pong(1, 2))
     assert exits(effects) == [0]
     assert sent(effects, Goodbye) == [Goodbye('drained')]
+
+
+def test_a_drain_asks_the_engines_for_what_waits_in_them_but_not_for_what_may_run_only_once() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1), task(2, at_most_once=True))
+    desk.reactor.drain(desk.now)
+    assert only(desk.turn(), Withdraw) == [Withdraw(task_id(1), 1, '')]
+    desk.reactor.withdrawn(task_id(1), 1, desk.now)
+    assert sent(desk.turn(), Returned) == [Returned((Attempt(task_id(1), 1),), 1, 1)]
+
+
+def test_what_is_lost_during_a_drain_goes_back() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.drain(desk.now)
+    desk.turn()
+    desk.reactor.lost(task_id(1), 1, 'manager', 'gone', desk.now)
+    effects = desk.turn()
+    assert sent(effects, Returned) == [Returned((Attempt(task_id(1), 1),), 1, 1)]
+    assert only(effects, Start) == []
 
 
 def test_what_was_given_back_is_said_again_with_the_same_words_until_it_is_heard() -> None:

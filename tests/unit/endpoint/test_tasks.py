@@ -142,6 +142,16 @@ def test_the_most_urgent_starts_first_and_the_engine_gets_what_it_has_room_for()
     assert order == [2, 4, 1, 3]
 
 
+def test_what_may_start_only_once_does_not_wait_inside_the_engine() -> None:
+    desk = Desk(margin=4)
+    desk.open()
+    desk.reactor.capacity('', 1, desk.now)
+    starts = desk.run(task(1), task(2, priority=1), task(3, priority=2, at_most_once=True), task(4, priority=3))
+    assert [each.info.sequence for each in starts] == [1, 2]
+    assert only(desk.finish(starts[0]), Start) == []
+    assert [each.info.sequence for each in only(desk.finish(starts[1]), Start)] == [3, 4]
+
+
 def test_pools_do_not_stand_in_each_others_way() -> None:
     desk = Desk(pools={'cpu': (1, 1 << 20), 'gpu': (1, 1 << 20)})
     desk.open()

@@ -1,0 +1,389 @@
+"""The endpoint's loop over real sockets, keys and seals, with a relay and an engine that the test plays by hand."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from relay_parsl.endpoint import endpoint as loop
+from relay_parsl.endpoint import link
+from relay_parsl.endpoint.journal import SqliteJournal
+from relay_parsl.endpoint.policy import FunctionPolicy
+from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running
+from relay_parsl.errors import ConfigError, HomeError, StoreError, TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
+from relay_parsl.home import write_private
+from relay_parsl.wire import codec, payload
+from relay_parsl.wire.messages import (
+    Attempt,
+    Body,
+    Cancel,
+    Fetch,
+    Goodbye,
+    Held,
+    Hello,
+    Objects,
+    Ping,
+    Pong,
+    Recorded,
+    Refused,
+    Report,
+    Result,
+    Results,
+    Returned,
+    Segment,
+    States,
+    Status,
+    Task,
+    Welcome,
+    Window,
+)
+from relay_parsl.wire.seal import Keys, curve_public, new_body_key, open_body, seal_body, sealed_size
+from tests.integration.hand_relay import Bench, Config, Site, site_in
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with site_in(tmp_path / 'home') as made:
+        yield made
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def value_of(site: Site, result: Result) -> object:
+    return payload.load_outcome(site.sender.outcome(result).data)
+
+
+def recorded(result: Result) -> Recorded:
+    header = codec.result_header(result.header)
+    return Recorded((Attempt(header.task_id, header.attempt),))
+
+
+# -- One task --------------------------------------------------------------------------------------------------------
+
+
+def test_one_task_from_its_dispatch_to_its_record_and_a_clean_end(site: Site) -> None:
+    party = site.serve()
+    assert site.relay.until(Report).status['pools']['']['workers'] == 4
+    task = site.give(double, 21)
+    work = site.engine.work()
+    assert payload.load_function(work.function)(*payload.load_arguments(work.arguments or b'')[0]) == 42
+    assert work.account == site.sender.grant.account
+    site.engine.say(Running(work.task_id, work.attempt, {'host': 'nid0001'}))
+    assert site.relay.until(States).tasks[0].detail == {'host': 'nid0001'}
+    site.engine.finish(work, 42)
+    result = site.relay.result()
+    assert value_of(site, result) == 42
+    assert codec.result_header(result.header).task_id == codec.task_header(task.header).task_id
+    site.relay.say(recorded(result))
+    party.endpoint.stop()
+    site.relay.until(Ping)
+    site.relay.say(Pong(site.relay.session, site.relay.serial))
+    assert site.relay.until(Goodbye).reason == 'drained'
+    assert party.end() == 0
+    assert site.engine.stopped
+
+
+def test_an_engine_gets_a_directory_and_a_label_of_its_own_for_each_life(site: Site) -> None:
+    site.serve()
+    assert site.engine.run_dir == site.place / 'runs' / 'default'
+    assert site.engine.run_dir.stat().st_mode & 0o077 == 0
+    assert site.engine.label == 'site-1'
+
+
+def test_the_demand_reaches_the_engine(site: Site) -> None:
+    site.serve()
+    site.give(double, 1)
+    site.engine.work()
+    assert site.engine.demands == [1]
+
+
+def test_a_grown_engine_is_announced(site: Site) -> None:
+    site.serve()
+    site.engine.say(Changed(EngineStatus(5000, workers=128, python='3.11')))
+    assert site.relay.until(Window, lambda window: window.pools[''][0] == 10_000)
+    assert site.relay.until(Report, lambda report: report.status['python'] == '3.11').status['pools']['']['workers'] == 128
+
+
+# -- What may not run ------------------------------------------------------------------------------------------------
+
+
+def test_a_task_whose_seal_does_not_hold_is_refused_in_the_clear_and_never_handed_on(site: Site) -> None:
+    site.serve()
+    task = site.give(double, 21)
+    site.engine.work()
+    site.relay.dispatch(Task(site.sender.task(site.sender.function(b''), payload.dump_function(double), (1,)).header, task.payload))
+    site.relay.dispatch(Task(codec.encode_header(_renumbered(task)), task.payload))
+    result = site.relay.result()
+    header = codec.result_header(result.header)
+    assert (result.payload, header.status, header.reason.split(':')[0]) == (b'', Status.FAILED, 'denied')
+    assert len(site.engine.works) == 1
+
+
+def _renumbered(task: Task) -> object:
+    return replace(codec.task_header(task.header), sequence=77, task_id=os.urandom(16))
+
+
+def test_a_function_that_the_policy_does_not_name_fails_under_the_seal(site: Site) -> None:
+    site.serve(Config(site.engine, FunctionPolicy('names', frozenset({'math:sqrt'}))))
+    site.give(double, 21)
+    with pytest.raises(TaskRejected, match='policy'):
+        value_of(site, site.relay.result())
+    assert site.engine.works == []
+
+
+def test_bytecode_for_another_python_fails_before_anything_runs(site: Site) -> None:
+    site.engine.python = '3.99'
+    site.serve()
+    site.give(double, 21)
+    with pytest.raises(VersionMismatch, match=r'3\.99'):
+        value_of(site, site.relay.result())
+    assert site.engine.works == []
+
+
+def test_a_stranger_is_refused(site: Site) -> None:
+    write_private(site.place / 'trusted.json', b'{}')
+    site.serve()
+    site.give(double, 21)
+    header = codec.result_header(site.relay.result().header)
+    assert 'not trusted' in header.reason
+
+
+# -- What goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_dies_more_often_than_allowed_is_named_with_its_evidence(site: Site) -> None:
+    site.serve()
+    site.give(double, 21)
+    for number in (0, 1):
+        work = site.engine.work(number)
+        site.engine.say(Lost(work.task_id, work.attempt, 'worker', f'signal {number}'))
+    with pytest.raises(WorkerLost, match='worker: signal 0\nworker: signal 1'):
+        value_of(site, site.relay.result())
+
+
+def test_cancelled_in_the_engine_and_cancelled_too_late(site: Site) -> None:
+    site.serve()
+    site.engine.cancels = True
+    first = codec.task_header(site.give(double, 1).header)
+    site.engine.work()
+    site.relay.say(Cancel((Attempt(first.task_id, 1),)))
+    result = site.relay.result()
+    assert codec.result_header(result.header).status is Status.CANCELLED
+    with pytest.raises(TaskCancelled):
+        value_of(site, result)
+    site.engine.cancels = False
+    second = codec.task_header(site.give(double, 2).header)
+    work = site.engine.work(1)
+    site.relay.say(Cancel((Attempt(second.task_id, 1),)))
+    site.engine.finish(work, 4)
+    result = site.relay.until(Results, lambda results: codec.result_header(results.results[0].header).task_id == second.task_id).results[0]
+    assert value_of(site, result) == 4
+
+
+def test_a_result_outlives_the_relays_absence_and_the_endpoints_own_end(site: Site) -> None:
+    party = site.serve(grace=3.0)
+    site.give(double, 21)
+    work = site.engine.work()
+    site.engine.finish(work, 42)
+    site.relay.result()
+    party.close()
+    assert party.code == 0
+    site.engine = Bench()
+    site.begin(Config(site.engine))
+    hello = site.relay.until(Hello)
+    assert hello.epoch == 2
+    site.relay.session += 1
+    site.relay.say(Welcome(site.relay.session, time.time()))
+    assert [each.phase.value for each in site.relay.until(Held).tasks] == ['finished']
+    assert value_of(site, site.relay.result()) == 42
+
+
+def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([True] * 3)
+    commit = SqliteJournal.commit
+
+    def failing(journal: SqliteJournal) -> None:
+        if journal._database.in_transaction and next(failures, False):
+            raise StoreError('the disk is full')
+        commit(journal)
+
+    party = site.serve()
+    monkeypatch.setattr(SqliteJournal, 'commit', failing)
+    site.give(double, 21, at_most_once=True)
+    work = site.engine.work()
+    assert next(failures, None) is None, 'the start waited until its mark was written'
+    site.engine.finish(work, 42)
+    assert value_of(site, site.relay.result()) == 42
+    assert party.error is None
+
+
+# -- Large bodies ----------------------------------------------------------------------------------------------------
+
+
+def test_large_arguments_come_sealed_into_the_spool_and_go_with_their_task(site: Site) -> None:
+    site.serve()
+    plain = os.urandom(2_500_000)
+    task = site.give(double, length=len(plain))
+    target = io.BytesIO()
+    seal_body(site.sender.body_key, len(plain), io.BytesIO(plain), target)
+    sealed = target.getvalue()
+    pulled = 0
+    while pulled < len(sealed):
+        fetch = site.relay.until(Fetch)
+        data = Body(sealed[fetch.offset : fetch.offset + fetch.length])
+        site.relay.say(Segment(fetch.task_id, fetch.attempt, 'task', fetch.offset, len(sealed), data))
+        pulled += len(data)
+    work = site.engine.work()
+    assert work.arguments is None
+    assert work.body is not None
+    assert Path(work.body.path).read_bytes() == sealed
+    assert b''.join(open_body(work.body.key, work.body.length, io.BytesIO(sealed))) == plain
+    site.engine.finish(work, None)
+    assert codec.result_header(site.relay.result().header).task_id == codec.task_header(task.header).task_id
+    assert not Path(work.body.path).exists()
+
+
+def test_a_large_result_is_served_until_it_is_recorded(site: Site) -> None:
+    site.serve()
+    site.give(double, 1)
+    work = site.engine.work()
+    plain, key = os.urandom(1_500_000), new_body_key()
+    path = Path(work.spool) / 'from-a-worker'
+    with path.open('wb') as file:
+        seal_body(key, len(plain), io.BytesIO(plain), file)
+    outcome = payload.encode_outcome(payload.Outcome(True, b'', key, len(plain)))
+    site.engine.say(Finished(work.task_id, work.attempt, True, outcome, str(path), sealed_size(len(plain))))
+    result = site.relay.result()
+    header = codec.result_header(result.header)
+    assert header.body == sealed_size(len(plain))
+    sealed = b''
+    while len(sealed) < header.body:
+        site.relay.say(Fetch(header.task_id, header.attempt, 'result', len(sealed), 1 << 20))
+        segment = site.relay.until(Segment)
+        assert (segment.offset, segment.total) == (len(sealed), header.body)
+        sealed += segment.data
+    assert b''.join(open_body(site.sender.outcome(result).body_key, len(plain), io.BytesIO(sealed))) == plain
+    site.relay.say(recorded(result), Fetch(header.task_id, header.attempt, 'result', 0, 10))
+    assert site.relay.until(Segment).total == -1
+    assert list((site.place / 'spool').iterdir()) == []
+
+
+def test_a_start_clears_the_spool_of_what_nobody_will_fetch(site: Site) -> None:
+    spool = site.place / 'spool'
+    spool.mkdir(mode=0o700)
+    (spool / f'{bytes(16).hex()}.1.result').write_bytes(b'left over')
+    (spool / 'half a result').write_bytes(b'left over')
+    site.serve()
+    assert list(spool.iterdir()) == []
+
+
+# -- Who may be this endpoint ----------------------------------------------------------------------------------------
+
+
+def test_who_is_superseded_ends_with_3(site: Site) -> None:
+    party = site.serve()
+    site.relay.say(Goodbye('superseded'))
+    assert party.end() == 3
+    assert site.engine.stopped
+
+
+def test_a_twin_is_named_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, 'TWIN_FOR', 1.0)
+    monkeypatch.setattr(link, 'TWIN_AGAIN', 0.5)
+    party = site.begin()
+    site.relay.answer(Hello, Refused('duplicate', 'it is connected'), lambda: party.error is not None)
+    with pytest.raises(ConfigError, match='--take-over'):
+        party.end()
+
+
+def test_take_over_is_passed_on(site: Site) -> None:
+    site.begin(take_over=True)
+    assert site.relay.until(Hello).takeover
+
+
+def test_a_second_process_on_the_same_directory_is_refused_before_it_speaks(site: Site) -> None:
+    site.serve()
+    with pytest.raises(StoreError, match='in use'):
+        site.begin(Config(Bench())).end()
+
+
+def test_a_relay_with_another_key_is_one_clear_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, 'STRANGER', 1.0)
+    party = site.begin(entry=replace(site.relay.entry, key=curve_public(Keys.generate().curve)))
+    site.relay.answer(Hello, Goodbye('?'), lambda: party.error is not None)
+    with pytest.raises(ConfigError, match='another key'):
+        party.end()
+
+
+def test_a_directory_without_trust_is_refused(site: Site) -> None:
+    (site.place / 'trusted.json').unlink()
+    with pytest.raises(HomeError, match=r'trusted\.json'):
+        site.begin().end()
+
+
+# -- Stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_what_never_ran_goes_back_and_what_runs_is_waited_for_up_to_the_grace(site: Site) -> None:
+    party = site.serve(grace=1.0)
+    blob = payload.dump_function(double)
+    function = site.sender.function(blob)
+    tasks = [site.sender.task(function, blob, (number,)) for number in range(100)]
+    site.relay.dispatch(*tasks)
+    site.relay.say(Objects((site.sender.grant_object, function)))
+    running = {site.engine.work(number).task_id for number in range(4 + 64)}
+    party.endpoint.stop()
+    returned = site.relay.until(Returned)
+    assert {each.task_id for each in returned.tasks} == set(site.sender.headers) - running
+    site.relay.say(Recorded(returned.tasks))
+    assert 'grace' in site.relay.until(Goodbye).reason
+    assert party.end() == 0
+
+
+def test_what_waits_inside_the_engine_goes_back_too(site: Site) -> None:
+    party = site.serve()
+    task = site.give(double, 1)
+    site.engine.work()
+    site.engine.cancels = True
+    party.endpoint.stop()
+    assert [each.task_id for each in site.relay.until(Returned).tasks] == [codec.task_header(task.header).task_id]
+
+
+SCRIPT = """
+import sys, pathlib
+from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.endpoint.endpoint import Endpoint
+from tests.integration.hand_relay import Bench, Config
+place, url, key = pathlib.Path(sys.argv[1]), sys.argv[2], bytes.fromhex(sys.argv[3])
+sys.exit(Endpoint(place, Config(Bench()), RelayEntry('hand', url, key, ''), Credentials.load(place / 'endpoint.key')).run())
+"""
+
+
+def test_sigterm_drains(site: Site) -> None:
+    site.credentials.save(site.place / 'endpoint.key')
+    entry = site.relay.entry
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, '-c', SCRIPT, str(site.place), entry.url, entry.key.hex()], cwd=root)
+    try:
+        site.relay.welcome()
+        process.send_signal(signal.SIGTERM)
+        site.relay.until(Ping)
+        site.relay.say(Pong(site.relay.session, 0))
+        assert site.relay.until(Goodbye).reason == 'drained'
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
