@@ -53,5 +53,9 @@ class Clock:
     def log(self, text: str, *args: Any) -> None:
         """A line of the trace; its digest is kept always, so that two runs can be compared."""
         self.digest = zlib.crc32(text.encode(), self.digest + int(self.now * 1000) & 0xFFFFFFFF)
+        self.note(text, *args)
+
+    def note(self, text: str, *args: Any) -> None:
+        """A line for a reader only."""
         if self.show:
             self.show('%10.3f  %s' % (self.now - 1_000_000.0, text % args if args else text))

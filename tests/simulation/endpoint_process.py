@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.endpoint import effects as do
@@ -13,7 +14,7 @@ from relay_parsl.errors import StoreError
 from relay_parsl.wire.codec import encode_header
 from relay_parsl.wire.messages import Body, Id, Result, ResultHeader, Segment, Status, TaskHeader
 from tests.simulation.engine import Engine, Job
-from tests.simulation.network import Dealer
+from tests.simulation.network import Dealer, brief
 from tests.simulation.process import Process
 from tests.simulation.specs import Account, outcome, random_id
 
@@ -21,15 +22,31 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Disk:
-    """What survives: the journal and the spool. Two processes of one endpoint share it."""
+STUCK = 20.0
+"""Seconds for which a journal that refuses is tried again."""
 
-    def __init__(self, before: Callable[[str], None]) -> None:
-        """`before` sees every statement of the journal."""
-        self.before = before
-        self.journal = MemoryJournal(lambda statement: self.before(statement))
+
+class Disk:
+    """What survives: the journal, which belongs to the process that opened it last, and the spool."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.owner: EndpointProcess | None = None
+        self.journal = MemoryJournal(self._statement)
         self.spool: dict[do.BodyKey, bytes] = {}
         self.outbox: dict[Id, None] = {}
+
+    def _statement(self, name: str) -> None:
+        if self.owner is not None:
+            self.owner.statement(name)
+
+    def copy(self) -> Disk:
+        """What somebody has who copies the directory to another host."""
+        other = Disk()
+        for name in ('_epoch', '_spent', '_results'):
+            setattr(other.journal, name, copy(getattr(self.journal, name)))
+        other.spool, other.outbox = dict(self.spool), dict(self.outbox)
+        return other
 
 
 class EndpointProcess(Process):
@@ -43,7 +60,7 @@ class EndpointProcess(Process):
         """`takeover` counts for the first life."""
         super().__init__(world, name)
         self.account, self.takeover = account, takeover
-        self.disk = disk or Disk(self._statement)
+        self.disk = disk or Disk()
         random = self.clock.random
         self.pools = {name: (random.choice((2, 8, 40)), random.choice((1000, 1 << 20))) for name in world.pools}
         self.fail_after: int | None = None
@@ -53,9 +70,14 @@ class EndpointProcess(Process):
 
     def boot(self) -> None:
         """A new process: a higher epoch, the journal's results, empty engines."""
-        random, journal = self.clock.random, self.disk.journal
-        self.disk.before = self._statement
-        self.engines = {}
+        random, journal, owner = self.clock.random, self.disk.journal, self.disk.owner
+        if owner not in (None, self) and owner.up and not (self.takeover and self.life == 1):
+            self.stay_down = True  # the journal is locked
+            self.halt()
+            return
+        self.disk.owner = self
+        self.stuck_since: float | None = None
+        self.engines: dict[str, Engine] = {}
         self.events: deque[tuple[Any, ...]] = deque()
         try:
             journal.rollback()
@@ -84,16 +106,18 @@ class EndpointProcess(Process):
         """The engine dies with the process."""
         if hasattr(self, 'dealer'):
             self.dealer.close()
-        for engine in self.engines.values():
+        for engine in getattr(self, 'engines', {}).values():
             engine.alive = False
-        self.disk.journal.rollback()
+        if self.disk.owner is self:
+            self.disk.journal.rollback()
 
     def _event(self, *event: Any) -> None:
         """From an engine's thread into the loop."""
         self.events.append(event)
         self.wake()
 
-    def _statement(self, name: str) -> None:
+    def statement(self, name: str) -> None:
+        """A statement of the journal is about to run. Raises StoreError or Crash when its time has come."""
         if self.fail_after is not None:
             self.fail_after -= 1
             if self.fail_after < 0:
@@ -107,20 +131,17 @@ class EndpointProcess(Process):
 
     def step(self) -> None:
         """begin, drain, decide, commit, act."""
-        try:
-            self.disk.journal.begin()
-            self._decide(self.clock.now)
-            self.disk.journal.commit()
-        except StoreError:
-            self.disk.journal.rollback()
-            self.wake(0.1)
+        now = self.clock.now
+        if self.stuck_since is None:
+            self._take_in(now)
+        if not self._commit(now):
             return
         self.point('commit')
         self._act()
         if self.up:
             self.point('idle')
 
-    def _decide(self, now: float) -> None:
+    def _take_in(self, now: float) -> None:
         inbox, events = self.dealer.inbox, self.events
         messages = [inbox.popleft() for _ in range(min(len(inbox), 256))]
         if messages:
@@ -133,12 +154,33 @@ class EndpointProcess(Process):
             call, *arguments = events.popleft()
             call(*arguments, now)
         self.reactor.tick(now)
-        self.reactor.flush(now)
-        self.point('decide')
+
+    def _commit(self, now: float) -> bool:
+        """When the disk refuses, nothing leaves and nothing is taken in, until it does not; one that was taken away never does."""
+        journal = self.disk.journal
+        try:
+            if self.disk.owner is not self:
+                raise StoreError('the journal is in the hands of another process')
+            journal.begin()
+            self.reactor.flush(now)
+            self.point('decide')
+            journal.commit()
+        except StoreError:
+            self.stuck_since = self.stuck_since or now
+            if self.disk.owner is self:
+                journal.rollback()
+            if now - self.stuck_since >= STUCK:
+                self.stay_down = self.disk.owner is not self
+                self.kill('stuck')
+            return False
+        self.stuck_since = None
+        return True
 
     def _act(self) -> None:
         for effect in self.reactor.take():
             self.point('act')
+            if self.clock.show and not isinstance(effect, do.Send):
+                self.clock.note(f'{self.name} does {brief(effect)}')
             _ACTS[type(effect)](self, effect)
             if not self.up:
                 return

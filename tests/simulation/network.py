@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from relay_parsl.wire.codec import decode, encode
-from relay_parsl.wire.messages import Message
+from relay_parsl.wire.codec import decode, encode, result_header, task_header
+from relay_parsl.wire.messages import Leased, Message, Result, Task
 from tests.simulation.clock import Clock
 
 UP, DOWN = 0, 1
@@ -41,6 +41,34 @@ RARE = frozenset(
     'Hello Welcome Refused Goodbye Ping Pong Enrol Enrolled List Listing Admin Done Rejected Need Objects Window Backlog Held Returned '
     'Follow Cancel Watch States Report Fetch Segment'.split()
 )
+
+
+def brief(message: object) -> str:
+    """A message in one line, with the first bytes of the ids in it."""
+    words = []
+    for name, value in vars(message).items():
+        if isinstance(value, tuple):
+            words.append(' '.join(_brief_item(each) for each in value))
+        elif name == 'info':
+            words.append(value.task_id.hex()[:6])
+        elif name not in ('versions', 'limits', 'instance', 'time', 'header', 'payload'):
+            words.append(f'{name}={value.hex()[:6] if isinstance(value, bytes) else value}')
+    return f'{type(message).__name__}({", ".join(words)})'
+
+
+def _brief_item(item: object) -> str:
+    if isinstance(item, bytes):
+        return item[:3].hex()
+    if isinstance(item, Task):
+        return task_header(item.header).task_id[:3].hex()
+    if isinstance(item, Leased):
+        return f'{task_header(item.header).task_id[:3].hex()}/{item.attempt}'
+    if isinstance(item, Result):
+        header = result_header(item.header)
+        return f'{header.task_id[:3].hex()}/{header.attempt}:{header.status.value}'
+    found = getattr(item, 'task_id', getattr(item, 'hash', b''))[:3].hex()
+    rest = [str(getattr(item, name)) for name in ('attempt', 'status', 'phase', 'code') if hasattr(item, name)]
+    return '/'.join([found, *rest])
 
 
 class Connection:
@@ -132,6 +160,8 @@ class Network:
         name = type(message).__name__
         clock.tally.sent[name] += 1
         self.observe(connection.dealer, way, message)
+        if clock.show:
+            clock.note(f'{connection.dealer.name} {"><"[way]} {brief(message)}')
         message = decode(encode(message))
         chance = clock.random.random()
         scale = rates.rare if name in RARE else 1.0

@@ -102,7 +102,7 @@ class World:
 
     def _stay_quiet(self) -> None:
         """Long enough for every timer; then nothing but signs of life may be said."""
-        self.clock.run(self.clock.now + 25.0)
+        self.clock.run(max(self.clock.now + 25.0, self.chaos.end + 50.0))
         before = self.clock.tally.sent.copy()
         self.clock.run(self.clock.now + 15.0)
         said = self.clock.tally.sent - before
@@ -148,7 +148,7 @@ class World:
 
     def _theft(self) -> None:
         thief = self.clock.random.choice(self.clients)
-        foreign = [key for key, spec in self.specs.items() if spec.account != thief.account.id]
+        foreign = [key for key in self.invariants.accepted if self.specs[key].account != thief.account.id]
         if foreign:
             thief.steal(self.clock.random.choice(foreign))
 
@@ -166,8 +166,9 @@ class World:
         self.operator.administer(random.choice(('status', 'nonsense')))
 
     def second_instance(self, first: EndpointProcess, *, takeover: bool) -> None:
-        """The same endpoint once more, over the same journal."""
-        again = EndpointProcess(self, f'{first.account.name}-{len(self.endpoints)}', first.account, first.disk, takeover=takeover)
+        """The same endpoint once more: in the same directory, whose lock was lost, or in a copy of it."""
+        disk = first.disk if takeover else first.disk.copy()
+        again = EndpointProcess(self, f'{first.account.name}-{len(self.endpoints)}', first.account, disk, takeover=takeover)
         self.clock.tally.faults['takeover' if takeover else 'duplicate'] += 1
         self.endpoints.append(again)
         self.processes.append(again)
