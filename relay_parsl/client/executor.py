@@ -244,6 +244,10 @@ class Executor(Submitter):
         function = as_function(payload.dump_source(hardware.SOURCE, hardware.NAME))
         return str(self.send(Request(function, (), {}, self.options)).result())
 
+    def outstanding(self) -> int:
+        """How many futures are not done."""
+        return len(self._mine())
+
     # -- The end ----------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> None:

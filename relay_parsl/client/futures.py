@@ -45,6 +45,8 @@ class TaskFuture(Future[Any]):
         self.is_accepted = False
         self.seen: State | None = None
         self.detail: dict[str, Any] = {}
+        self.parsl_executor_task_id: str | None = None
+        """What Parsl logs beside its own number of the task."""
         self._tracker = tracker
 
     def __repr__(self) -> str:

@@ -1,0 +1,1 @@
+"""Parsl executors over a relay."""
