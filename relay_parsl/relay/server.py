@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import queue
 import shutil
 import threading
@@ -118,7 +117,6 @@ class RelayServer:
         keys = Credentials.load(path).keys
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
-        os.chmod(directory / 'relay.db', 0o600)
         self._spool = Spool(self._home.directory('relay', 'spool'))
         self._audit = AuditLog(directory / 'audit.log')
         self._open.append(self._audit.close)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -59,7 +60,10 @@ class SqliteStore(Store):
         self._ids: dict[int, Id] = {}
         self._numbers: dict[Id, int] = {}
         try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))  # its log takes the mode from it
             self._db = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
+        except OSError as error:
+            raise StoreError(f'{self._path} cannot be opened: {error.strerror}; check the modes of the file and its directory') from error
         except sqlite3.Error as error:
             raise self._error(error) from error
         try:
@@ -314,8 +318,10 @@ class SqliteStore(Store):
         self._many(_LEAVE, waited)
         self._many('DELETE FROM leases WHERE endpoint = ? AND n = ?',
                    [(numbers[each.task.endpoint], each.task.number) for each in ended if each.task.stage == Stage.LEASED])  # fmt: skip
-        self._many("UPDATE tasks SET done = ?, status = ?, due = coalesce(?, due), payload = x'' WHERE n = ?",
-                   [(each.done, each.status.value, each.until or None, each.task.number) for each in ended])  # fmt: skip
+        self._many("UPDATE tasks SET done = ?, status = ?, payload = x'' WHERE n = ?",
+                   [(each.done, each.status.value, each.task.number) for each in ended])  # fmt: skip
+        later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
+        self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # apart, for it moves an index entry
         self._many(
             'INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
             [
