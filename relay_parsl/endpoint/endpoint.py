@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from relay_parsl import daemon
 from relay_parsl.endpoint import effects as do
@@ -104,7 +103,7 @@ class Endpoint:
             self._wake = self._dealer.wake
             self._crew = Crew(engines, self._wake)
             try:
-                with _Signals(self.stop):
+                with _signals(self.stop):
                     return self._serve(trusted)
             finally:
                 self._wake = lambda: None
@@ -253,18 +252,7 @@ class Endpoint:
         self._reactor.report({**about, **self._crew.report()})
 
 
-class _Signals:
+def _signals(stop: Callable[[], None]) -> AbstractContextManager[None]:
     """SIGTERM and SIGINT mean stop, where this thread may say so."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, lambda _number, _frame: self._stop())
-
-    def __exit__(self, *_exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    main = threading.current_thread() is threading.main_thread()
+    return daemon.terminated_by(stop) if main else nullcontext()

@@ -117,7 +117,7 @@ class Link:
 
 
 _FAREWELL = {
-    'fenced': 'a newer process of this endpoint has been seen by the relay',
+    'fenced': 'the relay has seen a newer process of this endpoint; if there is none, the journal here is an old or a new one: join again',
     'superseded': 'another process has taken this endpoint over',
     'revoked': 'the account of this endpoint was revoked',
 }
