@@ -38,6 +38,8 @@ class Chaos:
         self._some(random.randrange(2), self.idle_crash)
         self._some(random.randrange(4), self.break_disk)
         self._some(int(random.random() < 0.3), self.fill_disk)
+        self._some(int(random.random() < 0.4), self.drain)
+        self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)
 
@@ -79,14 +81,26 @@ class Chaos:
 
     def break_disk(self) -> None:
         """Some statement of a store or a journal fails soon."""
-        process = self.clock.random.choice(self.world.disks())
-        process.fail_after = int(self.clock.random.expovariate(0.02))
+        random = self.clock.random
+        process = random.choice(self.world.disks())
+        process.fail_on = random.choice(('', *process.statements, *process.statements))
+        process.fail_after = int(random.expovariate(0.5 if process.fail_on else 0.02))
 
     def fill_disk(self) -> None:
         """The relay's disk is full for a while."""
         self.clock.tally.faults['full'] += 1
         self.world.relay.set_full(True)
         self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
+
+    def drain(self) -> None:
+        """An endpoint is stopped in good order, and started again later."""
+        self.clock.random.choice(self.world.endpoints).drain()
+
+    def break_engine(self) -> None:
+        """An engine dies, with everything inside."""
+        endpoint = self.clock.random.choice(self.world.endpoints)
+        if endpoint.up:
+            self.clock.random.choice(list(endpoint.engines.values())).break_down()
 
     def second_instance(self) -> None:
         """Somebody starts an endpoint a second time, with or without `--take-over`."""
@@ -106,6 +120,5 @@ class Chaos:
             if process.paused_until > self.clock.now:
                 process.paused_until = 0.0
                 process.wake()
-            if hasattr(process, 'fail_after'):
-                process.fail_after = None
+            process.fail_after = -1
             process.start()

@@ -54,6 +54,7 @@ class EndpointProcess(Process):
 
     kind = 'endpoint'
     points = ('receive', 'statement', 'decide', 'commit', 'act', 'start', 'engine', 'idle')
+    statements = ('begin', 'commit', 'advance', 'spent', 'results', 'spend', 'keep', 'forget')
     period = 1.0
 
     def __init__(self, world: World, name: str, account: Account, disk: Disk | None = None, *, takeover: bool = False) -> None:
@@ -63,8 +64,6 @@ class EndpointProcess(Process):
         self.disk = disk or Disk()
         random = self.clock.random
         self.pools = {name: (random.choice((2, 8, 40)), random.choice((1000, 1 << 20))) for name in world.pools}
-        self.fail_after: int | None = None
-        self.exited = ''
 
     # -- lives ----------------------------------------------------------------
 
@@ -89,7 +88,10 @@ class EndpointProcess(Process):
         except StoreError:
             self.kill('boot')
             return
+        kept = {(each.task_id, each.attempt, 'result') for each in journal._results.values()}
+        self.disk.spool = {key: body for key, body in self.disk.spool.items() if key in kept}
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
+        self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
             self._make_engine(pool, random.randrange(1, 6))
         self.reactor.connect(self.clock.now)
@@ -118,13 +120,8 @@ class EndpointProcess(Process):
 
     def statement(self, name: str) -> None:
         """A statement of the journal is about to run. Raises StoreError or Crash when its time has come."""
-        if self.fail_after is not None:
-            self.fail_after -= 1
-            if self.fail_after < 0:
-                self.fail_after = None
-                self.clock.tally.faults[f'journal {name}'] += 1
-                self.clock.log('%s: the journal fails at %s', self.name, name)
-                raise StoreError('disk I/O error')
+        if self.fails(name):
+            raise StoreError('disk I/O error')
         self.point('statement')
 
     # -- the loop -------------------------------------------------------------
@@ -201,6 +198,10 @@ class EndpointProcess(Process):
         if self.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
             self._event(self._end, effect.info, effect.attempt, Status.CANCELLED, b'cancelled', b'')
 
+    def _withdraw(self, effect: do.Withdraw) -> None:
+        if self.engines[effect.pool].cancel(effect.task_id, effect.attempt):
+            self._event(self.reactor.withdrawn, effect.task_id, effect.attempt)
+
     def _fail(self, effect: do.Fail) -> None:
         status = Status.CANCELLED if effect.cause == 'cancelled' else Status.FAILED
         self._event(self._end, effect.info, effect.attempt, status, effect.cause.encode(), b'')
@@ -251,8 +252,14 @@ class EndpointProcess(Process):
     def _exit(self, effect: do.Exit) -> None:
         self.clock.log('%s exits with %d: %s', self.name, effect.code, effect.reason)
         self.clock.tally.faults[f'exit {effect.code}'] += 1
-        self.exited, self.stay_down = effect.reason, True
+        self.stay_down = effect.code != 0
         self.halt()
+        self.clock.after(self.clock.random.uniform(0.1, 20.0), self.start)
+
+    def drain(self) -> None:
+        """SIGTERM: give back what has not started, finish the rest, and be back some time later."""
+        if self.up and self.stuck_since is None:
+            self._event(self.reactor.drain)
 
     # -- judged by the invariants ---------------------------------------------
 
@@ -277,6 +284,7 @@ class EndpointProcess(Process):
 
 _ACTS: dict[type, Callable[[EndpointProcess, Any], None]] = {
     do.Send: EndpointProcess._send, do.Start: EndpointProcess._start, do.CancelWork: EndpointProcess._cancel, do.Fail: EndpointProcess._fail,
+    do.Withdraw: EndpointProcess._withdraw,
     do.Keep: EndpointProcess._keep, do.Drop: EndpointProcess._drop, do.SpoolWrite: EndpointProcess._write, do.SpoolSync: EndpointProcess._sync,
     do.SpoolSend: EndpointProcess._read, do.SpoolDelete: EndpointProcess._delete, do.Demand: EndpointProcess._demand,
     do.Reconnect: EndpointProcess._reconnect, do.Exit: EndpointProcess._exit,

@@ -58,6 +58,15 @@ class Engine:
                 return True
         return False
 
+    def break_down(self) -> None:
+        """The whole engine is gone, and so is what was inside; it is built anew at once."""
+        self.clock.tally.faults['engine'] += 1
+        inside = [*self.running.values(), *self.waiting]
+        self.running.clear()
+        self.waiting.clear()
+        for job in inside:
+            self.on_lost(job, 'engine')
+
     def _next(self) -> None:
         while self.waiting and len(self.running) < self.capacity:
             job = self.waiting.popleft()
@@ -68,9 +77,9 @@ class Engine:
                 self.on_running(job)
 
     def _end(self, job: Job) -> None:
-        if not self.alive:
+        if not self.alive or self.running.get((job.task_id, job.attempt)) is not job:
             return
-        self.running.pop((job.task_id, job.attempt), None)
+        del self.running[job.task_id, job.attempt]
         chance = self.clock.random.random()
         if chance < self.speed.losses:
             self.on_lost(job, self.clock.random.choice(CAUSES))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.relay.records import Ended
+from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
 from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
@@ -36,6 +37,7 @@ class Invariants:
         self.unreceived: dict[bytes, dict[Id, int]] = {}
         self.before: dict[bytes, tuple[dict[Id, int], dict[str, tuple[int, int]]]] = {}
         self.sessions: dict[bytes, int] = {}
+        self.returned: set[tuple[Id, int]] = set()
         self.unrest = ''
         world.network.observe = self.observe
         self._watch: dict[type, Callable[[Any, Account, Dealer], None]] = {
@@ -86,6 +88,8 @@ class Invariants:
                 waiting.pop(task_id, None)
         elif isinstance(message, m.Window):
             self.windows[peer.routing] = message.pools
+        elif isinstance(message, m.Returned):
+            self.returned.update((each.task_id, each.attempt) for each in message.tasks)
         elif isinstance(message, m.Hello):
             self.before[peer.routing] = self.unreceived.pop(peer.routing, {}), self.windows.pop(peer.routing, {})
 
@@ -134,6 +138,9 @@ class Invariants:
     def same_end(self, each: Delivered) -> None:
         """Invariant 2: whatever is told of a task's end is always the same."""
         end = (each.status, bytes(each.header), bytes(each.payload))
+        if each.reason == EVICTED:
+            self.check(each.status is self.ended[each.task_id][0], '2: %s ended twice, and differently', each.task_id.hex())
+            return
         self.check(self.ended.setdefault(each.task_id, end) == end, '2: %s ended twice, and differently', each.task_id.hex())
 
     def over(self, task_id: Id, ended: Ended) -> None:
@@ -174,7 +181,8 @@ class Invariants:
     def _on_recorded(self, message: m.Recorded, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:
             self._own(each.task_id, account)
-            self.check(self.world.relay.is_over(each.task_id), '3: recorded, and the task is not over')
+            returned = (each.task_id, each.attempt) in self.returned
+            self.check(returned or self.world.relay.is_over(each.task_id), '3: recorded, and the task is not over')
 
     def _on_rejected(self, message: m.Rejected, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:

@@ -18,6 +18,8 @@ class Process:
     kind = ''
     points: tuple[str, ...] = ()
     """The steps at which it can be crashed."""
+    statements: tuple[str, ...] = ()
+    """The statements of its store, each of which may fail."""
     period = 1.5
     """Seconds between turns in which nothing arrived."""
 
@@ -29,6 +31,7 @@ class Process:
         self.paused_until = 0.0
         self.doom: dict[str, int] = {}
         self.stay_down = False
+        self.fail_on, self.fail_after = '', -1
         self.dirty = False
         self._next_turn = float('inf')
 
@@ -93,6 +96,17 @@ class Process:
             else:
                 del self.doom[step]
                 raise Crash(step)
+
+    def fails(self, statement: str) -> bool:
+        """Whether this statement of the process's store is the one that is meant to fail; `''` means any."""
+        if self.fail_after < 0 or self.fail_on not in ('', statement):
+            return False
+        self.fail_after -= 1
+        if self.fail_after >= 0:
+            return False
+        self.clock.tally.faults[f'{self.kind} {statement}'] += 1
+        self.clock.log('%s fails to store at %s', self.name, statement)
+        return True
 
     def kill(self, step: str, delay: float | None = None) -> None:
         """End this life, as SIGKILL does, and have another after a while."""

@@ -10,7 +10,7 @@ from relay_parsl.errors import StoreError
 from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
-from relay_parsl.relay.store import MemoryStore
+from relay_parsl.relay.store import MemoryStore, Store
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Segment
 from tests.simulation.joiner import read_enrolment
 from tests.simulation.process import Process
@@ -24,6 +24,7 @@ class RelayProcess(Process):
 
     kind = 'relay'
     points = ('receive', 'statement', 'decide', 'commit', 'act', 'sync', 'idle')
+    statements = tuple(sorted(name for name in vars(Store) if not name.startswith('_') and name not in ('rollback', 'unfinished')))
     period = 1.0
 
     def __init__(self, world: World) -> None:
@@ -33,9 +34,9 @@ class RelayProcess(Process):
         self.store.fail = self._statement
         self.spool: dict[do.Key, bytes] = {}
         self.unsynced: set[do.Key] = set()
-        self.fail_after: int | None = None
         self.full = self.was_full = False
-        self.settings = RelaySettings()
+        self.settings = RelaySettings(store_limit=world.clock.random.choice((3000, 1 << 30)))
+        self.looked = 0.0
         world.network.relay_wake = self.wake
         self._bootstrap()
 
@@ -85,13 +86,8 @@ class RelayProcess(Process):
     def _statement(self, name: str) -> None:
         if self.full and name in _WRITES and self.clock.random.random() < 0.7:
             raise StoreError('database or disk is full')
-        if self.fail_after is not None:
-            self.fail_after -= 1
-            if self.fail_after < 0:
-                self.fail_after = None
-                self.clock.tally.faults[f'store {name}'] += 1
-                self.clock.log('the store fails at %s', name)
-                raise StoreError('disk I/O error')
+        if self.fails(name):
+            raise StoreError('disk I/O error')
         self.point('statement')
 
     # -- the loop -------------------------------------------------------------
@@ -108,8 +104,10 @@ class RelayProcess(Process):
             self._start_over()
             return
         self._act()
+        if now - self.looked >= 5.0:
+            self.looked, self.reactor.full = now, self.full
         self.point('idle')
-        if network.relay_inbox or self.events:
+        if network.relay_inbox or self.events or self.reactor.busy:
             self.wake()
 
     def _turn_of_the_store(self, arrived: list[Any], now: float) -> None:
@@ -132,14 +130,16 @@ class RelayProcess(Process):
         self.point('commit')
 
     def _start_over(self) -> None:
-        """After any error of the store: nothing leaves, a new reactor, and sessions begin anew."""
+        """After any error of the store: nothing leaves, a new reactor, and sessions begin anew; the disk counts as full until it was looked at."""
         self.events.clear()
         try:
             self._rebuild()
         except StoreError:
             self.kill('boot')
             return
-        self.wake()
+        self.reactor.full = self.was_full = True
+        self.looked = self.clock.now
+        self.wake(0.2)
 
     def _act(self) -> None:
         for effect in self.reactor.take():
@@ -148,7 +148,7 @@ class RelayProcess(Process):
 
     def _send(self, effect: do.Send) -> None:
         if not self.world.network.route(effect.routing, effect.message):
-            self.events.append(('unreachable', effect.routing))
+            self.reactor.unreachable(effect.routing, self.clock.now)
 
     def _write(self, effect: do.SpoolWrite) -> None:
         old = self.spool.get(effect.key, b'')
