@@ -14,7 +14,7 @@ from typing import Any
 from relay_parsl.client import defaults, hardware
 from relay_parsl.client.functions import Library
 from relay_parsl.client.futures import TaskFuture
-from relay_parsl.client.orders import EXPIRES, Function, Functions, Options, Order, arguments_of, as_function, as_id, new_id
+from relay_parsl.client.orders import EXPIRES, PLAIN, Function, Functions, Options, Order, arguments_of, as_function, as_id, new_id
 from relay_parsl.client.session import Session
 from relay_parsl.client.submitting import Request, Submitter, plain
 from relay_parsl.errors import ConfigError, RelayError
@@ -156,6 +156,8 @@ class Executor(Submitter):
     @property
     def options(self) -> Options:
         """What each task is given, as the settings stand."""
+        if not (self._resource_specification or self._user_endpoint_config):
+            return PLAIN
         return Options(resource_specification=self._resource_specification, user_endpoint_config=self._user_endpoint_config)
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
@@ -170,7 +172,7 @@ class Executor(Submitter):
             raise ValueError('no endpoint_id: set it to the name or UUID of an endpoint')
         future = TaskFuture(new_id(), session, self)
         try:
-            order = self._order(future.id, endpoint, request)
+            order = self._order(session, future.id, endpoint, request)
         except (RelayError, OSError) as error:
             future.fail(error)
             return future
@@ -178,11 +180,11 @@ class Executor(Submitter):
         session.submit(order, future)
         return future
 
-    def _order(self, task_id: Id, endpoint: str, request: Request) -> Order:
+    def _order(self, session: Session, task_id: Id, endpoint: str, request: Request) -> Order:
         options, sealed = request.options, self._sealed(request.options)
         function = self._function(request.function)
         room = INLINE - (len(pack(sealed)) if sealed else 0)
-        arguments, key, length = arguments_of(self.session.spool, task_id, (request.args, request.kwargs), self._serializer, room)
+        arguments, key, length = arguments_of(session.spool, task_id, (request.args, request.kwargs), self._serializer, room)
         return Order(
             task_id, request.group or self._group, endpoint, function, arguments, self._serializer, options, sealed,
             expires=time.time() + EXPIRES, body_key=key, length=length,
@@ -195,8 +197,8 @@ class Executor(Submitter):
 
     def _sealed(self, options: Options) -> dict[str, Any]:
         sealed = options.sealed()
-        for name in ('resource_specification', 'user_endpoint_config'):
-            if name in sealed:
+        if sealed:
+            for name in sealed.keys() & {'resource_specification', 'user_endpoint_config'}:
                 sealed[name] = plain(name, sealed[name])
         if self._result_serializers is not None:
             sealed['result_serializers'] = list(self._result_serializers)

@@ -139,8 +139,9 @@ class Loop:
     def _act(self) -> None:
         while self._unsent and self._dealer.send(self._unsent[0]):
             self._unsent.popleft()
-        for effect in self.reactor.take():
-            self._acts[type(effect)](effect)
+        while effects := self.reactor.take():  # what is done may give more to do
+            for effect in effects:
+                self._acts[type(effect)](effect)
 
     def _look_around(self, now: float) -> None:
         """What nobody tells us: no connection, a grant that does not come, states that nobody asks for any more."""

@@ -53,11 +53,17 @@ class Options:
 
     def sealed(self) -> dict[str, Any]:
         """Those that the relay must not see."""
+        if self is PLAIN:
+            return {}
         named = {'retries': self.retries, 'resource_specification': self.resource_specification, 'user_endpoint_config': self.user_endpoint_config}
         return {name: value for name, value in named.items() if value}
 
 
-@dataclass(frozen=True)
+PLAIN = Options()
+"""Those of most tasks."""
+
+
+@dataclass
 class Order:
     """A task before it is sealed: nothing in it is the caller's own object any more."""
 

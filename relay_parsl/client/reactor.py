@@ -54,6 +54,7 @@ class ClientReactor:
         self._requests = Requests()
         self._wanted = Wanted()
         self._watched: tuple[Id, ...] = ()
+        self._received: list[Id] = []
         self._cursor = 0
         self._refreshed = self._watching = 0.0
         self._handlers: dict[type, Callable[[Any, float], None]] = {
@@ -71,6 +72,8 @@ class ClientReactor:
 
     def take(self) -> list[Effect]:
         """What to do now, in order."""
+        received, self._received = self._received, []
+        self._link.say_all(m.Received(tuple(page)) for page in _pages(received))
         effects = self._effects[:]
         self._effects.clear()
         return effects
@@ -234,16 +237,13 @@ class ClientReactor:
         self._effects += [Got(each) for each in message.objects if self._wanted.answered(each.hash)]
 
     def _deliver(self, message: m.Deliver, now: float) -> None:
-        received = []
         for each in message.results:
             header = _header_of(each)
             if header is not None and header.body and self._knows(each.task_id):
                 self._pulls.start(each, header)
             else:
                 self._finish(each, header)
-                received.append(each.task_id)
-        if received:
-            self._link.say(m.Received(tuple(received)))
+                self._received.append(each.task_id)
         self._pump(now)
 
     def _states(self, message: m.States, now: float) -> None:
@@ -310,7 +310,7 @@ class ClientReactor:
 
     def _settle_pulled(self, delivered: Delivered, header: ResultHeader | None) -> None:
         self._finish(delivered, header)
-        self._link.say(m.Received((delivered.task_id,)))
+        self._received.append(delivered.task_id)
 
     # -- What is said -----------------------------------------------------------------------------------------------
 

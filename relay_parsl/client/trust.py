@@ -56,6 +56,10 @@ class Route:
     functions: OrderedDict[bytes, Object] = field(default_factory=OrderedDict)
     size: int = 0
 
+    def __post_init__(self) -> None:
+        """The id is a hash: made once."""
+        self.endpoint = self.card.id
+
     def function(self, function: Function) -> Object:
         """The function, sealed for this endpoint once."""
         known = self.functions.get(function.digest)
@@ -89,7 +93,7 @@ class Route:
         self.sequence += 1
         options = order.options
         header = TaskHeader(
-            grant=self.grant.hash, sequence=self.sequence, task_id=order.task_id, group=order.group, endpoint=self.card.id, function=function.hash,
+            grant=self.grant.hash, sequence=self.sequence, task_id=order.task_id, group=order.group, endpoint=self.endpoint, function=function.hash,
             expires=order.expires, priority=options.priority, at_most_once=options.at_most_once, serializer=order.serializer,
             pool=str((options.user_endpoint_config or {}).get('pool', '')), body=sealed_size(order.length) if order.body_key else 0,
         )  # fmt: skip
