@@ -87,19 +87,34 @@ class Intake:
 
     def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str] | None:
         """Why a task cannot be taken: code and reason."""
-        settings = self._core.settings
+        core, settings = self._core, self._core.settings
+        if (
+            self._account_may(account, header.endpoint)
+            and now < header.expires <= now + settings.lifetime
+            and len(task.payload) <= settings.payload_limit
+            and 0 <= header.body <= settings.body_limit
+            and header.priority in NUMBERS
+            and len(task.header) <= HEADER
+            and not core.full
+        ):
+            return None
         faults = (
             (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
-            (self._core.accounts.usable(account, header.endpoint) is None, 'not-found', 'no such endpoint'),
+            (core.accounts.usable(account, header.endpoint) is None, 'not-found', 'no such endpoint'),
             (header.expires <= now, 'expired', 'its time was over when it came'),
             (header.expires > now + settings.lifetime, 'limit', f'`expires` is more than {settings.lifetime:.0f} s away'),
             (len(task.payload) > settings.payload_limit, 'too-large', f'over {settings.payload_limit} bytes must be spooled'),
             (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
             (header.priority not in NUMBERS or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
-            (self._core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
-            (self._core.full, 'full', "the relay's disk is full: try again later"),
+            (core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
+            (core.full, 'full', "the relay's disk is full: try again later"),
         )
         return next(((code, reason) for is_so, code, reason in faults if is_so), None)
+
+    def _account_may(self, account: AccountRow, endpoint: Id) -> bool:
+        core = self._core
+        within = core.load[account.id] < core.settings.queue_limit
+        return within and account.role in MAY_SUBMIT and core.accounts.usable(account, endpoint) is not None
 
     def _with_objects(self, session: ClientSession, offers: list[Offer], now: float) -> list[Offer]:
         """Ask for what is missing. Tasks that refer to it are not taken yet: the client submits them again."""
