@@ -17,7 +17,7 @@ from typing import Any
 from relay_parsl.daemon import terminated_by
 from relay_parsl.errors import ProtocolError, SealError, StoreError
 from relay_parsl.home import Credentials, Home
-from relay_parsl.relay.audit import AuditLog
+from relay_parsl.home.audit import AuditLog
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage

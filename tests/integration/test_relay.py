@@ -21,7 +21,7 @@ import pytest
 
 from relay_parsl.errors import ConfigError, StoreError
 from relay_parsl.home import Credentials, Home
-from relay_parsl.relay.audit import verify
+from relay_parsl.home.audit import verify
 from relay_parsl.relay.server import Founder, RelayServer
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.transport import Dealer

@@ -1,4 +1,4 @@
-"""Who did what at the relay: JSON lines, each chained to the one before by its hash, readable by the operator alone, without payloads."""
+"""Who did what at a relay or an endpoint: JSON lines, each chained to the one before by its hash, readable by the owner alone, without payloads."""
 
 from __future__ import annotations
 
