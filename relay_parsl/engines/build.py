@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pickle
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.engines import launch, leash
+from relay_parsl.engines import launch, leash, spawn
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
@@ -43,16 +38,21 @@ class Build:
         Raises:
             OSError: no directory, or no process.
         """
-        name = f'{time.strftime("%Y%m%d-%H%M%S")}-{secrets.token_hex(4)}'
-        self.token = '/'.join(filter(None, [os.environ.get(leash.MARK), name]))
-        self._directory = run_dir / name
-        self._directory.mkdir(mode=0o700)
-        journal = run_dir / f'{name}.journal'
-        launch.Journal(journal).open(self.token, socket.gethostname(), old_jobs)
-        plan = {**plan, 'token': self.token, 'directory': str(self._directory), 'journal': str(journal), 'old_jobs': list(old_jobs)}
+        self._spawned = spawn.take()
+        self._process, self._connection, self.token = self._spawned.process, self._spawned.connection, self._spawned.token
         self._sending = threading.Lock()
-        self._process, self._connection = _spawn(self._directory / 'engine.log', self.token)
-        self._connection.send_bytes(pickle.dumps(plan))
+        name = self.token.rpartition('/')[2]
+        self._directory = run_dir / name
+        journal = run_dir / f'{name}.journal'
+        plan = {**plan, 'token': self.token, 'directory': str(self._directory), 'journal': str(journal), 'old_jobs': list(old_jobs)}
+        try:
+            self._directory.mkdir(mode=0o700)
+            launch.Journal(journal).open(self.token, socket.gethostname(), old_jobs)
+            self._connection.send_bytes(pickle.dumps(plan))
+        except BaseException:
+            self.kill()
+            self.close()
+            raise
 
     def send(self, message: list[Any]) -> None:
         """Write one message. May block for as long as the child does not read; does nothing when it is dead."""
@@ -78,39 +78,13 @@ class Build:
 
     def kill(self) -> None:
         """End it and everything that carries its mark on this host. Batch jobs elsewhere stand in its journal."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._spawned.kill()
         _finish(self.token)
 
     def close(self) -> None:
         """Close the socket, when nobody reads or writes any more."""
         with self._sending:
             self._connection.close()
-
-
-def _spawn(log: Path, token: str) -> tuple[subprocess.Popen[bytes], Connection]:
-    """In a session of its own, so that Ctrl-C in a terminal reaches the endpoint alone. It dies with the thread that calls this."""
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, '-m', 'relay_parsl.engines.child', str(theirs.fileno()), str(os.getpid())]
-    environment = {**os.environ, leash.MARK: token, **leash.KEEP_MARK}
-    try:
-        with open(log, 'ab') as output:
-            process = subprocess.Popen(  # noqa: S603  our own module
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env=environment,
-            )
-    except OSError:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return process, Connection(ours.detach())
 
 
 def sweep(run_dir: Path) -> list[str]:

@@ -203,7 +203,8 @@ class Child:
         """Wait for the interchange's end without reaping it: `shutdown` does that."""
         process = self._htex.interchange_proc
         assert process is not None, 'started'  # noqa: S101  for mypy; HTEX was started
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ChildProcessError):  # `shutdown` was quicker
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         if not self._stopping.is_set():
             self.die(f'the interchange ended by itself; its log ends with:\n{launch.tail(Path(self._htex.logdir, "interchange.log"))}')
 
@@ -228,6 +229,9 @@ def main() -> None:
     os.set_inheritable(number, False)
     connection = Connection(number)
     plan = pickle.loads(connection.recv_bytes())  # noqa: S301  from our own parent, over a socket that nobody else holds
+    with open(Path(plan['directory'], 'engine.log'), 'ab') as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(name)s [%(levelname)s] %(message)s')
     try:
         child = Child(connection, plan)

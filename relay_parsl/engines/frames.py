@@ -6,7 +6,6 @@ An *end frame* is what comes back: how the function ended, or that its process d
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,15 +80,20 @@ def decode_end(frame: bytes) -> End | Death:
     raise ProtocolError('no end frame')
 
 
+def result_name(work: Work) -> str:
+    """The file of a large result in the work's spool: the name that `relay_parsl.spool` gives it."""
+    return f'{work.task_id.hex()}.{work.attempt}.result'
+
+
 def event_of(work: Work, frame: bytes) -> Event:
-    """What the endpoint hears of an end frame. A runner may name files of the work's spool only."""
+    """What the endpoint hears of an end frame. A runner may name the file of its own result only."""
     try:
         end = decode_end(frame)
     except ProtocolError as error:
         return Lost(work.task_id, work.attempt, 'worker', f'the worker answered with bytes that are no result ({error})')
     if isinstance(end, Death):
         return Lost(work.task_id, work.attempt, end.cause, end.evidence)
-    if end.body and os.path.basename(end.body) != end.body:
-        return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file outside of the spool')
+    if end.body not in ('', result_name(work)):
+        return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file that is not its own')
     body = str(Path(work.spool, end.body)) if end.body else ''
     return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size)

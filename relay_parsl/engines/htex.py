@@ -186,6 +186,7 @@ class HtexEngine:
                 build.forget(run_dir, alive=child.token)
                 evidence = self._follow(child)
                 child.kill()
+                child.close()
             except OSError as error:
                 evidence = f'no engine process could be started: {error}'
             barren = 0 if self._facts.get('workers') else barren + 1

@@ -34,6 +34,7 @@ DOCKERS = ('docker', 'podman', 'podman-hpc')
 APPTAINERS = ('apptainer', 'singularity')
 CONTAINERS = (*DOCKERS, *APPTAINERS, 'custom')
 CANCEL_TRIES, CANCEL_PAUSE = 3, 10.0
+LINES, LINE = 12, 300
 
 
 def build(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
@@ -187,12 +188,13 @@ def _cancelled(provider: ExecutionProvider, job: str, pause: float) -> bool:
         return False
 
 
-def tail(path: Path, size: int = 2000) -> str:
-    """The last `size` bytes of a log, as text; '' when there is none."""
+def tail(path: Path, size: int = 8000) -> str:
+    """The last lines of a log within `size` bytes, shortened to what people read; '' when there is none."""
     try:
         with open(path, 'rb') as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - size))
-            return log.read().decode(errors='replace').strip()
+            lines = log.read().decode(errors='replace').strip().splitlines()
+            return '\n'.join(line if len(line) <= LINE else f'{line[:LINE]}…' for line in lines[-LINES:])
     except OSError:
         return ''
 

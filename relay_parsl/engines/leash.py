@@ -41,10 +41,11 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def start_ticks(pid: int) -> int:
-    """When a process was started, in clock ticks since boot: with the pid its identity. 0 when it is gone or the host has no /proc."""
+    """When a process was started, in clock ticks since boot: with the pid its identity. 0 when it has ended or the host has no /proc."""
     try:
         with open(f'/proc/{pid}/stat', 'rb') as stat:
-            return int(stat.read().rpartition(b')')[2].split()[19])
+            fields = stat.read().rpartition(b')')[2].split()
+        return 0 if fields[0] in (b'Z', b'X') else int(fields[19])
     except (OSError, IndexError, ValueError):
         return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,8 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any
     options = {**HEARTBEAT, **given}
     if launch.is_local(provider) and not options.get('max_workers_per_node') and not options.get('available_accelerators'):
         # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
-        options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / (options.get('cores_per_worker') or 1.0)))
+        share = options.get('cores_per_worker', 1.0)
+        options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / share)) if isinstance(share, (int, float)) and share > 0 else 1
     return options
 
 
@@ -71,6 +73,10 @@ def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address
         trial = HighThroughputExecutor(provider=provider, address=address or LOOPBACK, **options)
     except Exception as error:
         raise ConfigError(f'HighThroughputExecutor refuses its options: {error}') from error
+    try:
+        pickle.dumps((provider, dict(options)))
+    except Exception as error:
+        raise ConfigError(f'provider: {type(provider).__name__} or an option cannot be sent to the engine process: {error}') from error
     blocks = max(1, int(provider.init_blocks))
     return max(1, int(trial.workers_per_node * provider.nodes_per_block * blocks)), int(trial.prefetch_capacity)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.frames import End
+from relay_parsl.engines.frames import End, result_name
 from relay_parsl.errors import ProtocolError, TaskError
 from relay_parsl.wire import payload
 from relay_parsl.wire.messages import INLINE
@@ -117,7 +117,7 @@ def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
     from relay_parsl.wire import seal  # noqa: PLC0415  as above
 
     key = seal.new_body_key()
-    path = Path(work.spool, f'{work.task_id.hex()}.{work.attempt}.result')
+    path = Path(work.spool, result_name(work))
     partial = path.with_suffix(f'.{os.getpid()}.partial')
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as target:

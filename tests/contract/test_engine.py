@@ -17,6 +17,7 @@ from relay_parsl.engines.base import Changed, Engine, Event, Finished, Lost, Run
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
 from relay_parsl.errors import ConfigError, RemoteExit, SerializationError, TaskRejected
+from relay_parsl.spool import Spool
 from relay_parsl.wire import payload, seal
 from relay_parsl.wire.messages import INLINE
 
@@ -173,7 +174,7 @@ def test_a_large_result_is_a_sealed_file(rig: Rig) -> None:
     assert len(end.outcome) < INLINE
     outcome = payload.decode_outcome(end.outcome)
     sealed = Path(end.body).read_bytes()
-    assert Path(end.body).parent == rig.spool
+    assert Path(end.body) == Spool(rig.spool).path(end.task_id, end.attempt, 'result')
     assert len(sealed) == end.size
     assert b'plaintext' not in sealed
     data = b''.join(seal.open_body(outcome.body_key, outcome.length, io.BytesIO(sealed)))

@@ -1,0 +1,79 @@
+"""Work and end frames: what is sent is what is read, and strangers' bytes are an event, never an exception."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay_parsl.engines.base import CAUSES, Finished, Lost, SealedBody, Work
+from relay_parsl.engines.frames import Death, End, Place, account_of, decode_end, decode_work, encode_end, encode_work, event_of, result_name
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire import codec
+
+WORK = Work(b'\x01' * 16, 3, b'account', b'blob', b'arguments', None, {'retries': 1}, '/spool')
+sizes = st.integers(0, 2**40)
+works = st.builds(
+    Work,
+    st.binary(min_size=16, max_size=16),
+    sizes,
+    st.binary(max_size=255),
+    st.binary(),
+    st.none() | st.binary(),
+    st.none() | st.builds(SealedBody, st.text(), st.binary(), sizes),
+    st.dictionaries(st.text(), st.integers(0, 9) | st.lists(st.text())),
+    st.text(),
+)
+
+
+@given(works, st.builds(Place, st.text(), st.booleans()))
+def test_a_work_frame_brings_the_work_and_its_place(work: Work, place: Place) -> None:
+    frame = encode_work(work, place)
+    assert account_of(frame) == work.account
+    assert decode_work(frame) == (work, place)
+
+
+@given(st.builds(End, st.booleans(), st.binary(), st.text(), sizes) | st.builds(Death, st.sampled_from(CAUSES), st.text()))
+def test_an_end_frame_brings_the_end(end: End | Death) -> None:
+    assert decode_end(encode_end(end)) == end
+
+
+def test_options_that_are_no_plain_data_are_refused() -> None:
+    with pytest.raises(ProtocolError):
+        encode_work(Work(b'', 1, b'', b'', b'', None, {'x': object()}), Place())
+
+
+@pytest.mark.parametrize('junk', [b'\x00', b'\x00\x93\x01\x02\x03', b'\x05abcde'])
+def test_junk_is_no_work(junk: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_work(junk)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_of_a_worker_are_an_event(junk: bytes) -> None:
+    assert isinstance(event_of(WORK, junk), (Finished, Lost))
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [['end', True, b'', '', -1], ['end', 1, b'', '', 0], ['end', True, 'text', '', 0], ['death', 'boredom', ''], ['death', 'worker'], 7, ['other']],
+)
+def test_what_is_no_end_is_the_workers_fault(fields: object) -> None:
+    event = event_of(WORK, codec.pack(fields))
+    assert isinstance(event, Lost)
+    assert event.cause == 'worker'
+
+
+def test_ends_become_events() -> None:
+    assert event_of(WORK, encode_end(End(True, b'o'))) == Finished(WORK.task_id, 3, True, b'o')
+    assert event_of(WORK, encode_end(End(True, b'o', result_name(WORK), 5))) == Finished(
+        WORK.task_id, 3, True, b'o', f'/spool/{"01" * 16}.3.result', 5
+    )
+    assert event_of(WORK, encode_end(Death('manager', 'gone'))) == Lost(WORK.task_id, 3, 'manager', 'gone')
+
+
+@pytest.mark.parametrize('name', ['/etc/passwd', '../secret', 'a/b', '..', '.', f'{"02" * 16}.3.result'])
+def test_a_worker_cannot_name_files_outside_of_the_spool(name: str) -> None:
+    event = event_of(WORK, encode_end(End(True, b'', name, 1)))
+    assert isinstance(event, Lost)
+    assert 'not its own' in event.evidence

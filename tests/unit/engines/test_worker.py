@@ -1,0 +1,155 @@
+"""A worker and its runner: real processes, real deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from relay_parsl.engines import worker as worker_module
+from relay_parsl.engines.base import Work
+from relay_parsl.engines.frames import Death, End, Place, decode_end, encode_work
+from relay_parsl.engines.worker import Worker, run_task
+from relay_parsl.wire import payload
+
+
+@pytest.fixture(name='worker')
+def _worker() -> Iterator[Worker]:
+    worker = Worker({'PARSL_WORKER_RANK': '7'})
+    yield worker
+    worker.close()
+
+
+def frame(fn: Callable[..., Any], *args: Any, account: bytes = b'a', place: Place | None = None) -> bytes:
+    work = Work(b'\x01' * 16, 1, account, payload.dump_function(fn), payload.dump_arguments(args, {}))
+    return encode_work(work, place or Place())
+
+
+def call(worker: Worker, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    end = decode_end(worker.run(frame(fn, *args, **options)))
+    assert isinstance(end, End), end
+    return payload.load_outcome(payload.decode_outcome(end.outcome).data)
+
+
+def death(worker: Worker, fn: Callable[..., Any], *args: Any) -> str:
+    end = decode_end(worker.run(frame(fn, *args)))
+    assert isinstance(end, Death), end
+    assert end.cause == 'worker'
+    return end.evidence
+
+
+def leave_a_child_behind() -> None:
+    """The child keeps the runner's socket and error output open, if it can."""
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+    os._exit(5)
+
+
+def close_everything() -> None:
+    os.closerange(3, 256)
+
+
+def fork_and_return() -> int:
+    os.fork()
+    return os.getpid()
+
+
+def test_one_runner_serves_many_tasks(worker: Worker) -> None:
+    assert call(worker, os.getpid) == call(worker, os.getpid) != os.getpid()
+    assert call(worker, os.getenv, 'PARSL_WORKER_RANK') == '7'
+
+
+def test_a_death_says_how_and_the_next_task_has_a_new_runner(worker: Worker) -> None:
+    first = call(worker, os.getpid)
+    started = time.monotonic()
+    assert 'exited with code 3' in death(worker, os._exit, 3)
+    assert time.monotonic() - started < 1.0
+    assert call(worker, os.getpid) != first
+
+
+def test_a_child_that_holds_the_pipes_does_not_hide_the_death(worker: Worker) -> None:
+    started = time.monotonic()
+    assert 'exited with code 5' in death(worker, leave_a_child_behind)
+    assert time.monotonic() - started < 3.0
+
+
+def test_a_runner_that_closed_its_pipe_is_dead(worker: Worker) -> None:
+    death(worker, close_everything)
+    assert call(worker, abs, -1) == 1
+
+
+def test_a_runner_that_died_between_tasks_is_replaced_without_a_word(worker: Worker) -> None:
+    os.kill(call(worker, os.getpid), signal.SIGKILL)
+    runner = worker._runner
+    assert runner is not None
+    runner._process.wait()
+    assert call(worker, abs, -1) == 1
+
+
+def test_a_fork_that_returns_has_one_answer(worker: Worker) -> None:
+    first = call(worker, fork_and_return)
+    assert call(worker, os.getpid) == first
+
+
+def test_another_account_gets_another_runner(worker: Worker) -> None:
+    first = call(worker, os.getpid)
+    second = call(worker, os.getpid, account=b'b')
+    assert second != first
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_the_next_task_starts_where_the_first_one_did(worker: Worker, tmp_path: Any) -> None:
+    home = call(worker, os.getcwd)
+    call(worker, os.chdir, '/')
+    assert call(worker, os.getcwd) == home
+    assert call(worker, os.getcwd, place=Place(str(tmp_path / 'new'))) == str(tmp_path / 'new')
+    assert call(worker, os.getcwd, place=Place(str(tmp_path / 'new'), sandbox=True)).startswith(str(tmp_path / 'new'))
+    assert call(worker, os.getcwd) == home
+
+
+def test_a_place_that_cannot_be_made_is_the_outcome(worker: Worker, tmp_path: Any) -> None:
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='file'):
+        call(worker, os.getcwd, place=Place(str(tmp_path / 'file' / 'below')))
+
+
+def test_programs_of_its_python_are_on_the_path(worker: Worker) -> None:
+    assert call(worker, os.getenv, 'PATH').split(os.pathsep)[0] == os.path.dirname(sys.executable)
+
+
+def test_no_process_to_be_had_is_a_lost_attempt(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'executable', '/no/such/python')
+    assert 'no process could be started' in death(worker, abs, -1)
+
+
+def test_a_killed_worker_has_no_more_runners(worker: Worker) -> None:
+    call(worker, abs, -1)
+    worker.kill()
+    death(worker, abs, -1)
+    death(worker, abs, -1)
+
+
+def test_an_old_kernel_sees_deaths_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, 'pidfd_open', raising=False)
+    worker = Worker()
+    try:
+        assert call(worker, abs, -1) == 1
+        assert 'code 5' in death(worker, leave_a_child_behind)
+    finally:
+        worker.close()
+
+
+def test_htex_calls_it_with_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module.leash, 'die_with_parent', lambda: None)
+    monkeypatch.setattr(worker_module, '_worker', None)
+    end = decode_end(run_task(frame(abs, -3)))
+    assert isinstance(end, End)
+    assert worker_module._worker is not None
+    worker_module._worker.close()
