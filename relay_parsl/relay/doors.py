@@ -1,0 +1,150 @@
+"""Who comes in and who is out: `Hello`, one process an endpoint, silence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from relay_parsl.relay.accounts import CLIENTS
+from relay_parsl.relay.core import Core, PeerLike
+from relay_parsl.relay.delivery import Delivery
+from relay_parsl.relay.effects import Send
+from relay_parsl.relay.leases import Leases
+from relay_parsl.relay.records import AccountRow
+from relay_parsl.relay.sessions import ClientSession, EndpointSession, Pending, Session
+from relay_parsl.relay.watch import Watches
+from relay_parsl.wire import codec
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.messages import NO_ID, Id
+
+EPOCHS = range(1 << 53)
+VERSIONS = 4096
+"""Bytes of `Hello.versions`, at most."""
+
+
+class Doors:
+    """Begins and ends sessions."""
+
+    def __init__(self, core: Core, leases: Leases, delivery: Delivery, watches: Watches) -> None:
+        self._core = core
+        self._leases = leases
+        self._delivery = delivery
+        self._watches = watches
+        self._pending: dict[Id, Pending] = {}
+
+    def hello(self, peer: PeerLike, account: AccountRow, hello: m.Hello, now: float) -> None:
+        """A session for a role that the account has."""
+        session = self._core.sessions.get(peer.routing)
+        if session is not None and session.key == peer.key and session.hello == hello:
+            session.heard = now
+            self._welcome(session, now)  # doubled, or the answer was lost
+        elif hello.epoch not in EPOCHS or len(codec.pack(hello.versions)) > VERSIONS:
+            self._refuse(peer.routing, 'malformed', 'epoch or versions out of bounds')
+        elif hello.role == 'endpoint' and account.role == 'endpoint':
+            self._hello_endpoint(peer, account, hello, now)
+        elif hello.role == 'client' and account.role in CLIENTS:
+            self._end_all(lambda each: each.routing == peer.routing or (each.key == peer.key and each.hello.instance == hello.instance))
+            self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now), now)
+        else:
+            self._core.audit('refused', account.id, role=hello.role[:32])
+            self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
+
+    def _hello_endpoint(self, peer: PeerLike, account: AccountRow, hello: m.Hello, now: float) -> None:
+        """One live session an endpoint; an older epoch is fenced for ever, a live session is asked before it is taken for dead."""
+        if hello.epoch < account.epoch or (hello.epoch == account.epoch and account.instance not in (NO_ID, hello.instance)):
+            self._core.audit('fenced', account.id, epoch=hello.epoch)
+            self._refuse(peer.routing, 'fenced', f'a newer process of this endpoint has been here (epoch {account.epoch})')
+            return
+        pending = Pending(peer.routing, peer.key, hello, now)
+        old = self._core.endpoints.get(account.id)
+        if old is None or old.hello.instance == hello.instance:
+            self._take_over(account, pending, now)
+        elif hello.takeover:
+            self._core.send(old, m.Goodbye('superseded'))
+            self._take_over(account, pending, now)
+        else:
+            before = self._pending.get(account.id)
+            if before is None or before.hello != hello or before.routing != peer.routing:
+                self._pending[account.id] = pending
+            self._core.send(old, m.Ping(old.number, old.serial))
+
+    def settle(self, now: float) -> None:
+        """A second endpoint process waits until the first has answered or is known to be gone."""
+        for endpoint, pending in list(self._pending.items()):
+            old = self._core.endpoints.get(endpoint)
+            account = self._core.accounts.get(endpoint)
+            if old is not None and old.heard > pending.asked:
+                del self._pending[endpoint]
+                self._core.audit('duplicate', endpoint)
+                self._refuse(pending.routing, 'duplicate', 'this endpoint runs already: stop it first, or start with --take-over')
+            elif not self._core.accounts.counts(endpoint, now):
+                del self._pending[endpoint]
+            elif account is not None and (old is None or now - pending.asked >= self._core.settings.probe):
+                if old is not None:
+                    self._core.send(old, m.Goodbye('superseded'))
+                self._take_over(account, pending, now)
+
+    def _take_over(self, account: AccountRow, pending: Pending, now: float) -> None:
+        self._pending.pop(account.id, None)
+        self._end_all(lambda each: each.routing == pending.routing or each.account == account.id)
+        hello = pending.hello
+        row = replace(account, epoch=hello.epoch, instance=hello.instance, seen=now, versions=dict(hello.versions))
+        self._core.put_account(row)
+        session = EndpointSession(pending.routing, pending.key, account.id, self._core.next_session(), hello, now, opened=now)
+        self._core.endpoints[account.id] = session
+        for lease in self._core.store.leases(account.id):
+            self._core.hold(session, lease)
+        self._open(session, now)
+
+    def _open(self, session: Session, now: float) -> None:
+        self._core.sessions[session.routing] = session
+        self._core.audit('session', session.account, role=session.hello.role, session=session.number, instance=session.hello.instance.hex())
+        self._welcome(session, now)
+
+    def _welcome(self, session: Session, now: float) -> None:
+        settings = self._core.settings
+        limits = {'payload': settings.payload_limit, 'body': settings.body_limit, 'object': settings.object_limit, 'silence': int(settings.dead)}
+        self._core.send(session, m.Welcome(session.number, now, limits))
+
+    def _end_all(self, over: Callable[[Session], bool]) -> None:
+        for session in [each for each in self._core.sessions.values() if over(each)]:
+            self.end(session)
+
+    def end(self, session: Session) -> None:
+        """It is over; leases stay, for time ends none."""
+        self._core.sessions.pop(session.routing, None)
+        if isinstance(session, ClientSession):
+            self._delivery.leave(session)
+            self._watches.leave(session)
+        elif self._core.endpoints.get(session.account) is session:
+            del self._core.endpoints[session.account]
+            account = self._core.accounts.get(session.account)
+            if account is not None:
+                self._core.put_account(replace(account, seen=session.heard))
+
+    def tick(self, session: Session, now: float) -> None:
+        """Silence and timers."""
+        settings = self._core.settings
+        if now - session.heard >= settings.dead or not self._core.accounts.counts(session.account, now):
+            self._core.send(session, m.Goodbye('silent', hello=True))
+            self.end(session)
+            return
+        serial = session.serial if isinstance(session, EndpointSession) else 0
+        if now - (session.pinged if serial else max(session.heard, session.pinged)) >= settings.quiet:
+            session.pinged = now
+            self._core.send(session, m.Ping(session.number, serial))
+        if isinstance(session, ClientSession):
+            self._delivery.redeliver(session, now)
+        elif isinstance(session, EndpointSession):
+            self._tick_endpoint(session, now)
+
+    def _tick_endpoint(self, session: EndpointSession, now: float) -> None:
+        """An endpoint that has not said what it holds is asked to begin anew: a page was lost, or the `Welcome`."""
+        if not session.judged and now - session.opened >= self._core.settings.quiet:
+            self._core.send(session, m.Goodbye('nothing was heard of what you hold', hello=True))
+            self.end(session)
+        else:
+            self._leases.tick_backlog(session, now)
+
+    def _refuse(self, routing: bytes, code: str, reason: str) -> None:
+        self._core.do(Send(routing, m.Refused(code, reason)))
