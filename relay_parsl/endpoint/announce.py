@@ -29,6 +29,7 @@ class Announcer:
         self._status: dict[str, Any] = {}
         self._reported: tuple[dict[str, Any], float] | None = None
         self._states: dict[Id, TaskState] = {}
+        self._states_due = False
         self._backlog: dict[str, int] = {}
         self._demands: dict[str, int] = {}
 
@@ -76,6 +77,7 @@ class Announcer:
     def tick(self, now: float) -> None:
         """Declare again, with a `Ping` whose answer tells of dispatches that were lost."""
         link = self._books.link
+        self._states_due = True
         if link.live and now - self._declared_at >= DECLARE_EVERY:
             self.declare(now)
             link.send(Ping())
@@ -88,13 +90,19 @@ class Announcer:
         if window != self._window:
             self._window = window
             self._books.link.send(Window(window))
-        states = tuple(self._states.values())
-        self._states.clear()
-        for start in range(0, len(states), STATES_AT_ONCE):
-            self._books.link.send(States(states[start : start + STATES_AT_ONCE]))
+        if self._states_due:
+            self._say_states()
         if self._status and (self._reported is None or self._reported[0] != self._status or now - self._reported[1] >= REPORT_EVERY):
             self._reported = self._status, now
             self._books.link.send(Report(self._status))
+
+    def _say_states(self) -> None:
+        """At each tick only: of a task that has ended since, nobody needs to know that it ran."""
+        states = tuple([state for task_id, state in self._states.items() if task_id in self._books.holdings])
+        self._states.clear()
+        self._states_due = False
+        for start in range(0, len(states), STATES_AT_ONCE):
+            self._books.link.send(States(states[start : start + STATES_AT_ONCE]))
 
     def demand(self) -> None:
         """Tell the engines what there is to do."""

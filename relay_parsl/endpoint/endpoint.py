@@ -13,9 +13,10 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from relay_parsl import daemon
 from relay_parsl.endpoint import effects as do
@@ -28,8 +29,9 @@ from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.endpoint.trust import Trusted
 from relay_parsl.engines.base import Changed
-from relay_parsl.errors import ConfigError, StoreError
+from relay_parsl.errors import ConfigError, HomeError, StoreError
 from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.home.audit import AuditLog
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
@@ -97,19 +99,17 @@ class Endpoint:
         """
         trusted = Trusted(self._home / 'trusted.json')
         engines = {pool: self._config.build_engine(pool) for pool in self._config.pools}
-        self._journal = SqliteJournal(self._home / 'journal.db')
-        try:
+        with ExitStack() as stack:
+            self._journal = SqliteJournal(self._home / 'journal.db')
+            stack.callback(self._journal.close)
+            self._audit = self._open_audit()
+            stack.callback(self._audit.close)
             self._dealer = Dealer(self._relay.url, self._relay.key, self._credentials.keys.curve)
+            stack.callback(self._dealer.close)
             self._wake = self._dealer.wake
             self._crew = Crew(engines, self._wake)
-            try:
-                with _signals(self.stop):
-                    return self._serve(trusted)
-            finally:
-                self._wake = lambda: None
-                self._dealer.close()
-        finally:
-            self._journal.close()
+            stack.enter_context(_signals(self.stop))
+            return self._serve(trusted)
 
     # -- Life --------------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Endpoint:
         self._sync = Syncer(spool, self._wake)
         gate = Gate(self._credentials.keys, self._credentials.id, epoch, self._config.function_policy, trusted)
         self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
-        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync), self._now)
+        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync, self._note), self._now)
         labels = {pool: spec.label for pool, spec in self._config.pools.items()}
         self._crew.start(self._home / 'runs', lambda pool: f'{labels[pool]}-{epoch}')
         try:
@@ -128,10 +128,17 @@ class Endpoint:
             self._report()
             self._reactor.connect(self._now())
             log.info('endpoint %s (%s) begins its epoch %d', self._credentials.name, self._credentials.id.hex(), epoch)
+            self._note('begin', epoch=epoch, relay=self._relay.url, trusted=len(trusted()))
             return self._verdict(self._loop())
         finally:
             self._crew.stop()
             self._sync.close()
+
+    def _open_audit(self) -> AuditLog:
+        try:
+            return AuditLog(self._home / 'audit.log')
+        except OSError as error:
+            raise HomeError(f'{self._home / "audit.log"}: {error.strerror}: what runs here must be on record') from None
 
     def _next_epoch(self) -> int:
         self._journal.begin()
@@ -174,6 +181,7 @@ class Endpoint:
     def _verdict(self, end: do.Exit) -> int:
         if end.code == 2:
             raise ConfigError(end.reason)
+        self._note('end', code=end.code, reason=end.reason)
         log.log(logging.ERROR if end.code else logging.INFO, 'endpoint %s ends: %s', self._credentials.name, end.reason)
         return end.code
 
@@ -204,8 +212,7 @@ class Endpoint:
         if self._stuck_since is None:
             self._take_in(now)
         if self._commit(now):
-            for effect in self._reactor.take():
-                self._hands.act(effect)
+            self._hands.act(self._reactor.take())
 
     def _take_in(self, now: float) -> None:
         for message in self._dealer.receive():
@@ -246,6 +253,13 @@ class Endpoint:
             return False
         self._stuck_since = None
         return True
+
+    def _note(self, event: str, **fields: Any) -> None:
+        """On record. When the disk refuses, that is said in the log, and tasks go on: their journal decides whether they may."""
+        try:
+            self._audit.write(self._now(), event, fields)
+        except OSError as error:
+            log.error('%s: %s', self._home / 'audit.log', error.strerror)
 
     def _report(self) -> None:
         about = {'host': platform.node(), 'display_name': self._config.display_name, 'relay_parsl': VERSION}

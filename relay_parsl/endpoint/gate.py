@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from relay_parsl.endpoint.effects import Start
 from relay_parsl.endpoint.policy import FunctionPolicy
@@ -65,6 +66,11 @@ class Gate:
         except SealError as error:
             return f'denied: {error}'
         return ''
+
+    def about(self, each: Hash) -> dict[str, Any]:
+        """Whose a grant is, for the record."""
+        grant = self._grants[each]
+        return {'grant': each.hex(), 'account': grant.account.hex(), 'label': grant.label, 'until': grant.not_after}
 
     def drop(self, each: Hash) -> None:
         """The object is not needed now."""

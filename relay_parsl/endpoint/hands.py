@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class Tools:
     gate: Gate
     spool: Spool
     sync: Syncer
+    audit: Callable[..., None]
+    """Called with an event and its fields."""
 
 
 class Hands:
@@ -42,6 +44,8 @@ class Hands:
         """`now` is the loop's clock."""
         self._reactor, self._now = reactor, now
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
+        self._audit = tools.audit
+        self._started: dict[tuple[str, str, str], list[str]] = {}
         self.again = False
         self.exit: do.Exit | None = None
         self._inside: dict[tuple[bytes, int], TaskHeader] = {}
@@ -62,9 +66,13 @@ class Hands:
             do.Exit: self._end,
         }
 
-    def act(self, effect: do.Effect) -> None:
-        """Do it."""
-        self._acts[type(effect)](effect)
+    def act(self, effects: Iterable[do.Effect]) -> None:
+        """Do them, in order, and put on record what was started: a line for each account and function, not for each task."""
+        for effect in effects:
+            self._acts[type(effect)](effect)
+        for (account, function, name), tasks in self._started.items():
+            self._audit('start', account=account, function=function, name=name, tasks=tasks)
+        self._started.clear()
 
     def hear(self, event: Running | Finished | Lost, now: float) -> None:
         """An engine says how an attempt fares; of one that is not inside any more, nothing."""
@@ -105,10 +113,12 @@ class Hands:
             self._gate.python(opened, self._crew.python(info.pool))
         except Refusal as refusal:
             log.warning('task %s is refused: %s', info.task_id.hex(), refusal)
+            self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(refusal))
             self._reactor.finished(self._gate.refusal(info, effect.attempt, str(refusal)), now)
             return
         except TaskError as error:
             log.info('task %s may not run here: %s', info.task_id.hex(), error)
+            self._audit('reject', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(error))
             self._reactor.finished(self._gate.failure(info, effect.attempt, error), now)
             return
         self.again = False
@@ -118,6 +128,7 @@ class Hands:
         arguments = None if body else call.arguments
         account, spool = opened.grant.account, str(self._spool.directory)
         self._inside[info.task_id, effect.attempt] = info
+        self._started.setdefault((account.hex(), call.function.hex(), call.name[:200]), []).append(info.task_id.hex())
         self._crew.submit(info.pool, Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool))
 
     def _cancel(self, effect: do.CancelWork) -> None:
@@ -148,8 +159,11 @@ class Hands:
         reason = self._gate.keep(effect.object, self._now())
         if reason:
             log.warning('an object of kind %r is refused: %s', effect.object.kind, reason)
+            self._audit('refuse', object=effect.object.hash.hex(), reason=reason)
             self._reactor.unusable(effect.object.hash, reason, self._now())
         else:
+            if effect.object.kind == 'grant':
+                self._audit('grant', **self._gate.about(effect.object.hash))
             self._reactor.kept(effect.object.hash, self._now())
         self.again = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from relay_parsl.errors import HomeError
@@ -11,6 +12,9 @@ from relay_parsl.home.files import damaged, from_json
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN = 0.5
+"""Seconds for which the file is taken to be as it was: looking at it for each task would cost more than opening the task."""
+
 
 class Trusted:
     """Identity keys of the accounts that may send tasks. Call it for those of this moment."""
@@ -18,11 +22,15 @@ class Trusted:
     def __init__(self, path: Path) -> None:
         """Reads the file. Raises HomeError when it is missing, damaged, or readable by others."""
         self._path = path
+        self._looked = time.monotonic()
         self._stamp = self._look()
         self._identities = self._read()
 
     def __call__(self) -> frozenset[bytes]:
-        """The keys; of a file that cannot be read now, those that it last had."""
+        """The keys, at most half a second old; of a file that cannot be read now, those that it last had."""
+        if time.monotonic() - self._looked < LOOK_AGAIN:
+            return self._identities
+        self._looked = time.monotonic()
         stamp = self._look()
         if stamp != self._stamp:
             self._stamp = stamp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running
 from relay_parsl.errors import ConfigError, HomeError, StoreError, TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
 from relay_parsl.home import write_private
+from relay_parsl.home.audit import verify
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import (
     Attempt,
@@ -94,6 +96,21 @@ def test_one_task_from_its_dispatch_to_its_record_and_a_clean_end(site: Site) ->
     assert site.relay.until(Goodbye).reason == 'drained'
     assert party.end() == 0
     assert site.engine.stopped
+
+
+def test_what_was_let_in_refused_and_started_is_on_record_without_payloads(site: Site) -> None:
+    party = site.serve(grace=0.5)
+    task = site.give(double, 0x5EC2E7)
+    work = site.engine.work()
+    site.relay.dispatch(Task(codec.encode_header(_renumbered(task)), task.payload))
+    site.relay.result()
+    party.close()
+    lines = [json.loads(line) for line in (site.place / 'audit.log').read_text().splitlines()]
+    assert [line['event'] for line in lines] == ['begin', 'grant', 'start', 'refuse', 'end']
+    assert lines[2]['tasks'] == [work.task_id.hex()]
+    assert lines[2]['account'] == site.owner.id.hex()
+    assert verify(site.place / 'audit.log') == 0
+    assert (site.place / 'audit.log').stat().st_mode & 0o077 == 0
 
 
 def test_an_engine_gets_a_directory_and_a_label_of_its_own_for_each_life(site: Site) -> None:

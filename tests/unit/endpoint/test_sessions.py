@@ -211,9 +211,19 @@ def test_running_tasks_are_shown_and_shown_again_in_a_new_session() -> None:
     desk.run(task(1))
     desk.reactor.running(task_id(1), 1, {'host': 'nid0001'}, desk.now)
     desk.reactor.running(task_id(2), 1, {'host': 'nid0002'}, desk.now)
-    for effects in (desk.turn(), desk.open(session=2)):
+    assert sent(desk.turn(), States) == []
+    for effects in (desk.pass_time(1), desk.open(session=2) + desk.pass_time(1)):
         states = sent(effects, States)
         assert [(each.task_id, each.state, each.detail) for each in states[0].tasks] == [(task_id(1), State.RUNNING, {'host': 'nid0001'})]
+
+
+def test_nobody_hears_that_a_task_ran_which_has_ended() -> None:
+    desk = Desk()
+    desk.open()
+    (start,) = desk.run(task(1))
+    desk.reactor.running(task_id(1), 1, {'host': 'nid0001'}, desk.now)
+    desk.finish(start)
+    assert sent(desk.pass_time(2), States) == []
 
 
 # -- Drain -----------------------------------------------------------------------------------------------------------
