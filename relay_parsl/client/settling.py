@@ -38,6 +38,9 @@ REJECTED: dict[str, type[RelayError]] = {
 }
 """What a task's rejection is raised as; every other code is `TaskRejected`."""
 
+LOST = frozenset({'lost', 'replayed', 'body-gone'})
+"""Codes of an endpoint that cannot run the task any more, though it might have."""
+
 
 class Settler:
     """One thread, one queue. Started by the first job, ended by `close`."""
@@ -104,7 +107,7 @@ def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | Non
     if header.task_id != delivered.task_id or header.status is not delivered.status:
         raise SealError('the relay delivered the result of another task, or with another status')
     if not delivered.payload:
-        raise TaskRejected(f'the endpoint refused the task: {header.reason}') if header.status is not Status.EXPIRED else TaskExpired(header.reason)
+        raise _refusal(header)
     if grant is None or grant.endpoint != header.endpoint:
         raise SealError('the result is not of the endpoint that the task was sealed for')
     outcome = payload.decode_outcome(grant.open('result', delivered.header, delivered.payload))
@@ -118,6 +121,14 @@ def _word(delivered: Delivered) -> TaskError:
     """The relay's own word."""
     kinds = {Status.CANCELLED: TaskCancelled, Status.EXPIRED: TaskExpired}
     return kinds.get(delivered.status, TaskLost)(f'the relay says: {delivered.reason or delivered.status.value}')
+
+
+def _refusal(header: ResultHeader) -> TaskError:
+    """What the endpoint said without a seal, for it could not or would not open the task: as good as the relay's word."""
+    kinds: dict[Status, type[TaskError]] = {Status.CANCELLED: TaskCancelled, Status.EXPIRED: TaskExpired}
+    code = header.reason.partition(':')[0]
+    kind = kinds.get(header.status, TaskLost if code in LOST else TaskRejected)
+    return kind(f'the endpoint did not run the task: {header.reason}')
 
 
 def _read(body: Path | None, outcome: payload.Outcome) -> bytes:
