@@ -13,6 +13,9 @@ from relay_parsl.engines.base import CAUSES, Event, Finished, Lost, SealedBody, 
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
+EVIDENCE = 16 * 1024
+"""Characters of evidence, at most."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -92,7 +95,7 @@ def event_of(work: Work, frame: bytes) -> Event:
     except ProtocolError as error:
         return Lost(work.task_id, work.attempt, 'worker', f'the worker answered with bytes that are no result ({error})')
     if isinstance(end, Death):
-        return Lost(work.task_id, work.attempt, end.cause, end.evidence)
+        return Lost(work.task_id, work.attempt, end.cause, end.evidence[:EVIDENCE])
     if end.body not in ('', result_name(work)):
         return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file that is not its own')
     body = str(Path(work.spool, end.body)) if end.body else ''

@@ -71,6 +71,11 @@ def rejection(work: Work, reason: str) -> Finished:
     return Finished(work.task_id, work.attempt, False, payload.encode_outcome(outcome))
 
 
+def _cpus() -> int:
+    """CPUs that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 class _PoolEngine(ABC):
     """A queue and as many threads as there are workers."""
 
@@ -86,7 +91,7 @@ class _PoolEngine(ABC):
         """
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise ConfigError(f'max_workers: a positive number is needed, not {max_workers!r}')
-        self.capacity = max_workers or len(os.sched_getaffinity(0))
+        self.capacity = max_workers or _cpus()
         self.max_retries_on_system_failure = max_retries_on_system_failure
         self._queue = Queue()
         self._busy = 0
