@@ -8,7 +8,6 @@ from relay_parsl.relay.reactor import Audit
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Status
-
 from tests.unit.relay.stage import Stage, a_hash, an_id, attempts
 
 

@@ -1,0 +1,296 @@
+"""Lists, invitations, enrolment, sharing, and the audit log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.home.audit import AuditLog, verify
+from relay_parsl.relay.effects import Audit, Stop
+from relay_parsl.relay.reactor import Enrolment
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.messages import Status
+from tests.unit.relay.stage import FAR, Party, Stage, an_id
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def ask(party: Party, what: str, **where: Any) -> list[dict[str, Any]]:
+    party.say(m.List(1, what, where))
+    return list(party.one(m.Listing).rows)
+
+
+def act(party: Party, verb: str, **args: Any) -> m.Done | m.Refused:
+    party.say(m.Admin(7, verb, args))
+    found = [each for each in party.inbox if isinstance(each, (m.Done, m.Refused))]
+    party.inbox = []
+    assert len(found) == 1
+    assert found[0].request == 7
+    return found[0]
+
+
+def invitation(**more: Any) -> dict[str, Any]:
+    return {'name': 'new', 'role': 'endpoint', 'curve': b'c' * 32, 'token': b't' * 32, 'expires': 1500.0, **more}
+
+
+def enrolment(**more: Any) -> Enrolment:
+    return Enrolment(
+        **{'token': b't' * 32, 'id': an_id('new'), 'kind': 'endpoint', 'curve': b'n' * 32, 'not_after': FAR, 'card': b'card', 'mac': b'mac', **more}
+    )
+
+
+class Joiner:
+    routing, key = b'joiner', b'c' * 32
+
+
+def enrol(stage: Stage, **more: Any) -> m.Message:
+    party = Party(stage, stage.rows['ann'], b'joiner')
+    stage.parties[b'joiner'] = party
+    stage.store.begin()
+    stage.reactor.enrol(Joiner(), enrolment(**more), stage.now)
+    stage.store.commit()
+    stage.turn()
+    return party.inbox[-1]
+
+
+# -- Lists -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_sees_what_is_theirs(stage: Stage) -> None:
+    names = {party: {row['name'] for row in ask(stage.client(party), 'accounts')} for party in ('ann', 'bob', 'root', 'robot')}
+    assert names == {
+        'ann': {'ann', 'site', 'robot'},
+        'bob': {'bob', 'far'},
+        'root': {'ann', 'bob', 'site', 'far', 'root', 'robot'},
+        'robot': {'robot', 'ann', 'site'},
+    }
+    assert {row['name'] for row in ask(stage.endpoint(), 'cards')} == {'site', 'ann'}
+
+
+def test_endpoints_say_how_they_stand(stage: Stage) -> None:
+    ann, endpoint = stage.client('ann'), stage.endpoint(window=(1, 1 << 30))
+    stage.submit(ann, 'a', 'b', 'c')
+    endpoint.say(m.Report({'workers': 4}))
+    [row] = ask(ann, 'endpoints')
+    assert (row['name'], row['online'], row['backlog'], row['leases'], row['report']) == ('site', True, 2, 1, {'workers': 4})
+    endpoint.say(m.Report({'much': 'x' * 60_000}), m.Goodbye('drained'))
+    [row] = ask(ann, 'endpoints', name='site')
+    assert (row['online'], row['report'], row['last_seen']) == (False, {'workers': 4}, stage.now)
+    assert ask(ann, 'endpoints', name='far') == []
+
+
+def test_tasks_are_ones_own(stage: Stage) -> None:
+    ann, bob = stage.client('ann'), stage.client('bob')
+    stage.submit(ann, 'a', 'b')
+    assert [(row['id'], row['state']) for row in ask(ann, 'tasks', group=an_id('group'))] == [
+        (an_id('a'), 'waiting-for-ep'),
+        (an_id('b'), 'waiting-for-ep'),
+    ]
+    assert ask(bob, 'tasks') == []
+    assert ask(bob, 'tasks', id=an_id('a')) == []
+
+
+def test_long_lists_come_in_pages(stage: Stage) -> None:
+    ann = stage.client('ann')
+    stage.submit(ann, *[f't{number}' for number in range(700)])
+    seen, page = [], ''
+    while True:
+        ann.say(m.List(1, 'tasks', page=page))
+        answer = ann.one(m.Listing)
+        seen += [row['id'] for row in answer.rows]
+        page = answer.page
+        if not page:
+            break
+    assert seen == [an_id(f't{number}') for number in range(700)]
+    ann.say(m.List(1, 'tasks', page='nonsense'))
+    assert ann.one(m.Listing).rows
+
+
+def test_unknown_lists_and_verbs_are_refused(stage: Stage) -> None:
+    ann = stage.client('ann')
+    ann.say(m.List(3, 'secrets'))
+    assert ann.one(m.Refused).request == 3
+    assert act(ann, 'explode').code == 'unsupported'  # type: ignore[union-attr]
+
+
+# -- Invitations -----------------------------------------------------------------------------------------------------
+
+
+def test_an_invitation_is_good_for_one(stage: Stage) -> None:
+    ann = stage.client('ann')
+    assert not stage.reactor.admits(b'c' * 32, stage.now)
+    assert isinstance(act(ann, 'invite', **invitation()), m.Done)
+    assert isinstance(act(ann, 'invite', **invitation()), m.Done), 'asked again, for the answer may have been lost'
+    assert [row['name'] for row in ask(ann, 'invites')] == ['new']
+    stage.restart()
+    assert stage.reactor.admits(b'c' * 32, stage.now)
+    assert enrol(stage) == m.Enrolled(an_id('new'), 'new', 'endpoint')
+    assert enrol(stage) == m.Enrolled(an_id('new'), 'new', 'endpoint')
+    assert isinstance(enrol(stage, id=an_id('thief')), m.Refused)
+    assert stage.reactor.admits(b'n' * 32, stage.now)
+    assert not stage.reactor.admits(b'c' * 32, stage.now)
+    stage.restart()
+    [row] = ask(stage.client('ann'), 'cards', name='new')
+    assert (row['owner'], row['mac']) == (an_id('ann'), b'mac')
+
+
+@pytest.mark.parametrize('more', [{'token': b'x' * 32}, {'kind': 'operator'}, {'id': an_id('ann')}])
+def test_an_enrolment_that_does_not_fit_is_refused(stage: Stage, more: dict[str, Any]) -> None:
+    act(stage.client('ann'), 'invite', **invitation())
+    assert isinstance(enrol(stage, **more), m.Refused)
+    assert enrol(stage) == m.Enrolled(an_id('new'), 'new', 'endpoint')
+
+
+def test_an_invitation_ends(stage: Stage) -> None:
+    act(stage.client('ann'), 'invite', **invitation())
+    stage.now = 1500.0
+    stage.turn(tick=True)
+    assert not stage.reactor.admits(b'c' * 32, stage.now)
+    assert isinstance(enrol(stage), m.Refused)
+    assert ask(stage.client('ann'), 'invites') == []
+
+
+@pytest.mark.parametrize(
+    ('who', 'more', 'code'),
+    [
+        ('ann', {'role': 'user'}, 'denied'),
+        ('ann', {'role': 'operator'}, 'denied'),
+        ('robot', {}, 'denied'),
+        ('root', {}, 'denied'),
+        ('ann', {'name': ''}, 'malformed'),
+        ('ann', {'name': '../etc'}, 'malformed'),
+        ('ann', {'name': 'a\nb'}, 'malformed'),
+        ('ann', {'name': 'x' * 65}, 'malformed'),
+        ('ann', {'name': 7}, 'malformed'),
+        ('ann', {'curve': b'short'}, 'malformed'),
+        ('ann', {'token': 'text'}, 'malformed'),
+        ('ann', {'expires': 999.0}, 'malformed'),
+        ('ann', {'expires': 1e9}, 'malformed'),
+        ('ann', {'expires': None}, 'malformed'),
+        ('ann', {'name': 'bob'}, 'limit'),
+    ],
+)
+def test_who_may_invite_whom(stage: Stage, who: str, more: dict[str, Any], code: str) -> None:
+    answer = act(stage.client(who), 'invite', **invitation(**more))
+    assert isinstance(answer, m.Refused)
+    assert answer.code == code
+
+
+def test_operators_invite_users_and_users_their_services(stage: Stage) -> None:
+    assert isinstance(act(stage.client('root'), 'invite', **invitation(role='user')), m.Done)
+    assert isinstance(act(stage.client('ann'), 'invite', **invitation(role='service', name='s', curve=b'd' * 32)), m.Done)
+
+
+# -- Acting ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_revokes_what_one_rules(stage: Stage) -> None:
+    ann, endpoint = stage.client('ann'), stage.endpoint()
+    assert act(ann, 'revoke', name='bob').code == 'not-found'  # type: ignore[union-attr]
+    assert act(ann, 'revoke', id=an_id('far')).code == 'not-found'  # type: ignore[union-attr]
+    assert isinstance(act(ann, 'revoke', name='site'), m.Done)
+    assert endpoint.got(m.Goodbye)[0].reason == 'revoked'
+    stage.submit(ann, 'a')
+    assert [each.code for each in ann.one(m.Rejected).tasks] == ['not-found']
+
+
+def test_a_deleted_endpoints_tasks_fail(stage: Stage) -> None:
+    ann, endpoint = stage.client('ann'), stage.endpoint(window=(1, 1 << 30))
+    stage.submit(ann, *[f't{number}' for number in range(1200)])
+    ann.inbox.clear()
+    assert isinstance(act(ann, 'delete-endpoint', id=an_id('site')), m.Done)
+    stage.restart()
+    again = stage.client('ann')
+    again.say(m.Follow((an_id('group'),)))
+    stage.wait(5)
+    failed = [each for message in again.got(m.Deliver) for each in message.results]
+    assert {each.status for each in failed} == {Status.FAILED}
+    stage.store.begin()
+    assert stage.store.queued() == []
+    assert stage.store.leases(an_id('site')) == []
+    stage.store.commit()
+    assert ask(again, 'endpoints') == []
+    endpoint.say(m.Ping())
+    assert endpoint.got(m.Goodbye)[-1].reason == 'revoked'
+
+
+def test_sharing_lets_another_account_in_and_unsharing_out(stage: Stage) -> None:
+    ann, bob = stage.client('ann'), stage.client('bob')
+    assert act(bob, 'share', id=an_id('site'), account=an_id('bob')).code == 'not-found'  # type: ignore[union-attr]
+    assert isinstance(act(ann, 'share', id=an_id('site'), account=an_id('bob')), m.Done)
+    assert {row['name'] for row in ask(bob, 'endpoints')} == {'far', 'site'}
+    stage.submit(bob, 'b')
+    assert bob.ids(m.Accepted) == [an_id('b')]
+    act(ann, 'unshare', id=an_id('site'), account=an_id('bob'))
+    stage.submit(bob, 'c')
+    assert [each.code for each in bob.one(m.Rejected).tasks] == ['not-found']
+
+
+def test_status_and_stop(stage: Stage) -> None:
+    ann, root = stage.client('ann'), stage.client('root')
+    stage.submit(ann, 'a')
+    ann.inbox.clear()
+    status = act(root, 'status')
+    assert isinstance(status, m.Done)
+    assert (status.result['waiting'], status.result['clients'], status.result['endpoints']) == (1, 2, 0)
+    mine = act(ann, 'status')
+    assert isinstance(mine, m.Done)
+    assert 'clients' not in mine.result
+    assert act(ann, 'stop').code == 'denied'  # type: ignore[union-attr]
+    assert isinstance(act(root, 'stop'), m.Done)
+    assert [each for each in stage.effects if isinstance(each, Stop)]
+    events = [each for each in stage.effects if isinstance(each, Audit) and each.event == 'denied']
+    assert [(each.account, each.fields['verb']) for each in events] == [(an_id('ann'), 'stop')]
+
+
+# -- The audit log ---------------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_a_chain_that_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / 'audit.log'
+    for life in range(3):
+        log = AuditLog(path)
+        log.write(life, 'event', {'name': 'a\nb', 'life': life})
+        log.close()
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)['number'] for line in lines] == [1, 2, 3]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert verify(path) == 0
+
+
+@pytest.mark.parametrize('harm', ['edit', 'delete', 'cut', 'insert'])
+def test_whoever_changes_the_log_is_found_out(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / 'audit.log'
+    log = AuditLog(path)
+    for number in range(5):
+        log.write(number, 'event', {'n': number})
+    log.close()
+    lines = path.read_text().splitlines(keepends=True)
+    changed = {
+        'edit': [*lines[:2], lines[2].replace('"n": 2', '"n": 7'), *lines[3:]],
+        'delete': lines[:2] + lines[3:],
+        'cut': [*lines[:2], lines[2][:20] + '\n', *lines[3:]],
+        'insert': [*lines[:2], '7\n', *lines[2:]],
+    }[harm]
+    path.write_text(''.join(changed))
+    assert verify(path) == 3
+
+
+def test_a_line_cut_by_a_crash_does_not_swallow_the_next(tmp_path: Path) -> None:
+    path = tmp_path / 'audit.log'
+    log = AuditLog(path)
+    log.write(1, 'one', {})
+    log.close()
+    with path.open('a') as file:
+        file.write('{"number": 2, "ti')
+    log = AuditLog(path)
+    log.write(2, 'two', {})
+    log.close()
+    assert [json.loads(line)['event'] for line in path.read_text().splitlines()[::2]] == ['one', 'two']
+    assert verify(path) == 2

@@ -1,0 +1,46 @@
+"""What the simulation has found in the relay's reactor, each as small as it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.messages import Status
+from tests.unit.relay.stage import Stage, an_id
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def held(*names: str) -> Sequence[m.HeldTask]:
+    return tuple([m.HeldTask(an_id(name), 1, m.Phase.STARTED) for name in names])
+
+
+def test_pages_of_two_declarations_are_not_taken_for_one(stage: Stage) -> None:
+    """Page 1 of the first and page 0 of the second were lost; `b` had moved from page 1 to page 0, and was judged as lost."""
+    client, endpoint = stage.client(), stage.endpoint()
+    stage.submit(client, 'a', 'b', 'c')
+    session = endpoint.session if hasattr(endpoint, 'session') else stage.reactor._core.endpoints[an_id('site')].number
+    endpoint.say(m.Held(session, 1, False, held('a'), page=0, round=1))
+    endpoint.say(m.Held(session, 1, True, held('c'), page=1, round=2))
+    assert stage.store.census()[1] == 3, 'all three are still leased'
+    endpoint.say(m.Held(session, 1, False, held('a'), page=0, round=1))
+    assert stage.store.census()[1] == 3, 'nor by a late page of the first'
+    endpoint.say(m.Held(session, 1, False, held('b'), page=0, round=2))
+    assert stage.store.census()[0] + stage.store.census()[1] == 3
+
+
+def test_a_result_outlives_a_short_expiry(stage: Stage) -> None:
+    """The client was away when the task ended; `expires` passed, and it heard `unknown` of a task that had succeeded."""
+    client, endpoint = stage.client(), stage.endpoint()
+    stage.submit(client, 'a', expires=stage.now + 5)
+    stage.leave(client)
+    stage.finish(endpoint, 'a')
+    stage.wait(10)
+    again = stage.client(instance='two')
+    again.say(m.Follow((), (an_id('a'),)))
+    (delivered,) = again.one(m.Deliver).results
+    assert delivered.status is Status.SUCCESS
