@@ -25,6 +25,7 @@ class Announcer:
         self._books = books
         self._intake = intake
         self._declared_at = 0.0
+        self._round = 0
         self._window: dict[str, tuple[int, int]] | None = None
         self._status: dict[str, Any] = {}
         self._reported: tuple[dict[str, Any], float] | None = None
@@ -35,6 +36,7 @@ class Announcer:
 
     def open_session(self, now: float) -> None:
         """Everything is said anew."""
+        self._round = 0
         self.declare(now)
         self._reported = None
         for holding in self._books.holdings.values():
@@ -51,7 +53,8 @@ class Announcer:
         size = self._books.settings.held_page
         pages = [tuple(held[start : start + size]) for start in range(0, len(held), size)] or [()]
         for number, page in enumerate(pages):
-            self._books.link.send(Held(session, up_to, number == len(pages) - 1, page, number))
+            self._books.link.send(Held(session, up_to, number == len(pages) - 1, page, number, self._round))
+        self._round += 1
 
     def asked(self, session: int, serial: int, now: float) -> bool:
         """The relay names its last dispatch: one that did not come is declared as not held. Returns whether there was such a one."""

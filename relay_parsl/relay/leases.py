@@ -53,14 +53,14 @@ class Leases:
 
     def held(self, session: EndpointSession, message: Held, _now: float) -> None:
         """One page of what it holds; the last one is judged when none is missing."""
-        if message.session != session.number or not 0 <= message.page < PAGES:
+        if message.session != session.number or not 0 <= message.page < PAGES or message.round < session.pages_of:
             return
-        if message.up_to != session.pages_of:
-            session.pages, session.pages_of = {}, message.up_to
+        if message.round > session.pages_of:
+            session.pages, session.pages_of = {}, message.round
         session.pages[message.page] = {(each.task_id, each.attempt): each.phase for each in message.tasks}
         if message.complete and set(session.pages) == set(range(message.page + 1)):
             held = {key: phase for page in session.pages.values() for key, phase in page.items()}
-            session.pages, session.pages_of = {}, -1
+            session.pages = {}
             self._judge(session, held, message.up_to)
             session.judged = True
             self._core.ready[session.account] = None

@@ -57,7 +57,7 @@ class EndpointSession(Session):
     judged: bool = False
     pages: dict[int, dict[tuple[Id, int], Phase]] = field(default_factory=dict)
     pages_of: int = -1
-    """The `up_to` that `pages` belong to."""
+    """The `round` that `pages` belong to: the newest of which anything came."""
     opened: float = 0.0
     backlog: dict[str, tuple[int, float]] = field(default_factory=dict)
     backlog_said: float = 0.0

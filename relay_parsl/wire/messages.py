@@ -364,6 +364,8 @@ class Held:
     complete: bool
     tasks: tuple[HeldTask, ...]
     page: int = 0
+    round: int = 0
+    """Counts the declarations of a session: pages of two must not be taken for one."""
 
 
 @dataclass(frozen=True)

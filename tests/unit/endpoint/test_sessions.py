@@ -69,7 +69,7 @@ def test_in_a_quiet_session_it_declares_again_with_the_highest_serial_and_asks_f
     desk.open()
     desk.run(task(1))
     effects = [effect for _ in range(5) for effect in [*desk.pass_time(8), *desk.turn(Pong(1, 1))]]
-    assert sent(effects, Held) == [Held(1, 1, True, (HeldTask(task_id(1), 1, Phase.STARTED),))]
+    assert sent(effects, Held) == [Held(1, 1, True, (HeldTask(task_id(1), 1, Phase.STARTED),), round=1)]
     assert sent(effects, Window) == [Window({'': (10, 1 << 20)})]
 
 
@@ -77,7 +77,7 @@ def test_a_lost_last_dispatch_is_declared_as_not_held() -> None:
     desk = Desk()
     desk.open()
     late = desk.dispatch(task(1))
-    assert sent(desk.turn(Pong(1, 1)), Held) == [Held(1, 1, True, ())]
+    assert sent(desk.turn(Pong(1, 1)), Held) == [Held(1, 1, True, (), round=1)]
     assert not desk.reactor.held()
     desk.turn(late)
     assert not desk.reactor.held(), 'what was declared as not held stays so'
@@ -242,7 +242,7 @@ def test_a_drain_gives_back_what_waits_finishes_what_runs_and_says_goodbye_last(
     assert not exits(desk.turn())
     assert not sent(desk.turn(Recorded((Attempt(task_id(1), 1), Attempt(task_id(2), 1)))), Held), 'the second return was not heard yet'
     effects = desk.turn(Recorded((Attempt(task_id(3), 1),)))
-    assert sent(effects, Held) == [Held(1, 2, True, ())]
+    assert sent(effects, Held) == [Held(1, 2, True, (), round=1)]
     assert len(sent(effects, Ping)) == 1
     effects = desk.turn(Pong(1, 2))
     assert exits(effects) == [0]
@@ -289,7 +289,7 @@ def test_a_dispatch_that_was_lost_during_a_drain_is_declared_before_the_end() ->
     desk.reactor.drain(desk.now)
     desk.turn()
     effects = desk.turn(Pong(1, 4))
-    assert Held(1, 4, True, ()) in sent(effects, Held)
+    assert Held(1, 4, True, (), round=2) in sent(effects, Held)
     assert not exits(effects)
     assert exits(desk.turn(Pong(1, 4))) == [0]
 

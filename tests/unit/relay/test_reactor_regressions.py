@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Status
 from tests.unit.relay.stage import Stage, an_id
@@ -23,14 +24,13 @@ def test_pages_of_two_declarations_are_not_taken_for_one(stage: Stage) -> None:
     """Page 1 of the first and page 0 of the second were lost; `b` had moved from page 1 to page 0, and was judged as lost."""
     client, endpoint = stage.client(), stage.endpoint()
     stage.submit(client, 'a', 'b', 'c')
-    session = endpoint.session if hasattr(endpoint, 'session') else stage.reactor._core.endpoints[an_id('site')].number
-    endpoint.say(m.Held(session, 1, False, held('a'), page=0, round=1))
-    endpoint.say(m.Held(session, 1, True, held('c'), page=1, round=2))
-    assert stage.store.census()[1] == 3, 'all three are still leased'
-    endpoint.say(m.Held(session, 1, False, held('a'), page=0, round=1))
-    assert stage.store.census()[1] == 3, 'nor by a late page of the first'
-    endpoint.say(m.Held(session, 1, False, held('b'), page=0, round=2))
-    assert stage.store.census()[0] + stage.store.census()[1] == 3
+    session = stage.reactor._core.sessions[endpoint.routing]
+    endpoint.say(m.Held(session.number, 1, False, held('a'), page=0, round=1))
+    endpoint.say(m.Held(session.number, 1, True, held('c'), page=1, round=2))
+    endpoint.say(m.Held(session.number, 1, False, held('a'), page=0, round=1))  # late: it does not fill the gap in the second
+    assert [lease.attempt for lease in session.leases.values()] == [1, 1, 1], 'nothing was judged'
+    endpoint.say(m.Held(session.number, 1, False, held('b'), page=0, round=2))
+    assert sorted(lease.attempt for lease in session.leases.values()) == [1, 1, 2], '`a` is not held any more'
 
 
 def test_a_result_outlives_a_short_expiry(stage: Stage) -> None:
