@@ -9,8 +9,8 @@ Before, one batch job for each run on one GPU:
     CUDA_VISIBLE_DEVICES=0 ./hello_affinity
 
 Now the `#PBS` lines stand in the endpoint's file, once (on Polaris: configs/polaris/), and the call is a Python function, sent from anywhere.
-The endpoint pins each worker to a GPU of its own and to CPUs near it, so that the call names neither. Here this machine plays the node, with as
-many CPUs as it has.
+The endpoint pins each worker to a GPU of its own and to CPUs near it, so that the call names neither. Here this machine plays the node; with fewer
+than four CPUs the workers share them (HighThroughputExecutor pins no more workers than there are CPUs).
 
     python hello_affinity.py            # on a private relay and endpoint of this machine, gone at the end
     python hello_affinity.py polaris    # on an endpoint of your own
@@ -32,15 +32,17 @@ WORKERS = 4
 
 
 def node() -> dict[str, Any]:
-    """An endpoint file as Python: four workers, each with its accelerator and its CPU. With fewer CPUs than workers they share."""
+    """An endpoint file as Python: four workers, each with its accelerator, and its share of the CPUs where there are four or more."""
     cpus = sorted(os.sched_getaffinity(0))
-    pins = [str(cpus[worker % len(cpus)]) for worker in range(WORKERS)]
+    shares = [cpus[worker::WORKERS] for worker in range(WORKERS)]
+    pins = 'list:' + ':'.join(','.join(map(str, share)) for share in shares) if len(cpus) >= WORKERS else 'none'
     return {
         'engine': {
             'type': 'HtexEngine',
             'available_accelerators': WORKERS,
             'max_workers_per_node': WORKERS,
-            'cpu_affinity': 'list:' + ':'.join(pins),
+            'cores_per_worker': 0.1,
+            'cpu_affinity': pins,
             'prefetch_capacity': 0,
             'provider': {'type': 'LocalProvider', 'init_blocks': 1, 'min_blocks': 1, 'max_blocks': 1},
         }

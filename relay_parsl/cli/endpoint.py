@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, facts, json_option, listing
+from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -178,6 +179,7 @@ def serve(place: Place, take_over: bool) -> int:
 
     config = load_endpoint_config(place.config)
     relay, credentials = place.identity()
+    log_at(logging.DEBUG if config.debug else logging.INFO)
     with place.pid_file.held(take_over=take_over):
         running = Endpoint(place.root, config, relay, credentials, take_over=take_over)
         return int(running.run() or 0)

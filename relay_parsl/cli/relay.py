@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import re
 import socket
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, facts, json_option, relay_options
+from relay_parsl.cli.show import BadInput, facts, json_option, log_at, relay_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,7 @@ def serve(home: Home, listen: str, told: str, user: str | None) -> None:
     from relay_parsl import daemon
     from relay_parsl.relay.server import RelayServer
 
+    log_at(logging.INFO)
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()
         founders = enrol_founders(home, user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 import uuid
@@ -64,6 +65,12 @@ def one_clear_line() -> Iterator[None]:
         raise BadInput(str(error) or type(error).__name__) from error
     except (OSError, TimeoutError) as error:
         raise Failure(str(error)) from error
+
+
+def log_at(level: int) -> None:
+    """What runs for days tells more than a command does: at least this level, or what -v asked for."""
+    ours = logging.getLogger('relay_parsl')
+    ours.setLevel(min(level, ours.getEffectiveLevel()))
 
 
 def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:

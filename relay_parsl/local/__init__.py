@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 EngineSpec = Union[int, Mapping[str, Any], str, 'os.PathLike[str]']
 """What an endpoint runs tasks on: a number of workers, an endpoint file as a mapping, its `engine` alone, or the path of a file."""
+FEW_CORES = 0.001
+"""Cores that a worker is counted for: HTEX starts no more workers than the machine has such shares, and as many were asked for."""
 
 
 def local(workers: int = 2, *, endpoints: Mapping[str, EngineSpec] | None = None) -> Local:
@@ -190,7 +192,7 @@ def endpoint_file(name: str, spec: EngineSpec) -> bytes:
         raise ConfigError(f'endpoint {name!r}: the number of workers is a positive integer, not {spec!r}')
     if isinstance(spec, int):
         blocks = {'type': 'LocalProvider', 'init_blocks': 1, 'min_blocks': 1, 'max_blocks': 1}
-        spec = {'type': 'HtexEngine', 'max_workers_per_node': spec, 'provider': blocks}
+        spec = {'type': 'HtexEngine', 'max_workers_per_node': spec, 'cores_per_worker': FEW_CORES, 'provider': blocks}
     if isinstance(spec, Mapping):
         whole = spec if 'engine' in spec or 'pools' in spec or 'type' not in spec else {'display_name': name, 'engine': spec}
         try:
