@@ -98,7 +98,7 @@ def _strategy(node: Located, options: Mapping[str, Any], report: Report) -> None
 
 def _container(node: Located, options: Mapping[str, Any], report: Report) -> None:
     kind, uri, command = (options.get(f'container_{key}') for key in ('type', 'uri', 'cmd_options'))
-    if kind == 'custom' and not command:
+    if kind == 'custom' and '{EXECUTOR_LAUNCH_CMD}' not in (command or ''):
         report.error(_at(node, 'container_type'), '`custom` needs `container_cmd_options`, with {EXECUTOR_LAUNCH_CMD} where the worker starts')
     elif kind not in (None, 'custom') and not uri:
         report.error(_at(node, 'container_type'), 'needs `container_uri`: which image?')

@@ -151,12 +151,12 @@ class _Reader:
         name = node.get('type')
         if name is None or not isinstance(name.value, str):
             self.report.error(name or node, f'needs `type: NAME`, one of {", ".join(plugins.names(kind))}')
-            return '', None
+            return '', plugins.guess(kind, '')
         try:
             return plugins.canonical(name.value) if kind == 'engine' else name.value, plugins.find(kind, name.value)
         except ConfigError as error:
             self.report.error(name, str(error))
-            return name.value, None
+            return name.value, plugins.guess(kind, name.value)
 
     def options(self, kind: str, node: Located, factory: Callable[..., Any]) -> dict[str, Any]:
         parameters = plugins.parameters(kind, factory)
@@ -166,7 +166,7 @@ class _Reader:
                 value = self.value(kind, factory, parameters.get(key), key, child)
                 options |= {} if value is None else {key: value}
         for key, parameter in parameters.items():
-            if parameter.default is parameter.empty and key not in node.value:
+            if parameter.default is parameter.empty and node.get(key) is None:
                 self.report.error(node, f'needs `{key}`')
         return options
 

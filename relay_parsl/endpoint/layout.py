@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from relay_parsl.config import Level, Located, Report, settle
 from relay_parsl.endpoint import plugins
 from relay_parsl.endpoint.rules import STATUS, TABLES
-from relay_parsl.errors import ConfigError
 
 NESTED = ('provider', 'launcher', 'address', 'manager_selector')
 """Keys whose values are objects with a `type:` of their own, of the kind that is called so."""
@@ -31,7 +30,7 @@ IGNORED = {
 }
 """Keys of Globus Compute that change nothing here: a warning each, and why."""
 
-_SHARING = 'who may use an endpoint is decided by keys: see `relay-parsl endpoint share`; remove this key'
+_SHARING = 'who may use an endpoint is decided by keys: its owner, and those with whom the owner shares it; remove this key'
 _ONE_USER = 'an endpoint belongs to the user who starts it; each user configures an own one; remove this key'
 _TEMPLATES = 'templates are not in this version; write the values into this file'
 _SETUP = 'not in this version; put the commands into `worker_init` of the provider, or run them before `relay-parsl endpoint start`'
@@ -113,7 +112,7 @@ def _hints(root: Located) -> list[Level]:
 
 def _tidy_pool(path: str, name: str, above: list[Level], root: Located, node: Located | None, report: Report) -> None:
     def levels() -> Sequence[Level]:
-        return [*above, *engine_levels(path, node if name else pools_of(root)[''])]
+        return [*above, *engine_levels(path, node if name else root.get('engine'))]
 
     settle(levels, report)
 
@@ -153,10 +152,10 @@ def class_of(kind: str, node: Located | None) -> set[str] | None:
     """The keys that the class of this node takes; None while there is no class that is known."""
     name = node.get('type') if node is not None else None
     if name is None or not isinstance(name.value, str):
-        return None
-    try:
-        found = plugins.find(kind, name.value)
-    except ConfigError:
+        found = plugins.guess(kind, '') if node is not None and node.is_mapping else None
+    else:
+        found = plugins.guess(kind, name.value)
+    if found is None:
         return None
     keys = set(plugins.parameters(kind, found))
     return keys | {OPEN} if plugins.passes_on(found) and not plugins.is_ours(found) else keys

@@ -101,6 +101,17 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     return found
 
 
+def guess(kind: str, name: str) -> Callable[..., Any] | None:
+    """The class that was probably meant, so that what stands beside a wrong `type:` can be looked at, too; None where nothing is near."""
+    for candidate in (name, closest(name, names(kind)), 'HtexEngine' if kind == 'engine' and not name else None):
+        try:
+            if candidate:
+                return find(kind, candidate)
+        except ConfigError:  # noqa: PERF203  # three tries at the most
+            continue
+    return None
+
+
 def _search(kind: str, name: str) -> Callable[..., Any] | None:
     if name in KINDS[kind].ours:
         return _own(kind, name)

@@ -287,6 +287,24 @@ def test_an_engine_needs_a_type_and_its_values_are_looked_at_all_the_same(mistak
     assert 'must be a mapping' in mistakes('engine: HtexEngine')[0]
 
 
+def test_beside_a_wrong_type_everything_else_is_looked_at_too(mistakes) -> None:
+    said = mistakes(
+        'engine:\n  type: GlobusComputeEngin\n  max_workers: 4\n  walltime: 1:00:00\n  provider: {type: SlurmProvder, node: 2, max_blocks: two}\n'
+    )
+    assert {line.split(': ')[1] for line in said} == {
+        'engine.type',
+        'engine.max_workers',
+        'engine.walltime',
+        'engine.provider.type',
+        'engine.provider.node',
+        'engine.provider.max_blocks',
+    }
+
+
+def test_a_key_of_the_top_that_stands_under_the_engine_goes_up(mistakes) -> None:
+    assert mistakes('engine:\n  type: HtexEngine\n  display_name: x\n  pools: {}\n')[0] == '3: engine.display_name: belongs at the top of the file'
+
+
 def test_an_engine_without_blocks_takes_no_provider(mistakes) -> None:
     assert 'engine.provider: unknown key' in mistakes('engine: {type: ThreadPoolEngine, provider: {type: LocalProvider}}')[0]
 
