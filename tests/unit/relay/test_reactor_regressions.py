@@ -29,7 +29,7 @@ def test_pages_of_two_declarations_are_not_taken_for_one(stage: Stage) -> None:
     endpoint.say(m.Held(session.number, 1, True, held('c'), page=1, round=2))
     endpoint.say(m.Held(session.number, 1, False, held('a'), page=0, round=1))  # late: it does not fill the gap in the second
     assert [lease.attempt for lease in session.leases.values()] == [1, 1, 1], 'nothing was judged'
-    endpoint.say(m.Held(session.number, 1, False, held('b'), page=0, round=2))
+    endpoint.say(m.Held(session.number, 1, False, held('b'), page=0, round=2), m.Held(session.number, 1, True, held('c'), page=1, round=2))
     assert sorted(lease.attempt for lease in session.leases.values()) == [1, 1, 2], '`a` is not held any more'
 
 
