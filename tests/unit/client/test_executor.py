@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import subprocess
 import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -406,3 +408,21 @@ def test_exit_flushes_and_names_what_is_lost(relay: FakeRelay, accepts: bool, se
     assert done.returncode == 0, done.stderr
     assert ('7 tasks were not accepted by relay fake' in done.stderr) is not accepts
     assert len(relay.calls) == (7 if accepts else 0)
+
+
+def test_no_endpoint_and_no_relay_means_the_embedded_one(relay: FakeRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'nothing'))
+    monkeypatch.setattr(defaults, 'embedded', lambda: replace(relay.target, endpoint='polaris'))
+    assert Executor().submit(double, 1).result(LONG) == 2
+    with pytest.raises(ConfigError, match='no relay is known here'):
+        Executor('perlmutter')
+
+
+def test_every_setting_of_the_cloud_sdk_has_its_place() -> None:
+    upstream = [
+        'endpoint_id', 'client', 'task_group_id', 'resource_specification', 'user_endpoint_config', 'label', 'batch_size', 'amqp_port',
+        'api_burst_limit', 'api_burst_window_s', 'serializer', 'result_serializers',
+    ]  # fmt: skip
+    parameters = list(inspect.signature(Executor).parameters.values())
+    assert [each.name for each in parameters] == [*upstream, 'relay', 'credentials']
+    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == ['relay', 'credentials']
