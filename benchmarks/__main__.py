@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ def htex(workers: int) -> Iterator[Submit]:
             address='127.0.0.1', max_workers_per_node=workers, cores_per_worker=0.1, provider=LocalProvider(init_blocks=1, max_blocks=1)
         )
         executor.run_dir = run_dir
+        executor.interchange_launch_cmd = [sys.executable, '-m', 'parsl.executors.high_throughput.interchange']
+        pool = f'{sys.executable} -m parsl.executors.high_throughput.process_worker_pool'
+        executor.launch_cmd = executor.launch_cmd.replace('process_worker_pool.py', pool, 1)
         executor.provider.script_dir = str(Path(run_dir, 'scripts'))
         Path(executor.provider.script_dir).mkdir()
         executor.start()
