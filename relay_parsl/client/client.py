@@ -20,6 +20,8 @@ from relay_parsl.wire import payload
 from relay_parsl.wire.messages import Id, State
 
 ENDED = frozenset(each.value for each in (State.SUCCESS, State.FAILED, State.CANCELLED, State.EXPIRED))
+KEPT = 10_000
+"""Futures of one's own tasks that are held."""
 FETCH = 60.0
 """Seconds that the result of a finished task may take to arrive."""
 
@@ -112,8 +114,12 @@ class Client:
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], endpoint: str, options: Options, group: str | None = None
     ) -> str:
         future = self._executor.send(Request(function, args, kwargs, options, endpoint, None if group is None else as_id(group)))
-        self._futures[future.task_id] = future
-        return future.task_id
+        task_id = future.task_id
+        self._futures[task_id] = future
+        if len(self._futures) > KEPT:  # results stay at the relay: one that is asked for later is fetched again
+            oldest = next((each for each, held in list(self._futures.items()) if held.done()), None)
+            self._futures.pop(oldest or '', None)
+        return task_id
 
     def get_task(self, task_id: uuid.UUID | str) -> dict[str, Any]:
         """Where a task stands: `task_id`, `status`, `pending`, and once it is done `result` or `exception`. Raises NotFound, RelayUnavailable."""
