@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
 from relay_parsl.wire.messages import INLINE, Id, Message, Status
@@ -76,6 +76,8 @@ class Core:
         self.endpoints: dict[Id, EndpointSession] = {}
         self.followers: dict[tuple[Id, Id], set[ClientSession]] = defaultdict(set)
         self.watchers: dict[Id, set[ClientSession]] = defaultdict(set)
+        self.fresh: dict[tuple[Id, str, Id], list[TaskRow]] = {}  # queues of which all came in this turn: not read back to be leased
+        self.ended: dict[tuple[Id, Id], list[Ended]] = defaultdict(list)  # what ended in this turn, by followed group: not read back to be delivered
         self.changes: dict[Id, None] = {}  # watched tasks whose state may have changed
         self.ready: dict[Id, None] = {}  # endpoints to look at when the turn ends
         self.behind: dict[bytes, ClientSession] = {}  # clients to look at when the turn ends
@@ -126,14 +128,38 @@ class Core:
 
     # -- What waits -------------------------------------------------------------------------------------------------
 
+    def enqueue(self, rows: Iterable[TaskRow]) -> None:
+        """New tasks wait."""
+        queues: dict[tuple[Id, str, Id], list[TaskRow]] = {}
+        for row in rows:
+            queues.setdefault((row.endpoint, row.pool, row.account), []).append(row)
+        for key, new in queues.items():
+            endpoint, pool, account = key
+            older = self.waiting[endpoint].get(pool, Counter())[account] if key not in self.fresh else 0
+            fresh = self.fresh.get(key, [])
+            self.count_waiting(endpoint, pool, account, len(new))  # which forgets `fresh`
+            if not older:
+                self.fresh[key] = fresh + new
+
     def count_waiting(self, endpoint: Id, pool: str, account: Id, change: int) -> None:
         """Tasks came into a queue, or left it."""
-        accounts = self.waiting[endpoint][pool]
+        self.fresh.pop((endpoint, pool, account), None)
+        pools = self.waiting[endpoint]
+        accounts = pools[pool]
         accounts[account] += change
         self.load[account] += change
         if accounts[account] <= 0:
             del accounts[account]
+        if not accounts:
+            del pools[pool]
         self.ready[endpoint] = None
+
+    def head(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
+        """The next tasks of a queue."""
+        fresh = self.fresh.get((endpoint, pool, account))
+        if fresh is None:
+            return self.store.waiting(endpoint, pool, account, limit)
+        return sorted(fresh, key=lambda row: (row.priority, row.number))[:limit]
 
     def release(self, task: TaskInfo) -> None:
         """A lease has ended: out of the memory of the session that holds it."""
@@ -175,9 +201,12 @@ class Core:
                 self.count_waiting(task.endpoint, task.pool, task.account, -1)
             else:
                 self.release(task)
-            for session in self.followers.get((task.account, task.group), ()):
-                session.behind.setdefault(task.group)
+            followers = self.followers.get((task.account, task.group), ())
+            for session in followers:
+                session.behind.setdefault(task.group, True)
                 self.behind[session.routing] = session
+            if followers:
+                self.ended[task.account, task.group].append(each)
             self.changed(task.id)
             if task.body:
                 self.do(SpoolDelete((task.id, 0, 'task')))

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, takewhile
 
 from relay_parsl.relay.core import BATCH_TASKS, Core, batches
-from relay_parsl.relay.records import ResultRow, Stage
+from relay_parsl.relay.records import Ended, ResultRow, Stage
 from relay_parsl.relay.sessions import ClientSession
 from relay_parsl.wire.messages import Body, Deliver, Delivered, Follow, Id, Received, Refused, Rejected, Rejection, Status, Window
 
 FOLLOWED, ASKED = 100_000, 100_000
 """The most groups and single results that one session waits for; a client asks again for what is beyond."""
+MARKS = 1000
+"""Received results of which the store is told at a time."""
 
 
 class Delivery:
@@ -19,6 +21,7 @@ class Delivery:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._marks: list[int] = []
 
     # -- What clients say -------------------------------------------------------------------------------------------
 
@@ -68,7 +71,7 @@ class Delivery:
                 session.size -= sent[1]
                 mine.append(sent[2])
         if mine:
-            self._core.store.received(mine)
+            self._marks += mine
             self._look_at(session)
 
     def leave(self, session: ClientSession) -> None:
@@ -92,6 +95,16 @@ class Delivery:
         for session in behind.values():
             self._deliver_asked(session, now)
             self._deliver_groups(session, now)
+            session.behind = dict.fromkeys(session.behind, False)
+        self._core.ended.clear()
+        if len(self._marks) >= MARKS:
+            self.mark()
+
+    def mark(self) -> None:
+        """Store what was received. It only says what may be evicted, so a turn's commit is not spent on it."""
+        marks, self._marks = self._marks, []
+        if marks:
+            self._core.store.received(marks)
 
     def redeliver(self, session: ClientSession, now: float) -> None:
         """What was not received in time goes out again."""
@@ -122,9 +135,10 @@ class Delivery:
                 return
 
     def _deliver_groups(self, session: ClientSession, now: float) -> None:
-        while session.behind and (room := min(self._room(session), BATCH_TASKS)) > 0:
+        while session.behind and (room := self._room(session)) > 0:
             group = next(iter(session.behind))
-            rows = self._core.store.ended_after(session.account, group, session.cursors[group], room)
+            room = room if session.behind[group] else min(room, BATCH_TASKS)
+            rows = self._ended(session, group, room)
             new = [row for row in rows if row.id not in session.sent]
             fit = self._send(session, new, now)
             if fit < len(new):
@@ -134,7 +148,14 @@ class Delivery:
                 session.cursors[group] = rows[-1].done
             del session.behind[group]
             if len(rows) == room:
-                session.behind[group] = None  # at the end: other groups have their turn
+                session.behind[group] = False  # at the end: other groups have their turn
+
+    def _ended(self, session: ClientSession, group: Id, room: int) -> list[ResultRow]:
+        """What comes next in a group; read from the store only if it did not end just now."""
+        cursor = session.cursors[group]
+        if not session.behind[group]:
+            return self._core.store.ended_after(session.account, group, cursor, room)
+        return [_row(each) for each in islice((each for each in self._core.ended[session.account, group] if each.done > cursor), room)]
 
     def _send(self, session: ClientSession, rows: Sequence[ResultRow], now: float) -> int:
         """As many as the window's bytes allow, one at least if nothing is on its way; how many."""
@@ -150,6 +171,11 @@ class Delivery:
         for batch in batches(rows[:fit], map(_size, rows)):
             self._core.send(session, Deliver(tuple(map(_delivered, batch))))
         return fit
+
+
+def _row(ended: Ended) -> ResultRow:
+    task = ended.task
+    return ResultRow(task.id, task.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
 
 
 def _size(row: ResultRow) -> int:

@@ -153,10 +153,10 @@ class Intake:
         accepted = []
         for row in rows:
             if row.id not in known:
-                self._core.count_waiting(row.endpoint, row.pool, row.account, 1)
                 self._delivery.follow_group(session, row.group)
                 accepted.append(row.id)
         if accepted:
+            self._core.enqueue([row for row in rows if row.id not in known] if known else rows)
             self._core.send(session, Accepted(tuple(accepted)))
         if known:
             self._answer_known(session, list(known), [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heapreplace
+from itertools import islice
 
 from relay_parsl.relay.core import BATCH_TASKS, Core, batches, held_bytes, held_tasks
 from relay_parsl.relay.records import Lease, Stage, TaskInfo, TaskRow
@@ -134,14 +135,14 @@ class Leases:
         """Of one pool. One task always fits, however large it is."""
         counts = session.held.setdefault(pool, Counter())
         room = min(window[0] - held_tasks(counts), TURN_TASKS)
-        waiting = self._core.waiting[session.account][pool]
+        waiting: Counter[Id] = self._core.waiting[session.account].get(pool, Counter())
         takers = Counter({account: count for account, count in waiting.items() if self._core.accounts.counts(account, now)})
         if room <= 0 or not takers:
             return
         space = window[1] - held_bytes(counts)
         rows: list[TaskRow] = []
         for account, share in shares(takers, counts, room).items():
-            for row in self._core.store.waiting(session.account, pool, account, share):
+            for row in self._core.head(session.account, pool, account, share):
                 size = _size(row)
                 if size > space and (rows or held_tasks(counts)):
                     break
@@ -161,13 +162,14 @@ class Leases:
             leases += [Lease(row.number, row.attempt, session.number, session.serial, session.hello.epoch) for row in batch]
             for row in batch:
                 self._core.hold(session, _leased(row, session))
-                self._core.count_waiting(row.endpoint, row.pool, row.account, -1)
                 self._core.changed(row.id)
             self._core.send(
                 session, Dispatch(session.number, session.serial, tuple([Leased(row.attempt, row.header, Body(row.payload)) for row in batch]))
             )
         if leases:
             self._core.store.lease(leases)
+        for (pool, account), count in Counter([(row.pool, row.account) for row in whole]).items():
+            self._core.count_waiting(session.account, pool, account, -count)
 
     def _fail_damaged(self, session: EndpointSession, rows: Iterable[TaskRow]) -> None:
         """Never executed: the seal would not open, and nobody would learn why."""
@@ -191,7 +193,8 @@ class Leases:
 
     def say_backlog(self, session: EndpointSession, now: float) -> None:
         """How many wait for each pool, and the age of the oldest."""
-        pools = {pool: self._demand(session.account, pool, now) for pool in {*session.windows, *self._core.waiting[session.account]}}
+        names = islice({**session.windows, **self._core.waiting[session.account]}, 2 * POOLS)
+        pools = {pool: self._demand(session.account, pool, now) for pool in names}
         session.backlog, session.backlog_said = pools, now
         self._core.send(session, Backlog(pools))
 
@@ -201,8 +204,8 @@ class Leases:
         return waiting != {pool for pool, (count, _) in session.backlog.items() if count}
 
     def _demand(self, endpoint: Id, pool: str, now: float) -> tuple[int, float]:
-        accounts = self._core.waiting[endpoint][pool]
-        heads = [row for account in list(accounts)[:16] for row in self._core.store.waiting(endpoint, pool, account, 1)]
+        accounts = self._core.waiting[endpoint].get(pool, Counter())
+        heads = [row for account in list(accounts)[:16] for row in self._core.head(endpoint, pool, account, 1)]
         return sum(accounts.values()), max([now - row.submitted for row in heads], default=0.0)
 
 

@@ -137,6 +137,7 @@ class RelayReactor:
         for session in list(self._core.sessions.values()):
             self._doors.tick(session, now)
         self._doors.settle(now)
+        self._delivery.mark()
         self._pulls.tick(now)
         self._calendar.tick(now)
         if now - self._cancelled >= CANCEL_AGAIN:
@@ -153,6 +154,7 @@ class RelayReactor:
         self._doors.settle(now)
         self._strangers.clear()
         self._leases.flush(now)
+        self._core.fresh.clear()
         self._delivery.flush(now)
         self._watches.flush()
 

@@ -32,8 +32,8 @@ class ClientSession(Session):
     window: tuple[int, int] = CLIENT_WINDOW
     cursors: dict[Id, int] = field(default_factory=dict)
     """Followed groups; of each the last `done` that was delivered."""
-    behind: dict[Id, None] = field(default_factory=dict)
-    """Followed groups with something to deliver, in the order of their turn."""
+    behind: dict[Id, bool] = field(default_factory=dict)
+    """Followed groups with something to deliver, in the order of their turn; True: all of it ended in this turn."""
     asked: dict[Id, None] = field(default_factory=dict)
     """Single results to deliver."""
     sent: dict[Id, tuple[float, int, int]] = field(default_factory=dict)
