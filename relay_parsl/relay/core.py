@@ -18,6 +18,8 @@ T = TypeVar('T')
 
 BATCH_TASKS, BATCH_BYTES = 200, 4 << 20
 """The most tasks or results in one message, and bytes; one always fits."""
+TURN_BYTES = 32 << 20
+"""Bytes of payload that one queue, or one `Need`, brings into memory in a turn."""
 HEADER = 4096
 """Bytes of a task's or result's header, at most."""
 
@@ -155,10 +157,10 @@ class Core:
         self.ready[endpoint] = None
 
     def head(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
-        """The next tasks of a queue."""
+        """The next tasks of a queue, as many as one turn may have in memory."""
         fresh = self.fresh.get((endpoint, pool, account))
         if fresh is None:
-            return self.store.waiting(endpoint, pool, account, limit)
+            return self.store.waiting(endpoint, pool, account, limit, TURN_BYTES)
         return sorted(fresh, key=lambda row: (row.priority, row.number))[:limit]
 
     def release(self, task: TaskInfo) -> None:

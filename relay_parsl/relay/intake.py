@@ -7,7 +7,7 @@ from typing import Union
 
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.accounts import MAY_SUBMIT
-from relay_parsl.relay.core import HEADER, Core, batches
+from relay_parsl.relay.core import HEADER, TURN_BYTES, Core, batches
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
@@ -18,6 +18,7 @@ from relay_parsl.wire.messages import (
     NO_ID,
     Accepted,
     Attempt,
+    Body,
     Cancel,
     Hash,
     Id,
@@ -207,8 +208,14 @@ class Intake:
 
     def need(self, session: Either, message: Need, _now: float) -> None:
         """Objects for whoever may have them: their account, and endpoints that their account may use."""
-        rows = [row for row in self._core.store.objects(message.hashes[:NEED_AT_ONCE]) if self._may_read(session, row)]
-        found = [Object(row.hash, row.kind, row.data) for row in rows]  # type: ignore[arg-type]
+        found: list[Object] = []
+        size = 0
+        for digest in message.hashes[:NEED_AT_ONCE]:
+            rows = [row for row in self._core.store.objects([digest]) if self._may_read(session, row)]
+            found += [Object(row.hash, row.kind, Body(row.data)) for row in rows]
+            size += sum(len(row.data) for row in rows)
+            if size >= TURN_BYTES:
+                break  # the rest will be asked for again
         for batch in batches(found, [len(each.data) for each in found]):
             self._core.send(session, Objects(batch))
 

@@ -141,14 +141,17 @@ class Leases:
             return
         space = window[1] - held_bytes(counts)
         rows: list[TaskRow] = []
+        cut = False
         for account, share in shares(takers, counts, room).items():
-            for row in self._core.head(session.account, pool, account, share):
+            head = self._core.head(session.account, pool, account, share)
+            cut |= len(head) < share
+            for row in head:
                 size = _size(row)
                 if size > space and (rows or held_tasks(counts)):
                     break
                 space -= size
                 rows.append(row)
-        if len(rows) >= TURN_TASKS:
+        if len(rows) >= TURN_TASKS or (cut and rows):
             self._core.ready[session.account] = None
             self._core.busy = True
         self._dispatch(session, rows)

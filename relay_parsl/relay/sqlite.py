@@ -247,12 +247,22 @@ class SqliteStore(Store):
         rows = self._all('SELECT endpoint, pool, account, count(*) FROM queue GROUP BY endpoint, pool, account')
         return [(self._ids[endpoint], pool, self._ids[account], count) for endpoint, pool, account, count in rows]
 
-    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
-        rows = self._all(
+    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
+        cursor = self._run(
             """SELECT t.n, t.id, t.grp, t.priority, t.due, t.once, t.submitted, t.header, t.payload, t.body, t.attempt, t.sum
             FROM queue q CROSS JOIN tasks t ON t.n = q.n WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.n LIMIT ?""",
             (self._numbers[endpoint], pool, self._numbers[account], limit),
         )
+        rows = []
+        try:
+            for row in cursor:
+                rows.append(row)
+                size -= len(row[8])
+                if size <= 0:
+                    break
+            cursor.close()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
         return [
             TaskRow(
                 n, i, account, group, endpoint, pool, priority, due, bool(once), at, header, payload, body, attempt, _sum(header, payload) != check

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, Protocol
 
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
@@ -82,8 +82,8 @@ class Store(Protocol):
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         """Endpoint, pool, account and how many tasks wait there: counted, not read."""
 
-    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
-        """The next tasks to lease: lowest priority first, then age."""
+    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
+        """The next tasks to lease, lowest priority first, then age: `limit` at most, and no more once they have `size` bytes of payload."""
 
     def lease(self, leases: Sequence[Lease]) -> None:
         """Queued tasks become leased."""
@@ -275,11 +275,12 @@ class MemoryStore(Store):
         self._statement('queued')
         return [(*key, len(queue)) for key, queue in self._queues.items() if queue]
 
-    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
+    def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
         self._statement('waiting')
         head = nsmallest(limit, self._queues[endpoint, pool, account].values())
         kept = [self._tasks[self._ids[number]] for _, number in head]
-        return [replace(each.row, attempt=each.info.attempt) for each in kept]
+        sizes = accumulate([len(each.row.payload) for each in kept], initial=0)
+        return [replace(each.row, attempt=each.info.attempt) for each, before in zip(kept, sizes) if not before or before < size]
 
     def lease(self, leases: Sequence[Lease]) -> None:
         self._statement('lease')

@@ -80,7 +80,7 @@ def test_what_is_rolled_back_never_was(store: Store) -> None:
     store.begin()
     assert store.queued() == [(SITE, '', ANN, 1)]
     assert store.last() == (1, 0)
-    assert [row.id for row in store.waiting(SITE, '', ANN, 10)] == [an_id('task 1')]
+    assert [row.id for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [an_id('task 1')]
     assert [row.role for row in store.accounts() if row.name == 'ann'] == ['user']
     assert store.invites() == []
     assert store.known_objects([Hash(b'h' * 32)]) == {}
@@ -157,7 +157,7 @@ def test_a_task_comes_back_whole(store: Store) -> None:
     row = task(1, pool='gpu', priority=-3, at_most_once=True, body=7, attempt=2)
     assert store.add([row]) == set()
     turn(store)
-    assert store.waiting(SITE, 'gpu', ANN, 10) == [row]
+    assert store.waiting(SITE, 'gpu', ANN, 10, 1 << 30) == [row]
     size = len(row.header) + len(row.payload) + 7
     expected = TaskInfo(1, row.id, ANN, GROUP, SITE, 'gpu', True, 5.0, size, 7, Stage.QUEUED, 2, priority=-3, expires=1001.0)
     assert find(store, 1) == expected
@@ -168,16 +168,21 @@ def test_a_known_task_stays_as_it_is(store: Store) -> None:
     store.add([task(1)])
     assert store.add([task(2, id=an_id('task 1'), account=BOB, payload=b'other'), task(3)]) == {an_id('task 1')}
     assert find(store, 1).account == ANN
-    assert [row.payload for row in store.waiting(SITE, '', ANN, 10)] == [b'call', b'call']
-    assert store.waiting(SITE, '', BOB, 10) == []
+    assert [row.payload for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [b'call', b'call']
+    assert store.waiting(SITE, '', BOB, 10, 1 << 30) == []
     assert store.queued() == [(SITE, '', ANN, 2)]
 
 
 def test_what_waits_comes_by_priority_then_age_and_by_its_own_queue(store: Store) -> None:
     store.add([task(1, priority=5), task(2), task(3), task(4, priority=-1), task(5, pool='gpu'), task(6, endpoint=FAR), task(7, account=BOB)])
-    assert [row.number for row in store.waiting(SITE, '', ANN, 10)] == [4, 2, 3, 1]
-    assert [row.number for row in store.waiting(SITE, '', ANN, 2)] == [4, 2]
+    assert [row.number for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [4, 2, 3, 1]
+    assert [row.number for row in store.waiting(SITE, '', ANN, 2, 1 << 30)] == [4, 2]
     assert set(store.queued()) == {(SITE, '', ANN, 4), (SITE, 'gpu', ANN, 1), (FAR, '', ANN, 1), (SITE, '', BOB, 1)}
+
+
+def test_what_waits_comes_by_bytes_too_and_one_always_does(store: Store) -> None:
+    store.add([task(number, payload=bytes(100)) for number in range(1, 6)])
+    assert [len(store.waiting(SITE, '', ANN, 10, size)) for size in (0, 1, 100, 101, 250, 1000)] == [1, 1, 1, 2, 3, 5]
 
 
 def test_leases_begin_and_end(store: Store) -> None:
@@ -188,12 +193,12 @@ def test_leases_begin_and_end(store: Store) -> None:
     assert (info.stage, info.attempt, info.session, info.serial, info.epoch, info.cancel) == (Stage.LEASED, 4, 1 << 40, 7, 3, False)
     assert store.leases(SITE) == [info]
     assert store.leases(FAR) == []
-    assert [row.number for row in store.waiting(SITE, '', ANN, 10)] == [2]
+    assert [row.number for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [2]
     store.ask_cancel([1])
     assert find(store, 1).cancel
     store.requeue([(1, 5)])
     assert store.leases(SITE) == []
-    assert [(row.number, row.attempt) for row in store.waiting(SITE, '', ANN, 10)] == [(1, 5), (2, 1)]
+    assert [(row.number, row.attempt) for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [(1, 5), (2, 1)]
 
 
 def test_unfinished_tasks_of_an_endpoint(store: Store) -> None:
@@ -344,7 +349,7 @@ def test_a_file_is_found_as_it_was_left(path: Path) -> None:
     store = SqliteStore(path)
     store.begin()
     assert {row.name for row in store.accounts()} == {'ann', 'site'}
-    assert store.waiting(SITE, '', ANN, 10) == [task(1)]
+    assert store.waiting(SITE, '', ANN, 10, 1 << 30) == [task(1)]
     assert store.last() == (2, 1)
     store.close()
 
@@ -397,7 +402,7 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     store = SqliteStore(path)
     store.begin()
     store.accounts()
-    assert [row.damaged for row in store.waiting(SITE, '', ANN, 10)] == [True]
+    assert [row.damaged for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [True]
     assert [row.damaged for row in store.results([an_id('task 2')])] == [True]
     assert store.objects([Hash(b'h' * 32)]) == []
     store.close()
@@ -442,5 +447,5 @@ def test_a_torn_log_opens_at_a_commit(path: Path, tmp_path: Path) -> None:
         opened.begin()
         opened.accounts()
         last = opened.last()[0]
-        assert [row.number for row in opened.waiting(SITE, '', ANN, 99)] == [1, *range(3, last + 1)]
+        assert [row.number for row in opened.waiting(SITE, '', ANN, 99, 1 << 30)] == [1, *range(3, last + 1)]
         opened.close()
