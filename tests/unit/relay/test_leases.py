@@ -322,3 +322,28 @@ def test_the_backlog_is_told_on_change_and_now_and_then(stage: Stage) -> None:
     stage.finish(endpoint, 'b')
     stage.finish(endpoint, 'c')
     assert endpoint.got(m.Backlog)[-1].pools == {'': (0, 0.0)}
+
+
+def test_pools_that_are_empty_are_forgotten(stage: Stage) -> None:
+    client = stage.client()
+    for number in range(300):
+        stage.submit(client, f't{number}', pool=f'pool {number}')
+    endpoint = stage.endpoint()
+    assert len(endpoint.got(m.Backlog)[-1].pools) == 128
+    client.say(m.Cancel(attempts(*[f't{number}' for number in range(300)], attempt=0)))
+    assert stage.reactor._core.waiting[an_id('site')] == {}
+
+
+def test_a_large_backlog_goes_out_over_several_turns(stage: Stage) -> None:
+    client = stage.client()
+    names = [f't{number}' for number in range(300)]
+    for start in range(0, 300, 20):
+        stage.submit(client, *names[start : start + 20], payload=bytes(250_000))
+    endpoint = stage.endpoint(window=(1000, 1 << 30))
+    assert 130 <= len(endpoint.ids(m.Dispatch)) < 150
+    assert stage.reactor.busy
+    rest = 0
+    while stage.reactor.busy:
+        stage.turn(tick=True)
+        rest += len(endpoint.ids(m.Dispatch))
+    assert rest > 150
