@@ -1,225 +1,18 @@
-"""The engine process: HTEX, its provider and its scaling, and no key: `python -m relay_parsl.engines.child FD PARENT`.
+"""The engine process: `python -m relay_parsl.engines.child FD PARENT`. It reads a plan from an inherited socket, and serves it.
 
 HTEX is disposable. When its interchange dies, `submit_payload`, the status poll and `shutdown` hang for ever (measured), and it unpickles what
-workers send; so it lives here, behind a socket, and is killed and built anew by `engines.htex` whenever it stops making sense.
-
-```
-main thread      reads   work · demand · stop          the only one that submits
-result thread    HTEX's: settles futures               they are never cancelled: that would kill this thread
-scaling thread   polls blocks, scales, looks at managers
-sender thread    writes  ready · ended · status · dead  whatever has piled up, as one frame
-```
+workers send; so it lives in a process without keys, and is killed and built anew by `engines.htex` whenever it stops making sense.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import pickle
 import sys
-import threading
-import time
-from concurrent.futures import Future
-from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, NoReturn
 
-from parsl.executors import HighThroughputExecutor
-from parsl.executors.errors import BadStateException
-from parsl.executors.high_throughput.errors import CommandClientBadError, CommandClientTimeoutError, ManagerLost
-from parsl.jobs.states import TERMINAL_STATES, JobState
-from parsl.jobs.strategy import Strategy
-from parsl.providers.base import ExecutionProvider
-
-from relay_parsl.engines import launch
-from relay_parsl.engines.frames import Death, encode_end
 from relay_parsl.engines.leash import die_with_parent
-from relay_parsl.wire import codec
-
-logger = logging.getLogger(__name__)
-
-EAGER = 0.2
-"""Seconds between looks at the managers while none is connected, and between chances to scale out when work comes to an idle engine."""
-COMMAND_TIMEOUT = 60.0
-"""Seconds that a living interchange may take to answer."""
-BATCH = 200
-"""The most ends in one message."""
-RUN_TASK = {'task_executor': {'f': 'relay_parsl.engines.worker.run_task', 'a': (), 'k': {}}}
-
-
-class Htex(HighThroughputExecutor):
-    """HTEX whose strategy sees what waits at the endpoint and at the relay too."""
-
-    demand = 0
-
-    def outstanding(self) -> int:
-        """Tasks that want a worker."""
-        return max(int(super().outstanding()), self.demand)
-
-
-class Child:
-    """One HTEX from start to end."""
-
-    def __init__(self, connection: Connection, plan: dict[str, Any]) -> None:
-        """`plan` is what `htex.Plan` describes."""
-        self._connection, self._plan = connection, plan
-        self._out: SimpleQueue[list[Any] | None] = SimpleQueue()
-        self._stopping = threading.Event()
-        self._wanted = threading.Event()
-        self._dying = threading.Lock()
-        self._blocks: dict[str, str] = {}  # manager -> block, also of managers that are gone
-        self._sender = threading.Thread(target=self._send, name='sender', daemon=True)
-        self._sender.start()
-        options = dict(plan['job_status'])
-        self._period = float(options.pop('strategy_period', 5.0))
-        self._strategy = Strategy(strategy=options.pop('strategy', 'simple'), max_idletime=float(options.pop('max_idletime', 120.0)))
-        self._htex = launch.build(plan, Htex)
-        self._journal = launch.Journal(Path(plan['journal']))
-        self._provider: ExecutionProvider = plan['htex']['provider']
-        self._journal.follow(self._provider)
-
-    def run(self) -> None:
-        """Start, serve, stop."""
-        self._htex.start()
-        threading.Thread(target=self._mourn, name='interchange-watch', daemon=True).start()
-        self._strategy.add_executors([self._htex])
-        scaling = threading.Thread(target=self._scale, name='scaling', daemon=True)
-        scaling.start()
-        old_jobs = threading.Thread(target=launch.cancel_old, args=(self._provider, self._plan['old_jobs']), name='old-jobs', daemon=True)
-        old_jobs.start()
-        self._out.put(['ready'])
-        self._serve()
-        self._stopping.set()
-        self._wanted.set()
-        scaling.join(self._period + COMMAND_TIMEOUT)
-        self._htex.scale_in_facade(len(self._htex.status_facade))
-        self._htex.shutdown()
-        old_jobs.join()
-        self._journal.clear()
-
-    def _serve(self) -> None:
-        """Until the endpoint says stop, or is gone."""
-        while True:
-            try:
-                verb, *values = codec.unpack(self._connection.recv_bytes())
-            except (EOFError, OSError):
-                return
-            if verb == 'stop':
-                return
-            if verb == 'demand':
-                self._want(values[0])
-            for number, priority, frame in values[0] if verb == 'work' else ():
-                self._submit(number, priority, frame)
-
-    def _want(self, count: int) -> None:
-        self._htex.demand = count
-        if count and not self._active_blocks():
-            self._wanted.set()
-
-    def _active_blocks(self) -> int:
-        return sum(status.state not in TERMINAL_STATES for status in list(self._htex.status_facade.values()))
-
-    def _submit(self, number: int, priority: int | None, frame: bytes) -> None:
-        context = RUN_TASK if priority is None else {**RUN_TASK, 'resource_spec': {'priority': priority}}
-        try:
-            future = self._htex.submit_payload(context, frame)
-        except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever
-            self.die(str(error))
-        future.add_done_callback(partial(self._ended, number))
-        if not self._active_blocks():
-            self._wanted.set()
-
-    def _ended(self, number: int, future: Future[Any]) -> None:
-        error = future.exception()
-        if isinstance(error, BadStateException):
-            return  # the whole engine dies of it, and says so once
-        if error is None and type(future.result()) is bytes:
-            self._out.put([number, future.result()])
-        else:
-            self._out.put([number, encode_end(Death(self._cause(error), f'{type(error).__name__}: {error}'))])
-
-    def _cause(self, error: BaseException | None) -> str:
-        if not isinstance(error, ManagerLost):
-            return 'worker'
-        status = self._htex.status_facade.get(self._blocks.get(error.manager_id.decode(), ''))
-        return 'walltime' if status is not None and status.state == JobState.TIMEOUT else 'manager'
-
-    def _send(self) -> None:
-        """Write whatever has piled up, all ends as one frame, until None."""
-        serving = True
-        while serving:
-            items = [self._out.get()]
-            with contextlib.suppress(Empty):
-                while len(items) < BATCH:
-                    items.append(self._out.get_nowait())
-            serving = None not in items
-            ends = [item for item in items if item and type(item[0]) is int]
-            if ends:
-                self._connection.send_bytes(codec.pack(['ended', ends]))
-            for item in items:
-                if item and type(item[0]) is str:
-                    self._connection.send_bytes(codec.pack(item))
-
-    def _scale(self) -> None:
-        """Parsl's `JobStatusPoller`, but awake at once when work comes to an engine without blocks."""
-        polled, pause = 0.0, EAGER
-        while not self._stopping.is_set():
-            try:
-                if self._wanted.is_set() or time.monotonic() - polled >= self._period:
-                    self._wanted.clear()
-                    polled, pause = time.monotonic(), EAGER
-                    self._poll()
-                managers = self._report()
-                pause = self._period if managers else min(1.2 * pause, self._period)
-            except (CommandClientTimeoutError, CommandClientBadError):
-                self.die(f'the interchange did not answer for {COMMAND_TIMEOUT:.0f} s')
-            except Exception:
-                logger.exception('the scaling of blocks failed this time')
-            if self._htex.bad_state_is_set:
-                self.die(f'Parsl gave up: {self._htex.executor_exception}')
-            if self._wanted.wait(pause):
-                self._stopping.wait(max(0.0, polled + EAGER - time.monotonic()))
-
-    def _poll(self) -> None:
-        self._htex.poll_facade()
-        self._htex.handle_errors(self._htex.status_facade)
-        self._strategy.strategize([self._htex])
-
-    def _report(self) -> int:
-        """Tell the endpoint how the blocks stand; returns the number of managers."""
-        rows = self._htex.command_client.run('MANAGERS', timeout_s=COMMAND_TIMEOUT)
-        self._blocks.update({row['manager']: row['block_id'] for row in rows})
-        states = {block: [status.state.name, status.message or ''] for block, status in self._htex.status_facade.items()}
-        workers = sum(row['worker_count'] for row in rows if row['active'])
-        python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
-        facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None), 'states': states}
-        self._out.put(['status', facts])
-        return len(rows)
-
-    def _mourn(self) -> None:
-        """Wait for the interchange's end without reaping it: `shutdown` does that."""
-        process = self._htex.interchange_proc
-        assert process is not None, 'started'  # noqa: S101  for mypy; HTEX was started
-        with contextlib.suppress(ChildProcessError):  # `shutdown` was quicker
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        if not self._stopping.is_set():
-            self.die(f'the interchange ended by itself; its log ends with:\n{launch.tail(Path(self._htex.logdir, "interchange.log"))}')
-
-    def die(self, evidence: str) -> NoReturn:
-        """Say why and end, whatever hangs: the endpoint kills what is left and builds a new engine."""
-        with self._dying:  # once; whoever comes second waits for the end
-            logger.error('%s', evidence)
-            self._out.put(['dead', evidence])
-            self.finish()
-            os._exit(3)
-
-    def finish(self) -> None:
-        """Write what is queued."""
-        self._out.put(None)
-        self._sender.join(5)
+from relay_parsl.engines.spawn import Early
 
 
 def main() -> None:
@@ -228,24 +21,11 @@ def main() -> None:
     number = int(sys.argv[1])
     os.set_inheritable(number, False)
     connection = Connection(number)
+    early = Early()
+    from relay_parsl.engines.service import serve  # noqa: PLC0415  imports Parsl, while the interchange does so too
+
     plan = pickle.loads(connection.recv_bytes())  # noqa: S301  from our own parent, over a socket that nobody else holds
-    with open(Path(plan['directory'], 'engine.log'), 'ab') as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(name)s [%(levelname)s] %(message)s')
-    try:
-        child = Child(connection, plan)
-    except Exception as error:
-        logger.exception('the engine cannot be built')
-        connection.send_bytes(codec.pack(['dead', f'{type(error).__name__}: {error}']))
-        os._exit(3)
-    try:
-        child.run()
-    except Exception as error:
-        logger.exception('the engine failed')
-        child.die(f'{type(error).__name__}: {error}')
-    child.finish()
-    os._exit(0)  # Parsl's threads have nothing more to say
+    serve(connection, plan, early)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import leash
+from relay_parsl.engines.spawn import Early
 from relay_parsl.errors import ConfigError, RelayError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 H = TypeVar('H', bound=HighThroughputExecutor)
 
 POOL = 'parsl.executors.high_throughput.process_worker_pool'
-INTERCHANGE = 'parsl.executors.high_throughput.interchange'
 OWN_SCRIPT = re.compile(r'^process_worker_pool\.py\b')
 DOCKERS = ('docker', 'podman', 'podman-hpc')
 APPTAINERS = ('apptainer', 'singularity')
@@ -37,12 +37,13 @@ CANCEL_TRIES, CANCEL_PAUSE = 3, 10.0
 LINES, LINE = 12, 300
 
 
-def build(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
+def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
     """An HTEX that is ready to `start`: Parsl's own set-up (reference: DataFlowKernel.add_executors) and ours.
 
     Args:
         plan: `label`, `directory` (absolute), `htex` (keywords), `container` (`type`, `uri`, `options` or empty).
         kind: the class.
+        early: the interchange to use, unless the options name another.
     """
     htex = kind(label=plan['label'], **plan['htex'])
     htex.run_dir = plan['directory']
@@ -51,11 +52,16 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
     provider.script_dir = os.path.join(plan['directory'], 'submit_scripts')
     os.makedirs(provider.script_dir, exist_ok=True)
     if 'interchange_launch_cmd' not in plan['htex']:
-        htex.interchange_launch_cmd = [sys.executable, '-m', leash.__name__, INTERCHANGE]
+        htex.interchange_launch_cmd = early.command
     if plan['htex'].get('block_error_handler', True) is True:
         htex.block_error_handler = give_up
     htex.launch_cmd = launch_command(htex.launch_cmd, plan['container'], plan['directory'], local=is_local(provider))
     return htex
+
+
+def uses(htex: HighThroughputExecutor, early: Early) -> bool:
+    """Whether HTEX was told to use this interchange."""
+    return early.process is not None and list(htex.interchange_launch_cmd) == early.command
 
 
 def give_up(htex: BlockProviderExecutor, status: dict[str, JobStatus]) -> None:
