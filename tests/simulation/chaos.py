@@ -30,15 +30,15 @@ class Chaos:
         random = self.clock.random
         for process in world.processes:
             for step in process.points:
-                if random.random() < 0.3:
+                if random.random() < 0.35:
                     self._some(1, self.doom, process, step)
         self._some(random.randrange(4), self.cut)
         self._some(random.randrange(3), self.mute)
         self._some(random.randrange(3), self.pause)
         self._some(random.randrange(2), self.idle_crash)
-        self._some(random.randrange(4), self.break_disk)
+        self._some(random.randrange(5), self.break_disk)
         self._some(int(random.random() < 0.3), self.fill_disk)
-        self._some(int(random.random() < 0.4), self.drain)
+        self._some(random.randrange(3), self.drain)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)
@@ -83,7 +83,7 @@ class Chaos:
         """Some statement of a store or a journal fails soon."""
         random = self.clock.random
         process = random.choice(self.world.disks())
-        process.fail_on = random.choice(('', *process.statements, *process.statements))
+        process.fail_on = random.choice(('', *['commit'] * 10, *process.statements, *process.statements))
         process.fail_after = int(random.expovariate(0.5 if process.fail_on else 0.02))
 
     def fill_disk(self) -> None:
@@ -93,8 +93,8 @@ class Chaos:
         self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
 
     def drain(self) -> None:
-        """An endpoint is stopped in good order, and started again later."""
-        self.clock.random.choice(self.world.endpoints).drain()
+        """An endpoint is stopped in good order, just when it has got tasks, and started again later."""
+        self.clock.random.choice(self.world.endpoints).drain_after = self.clock.random.randrange(4)
 
     def break_engine(self) -> None:
         """An engine dies, with everything inside."""
@@ -122,3 +122,5 @@ class Chaos:
                 process.wake()
             process.fail_after = -1
             process.start()
+        for endpoint in self.world.endpoints:
+            endpoint.drain_after = -1

@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING
 
 from relay_parsl.client import reactor as client
 from relay_parsl.client.reactor import ClientReactor
-from relay_parsl.wire.messages import Admin, Body, Fetch, Id, List, Object, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import (
+    Admin,
+    Attempt,
+    Body,
+    Cancel,
+    Fetch,
+    Follow,
+    Id,
+    List,
+    Object,
+    Segment,
+    Status,
+    Submit,
+    TaskHeader,
+    Watch,
+)
 from tests.simulation.network import Dealer
 from tests.simulation.process import Process
 from tests.simulation.specs import Account, Spec, make_spec, outcome_holds, random_id, random_object
@@ -51,7 +66,7 @@ class ClientProcess(Process):
     def boot(self) -> None:
         """A new process: what was accepted is followed, what was not is submitted again or given up."""
         random = self.clock.random
-        self.reactor: ClientReactor = self.world.mutation.client(random_id(random), window=self.window)
+        self.reactor = ClientReactor(random_id(random), window=self.window)
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
         self.futures, self.bodies, self.arrived, self.grants = {}, {}, {}, {}
         self.functions = [self.new_object('function') for _ in range(2)]
@@ -196,7 +211,8 @@ class ClientProcess(Process):
         """A hostile client of this account asks for another account's task, in every way there is."""
         if self.up:
             self.world.stolen.add((self.account.id, task_id))
-            for message in self.world.mutation.theft(task_id, self.world.specs[task_id].task):
+            task = self.world.specs[task_id].task
+            for message in (Submit((task,)), Follow((), (task_id,)), Cancel((Attempt(task_id),)), Watch((task_id,))):
                 self.dealer.send(message)
 
     # -- effects --------------------------------------------------------------

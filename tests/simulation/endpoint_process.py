@@ -12,7 +12,7 @@ from relay_parsl.endpoint.ledger import MemoryJournal
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.errors import StoreError
 from relay_parsl.wire.codec import encode_header
-from relay_parsl.wire.messages import Body, Id, Result, ResultHeader, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import Body, Dispatch, Id, Result, ResultHeader, Segment, Status, TaskHeader
 from tests.simulation.engine import Engine, Job
 from tests.simulation.network import Dealer, brief
 from tests.simulation.process import Process
@@ -62,6 +62,8 @@ class EndpointProcess(Process):
         super().__init__(world, name)
         self.account, self.takeover = account, takeover
         self.disk = disk or Disk()
+        self.drain_after = -1
+        """Dispatches until somebody says SIGTERM: what has not started is given back, the rest is finished; later it is started again."""
         random = self.clock.random
         self.pools = {name: (random.choice((2, 8, 40)), random.choice((1000, 1 << 20))) for name in world.pools}
 
@@ -83,8 +85,8 @@ class EndpointProcess(Process):
             journal.begin()
             self.epoch = journal.advance()
             journal.commit()
-            settings = EndpointSettings(pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=7)
-            self.reactor: EndpointReactor = self.world.mutation.endpoint(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
+            settings = EndpointSettings(pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=random.choice((2, 7)))
+            self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
         except StoreError:
             self.kill('boot')
             return
@@ -147,6 +149,10 @@ class EndpointProcess(Process):
             self.point('engine')
         for message in messages:
             self.reactor.receive(message, now)
+            if self.drain_after >= 0 and isinstance(message, Dispatch):
+                self.drain_after -= 1
+                if self.drain_after < 0:
+                    self._event(self.reactor.drain)
         while events:
             call, *arguments = events.popleft()
             call(*arguments, now)
@@ -160,7 +166,8 @@ class EndpointProcess(Process):
                 raise StoreError('the journal is in the hands of another process')
             journal.begin()
             self.reactor.flush(now)
-            self.point('decide')
+            if journal._turn:
+                self.point('decide')
             journal.commit()
         except StoreError:
             self.stuck_since = self.stuck_since or now
@@ -255,11 +262,6 @@ class EndpointProcess(Process):
         self.stay_down = effect.code != 0
         self.halt()
         self.clock.after(self.clock.random.uniform(0.1, 20.0), self.start)
-
-    def drain(self) -> None:
-        """SIGTERM: give back what has not started, finish the rest, and be back some time later."""
-        if self.up and self.stuck_since is None:
-            self._event(self.reactor.drain)
 
     # -- judged by the invariants ---------------------------------------------
 

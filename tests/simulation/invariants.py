@@ -29,7 +29,8 @@ class Invariants:
         """It is told by the network, the engines and the clients; the stores it reads itself."""
         self.world, self.clock = world, world.clock
         self.accepted: dict[Id, None] = {}
-        self.open: dict[Id, None] = {}
+        self.open: dict[Id, Any] = {}
+        """Accepted tasks that are not over, each with the row of the store that was found to be whole."""
         self.ended: dict[Id, tuple[Any, ...]] = {}
         self.started: dict[Id, int] = {}
         self.by_key = {each.key: each for each in world.accounts}
@@ -64,7 +65,9 @@ class Invariants:
         spec = self.world.specs[delivered.task_id]
         self.check(spec.account == client.account.id, '6: a foreign result settled')
         local = not delivered.header and delivered.reason == 'cancelled before it was sent'
-        if not local:
+        if delivered.reason.startswith('lost: the relay no longer has'):
+            self.check(self.world.relay.evicted(delivered.task_id), '3: the body of a result is gone')
+        elif not local:
             self.check(not spec.wrong, 'a task that had to be rejected ended')
             self.same_end(delivered)
 
@@ -91,7 +94,8 @@ class Invariants:
         elif isinstance(message, m.Returned):
             self.returned.update((each.task_id, each.attempt) for each in message.tasks)
         elif isinstance(message, m.Hello):
-            self.before[peer.routing] = self.unreceived.pop(peer.routing, {}), self.windows.pop(peer.routing, {})
+            waiting, windows = self.before.get(peer.routing, ({}, {}))
+            self.before[peer.routing] = {**waiting, **self.unreceived.pop(peer.routing, {})}, {**windows, **self.windows.pop(peer.routing, {})}
 
     # -- seen on the wire -----------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay_parsl.relay.reactor import Enrolment
 from relay_parsl.wire.codec import pack, unpack
-from relay_parsl.wire.messages import Enrol, Enrolled, Hello, Id, Refused, Welcome
+from relay_parsl.wire.messages import Enrol, Enrolled, Hello, Id, Welcome
 from tests.simulation.network import Dealer
 from tests.simulation.process import Process
 from tests.simulation.specs import random_id
@@ -27,6 +27,7 @@ class Joiner(Process):
 
     kind = 'joiner'
     points = ()
+    period = 0.5
 
     def __init__(self, world: World, name: str) -> None:
         """It has an invitation; whether the relay knows of it is the operator's care."""
@@ -35,6 +36,7 @@ class Joiner(Process):
         self.once, self.key, self.id = random.randbytes(32), random.randbytes(32), random_id(random)
         self.token = random.randbytes(16)
         self.joined = False
+        self.leave_at = 0.0
         self.invitation: dict[str, Any] = {
             'name': self.name, 'role': 'user', 'curve': self.once, 'token': sha256(self.token).digest(), 'expires': self.clock.now + 80_000.0,
         }  # fmt: skip
@@ -56,13 +58,12 @@ class Joiner(Process):
         for dealer in (self.dealer, self.own):
             while dealer.inbox:
                 message = dealer.inbox.popleft()
-                if isinstance(message, Refused):
-                    self.own.send(Hello('client', self.id))
-                elif isinstance(message, (Enrolled, Welcome)):
+                if isinstance(message, (Enrolled, Welcome)):
+                    self.leave_at = self.leave_at if self.joined else self.clock.now + 4.0
                     self.joined = True
-        if self.joined:
+        if self.joined and self.clock.now >= self.leave_at:
             self.halt()
         elif self.clock.now >= self.next:
-            self.next = self.clock.now + 3.0
+            self.next = self.clock.now + 1.0
             self.dealer.send(Enrol(self.token, pack([self.id, 'user', self.key]), b'mac'))
             self.own.send(Hello('client', self.id))

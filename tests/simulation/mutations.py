@@ -1,36 +1,97 @@
-"""Ways to make the reactors, one for each mutation: the simulation must catch all but the first."""
+"""Faults put into the reactors: the simulation must catch each of them, or it would not catch a real one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay_parsl.client.reactor import ClientReactor
-from relay_parsl.endpoint.reactor import EndpointReactor
-from relay_parsl.relay.reactor import RelayReactor
-from relay_parsl.wire.messages import Attempt, Cancel, Follow, Id, Message, Submit, Task, Watch
+from relay_parsl.endpoint.intake import Intake
+from relay_parsl.relay.delivery import Delivery
+from relay_parsl.relay.doors import Doors
+from relay_parsl.relay.leases import Leases
+from relay_parsl.relay.records import AccountRow, TaskRow
+from relay_parsl.relay.sessions import EndpointSession
+from relay_parsl.relay.store import MemoryStore
+from relay_parsl.wire.codec import task_header
+from relay_parsl.wire.messages import Dispatch, Held, Hello, Id
+
+Patch = tuple[Any, str, Any]
 
 
+@dataclass(frozen=True)
 class Mutation:
-    """No mutation: the reactors as they are."""
+    """Attributes of the product to be replaced, and what the relay's loop is to do wrong."""
 
-    name = 'none'
-    ack_before_commit = False
+    patches: tuple[Patch, ...] = ()
+    ack_before_commit: bool = False
 
-    def client(self, *args: Any, **options: Any) -> ClientReactor:
-        """A client's reactor."""
-        return ClientReactor(*args, **options)
 
-    def relay(self, *args: Any, **options: Any) -> RelayReactor:
-        """A relay's reactor."""
-        return RelayReactor(*args, **options)
+@contextmanager
+def patched(patches: Iterable[Patch]) -> Iterator[None]:
+    """Within the block these attributes have these values."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
+    try:
+        for owner, name, value in patches:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
-    def endpoint(self, *args: Any, **options: Any) -> EndpointReactor:
-        """An endpoint's reactor."""
-        return EndpointReactor(*args, **options)
 
-    def theft(self, task_id: Id, task: Task) -> Sequence[Message]:
-        """What a hostile client says about a foreign task whose id it knows."""
-        return Submit((task,)), Follow((), (task_id,)), Cancel((Attempt(task_id),)), Watch((task_id,))
+_add, _held, _fill = MemoryStore.add, Leases.held, Leases._fill
 
-MUTATIONS = {'none': Mutation}
+
+def _add_again(self: MemoryStore, rows: Sequence[TaskRow]) -> set[Id]:
+    """A task that the relay has is taken as a new one."""
+    for row in rows:
+        if row.id in self._tasks:
+            old = self._tasks[row.id].info
+            self._put(self._queues[old.endpoint, old.pool, old.account], old.number, None)
+            self._put(self._leases[old.endpoint], old.number, None)
+            self._put(self._tasks, row.id, None)
+    return _add(self, rows)
+
+
+def _take_again(self: Intake, message: Dispatch, now: float) -> None:
+    """A dispatch that was doubled, or of a task that is held, begins its tasks again."""
+    if self._books.link.live and message.session == self._books.link.session:
+        self.seen = max(self.seen, message.serial)
+        for leased in message.tasks:
+            self._take(leased, task_header(leased.header), now)
+
+
+def _judge_each_page(self: Leases, session: EndpointSession, message: Held, now: float) -> None:
+    """Each page of what an endpoint holds is taken for all of it."""
+    _held(self, session, replace(message, complete=True, page=0), now)
+
+
+def _any_hello(self: Doors, peer: Any, account: AccountRow, hello: Hello, now: float) -> None:
+    """An older process may come back, and the newer one is not told."""
+    self._core.sessions.pop(peer.routing, None)
+    session = EndpointSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now, opened=now)
+    self._core.endpoints[account.id] = session
+    for lease in self._core.store.leases(account.id):
+        self._core.hold(session, lease)
+    self._open(session, now)
+
+
+def _no_limit(self: Leases, session: EndpointSession, pool: str, window: tuple[int, int], now: float) -> None:
+    """Leases are given as long as there are tasks."""
+    _fill(self, session, pool, (window[0] + 1000, 1 << 40), now)
+
+
+MUTATIONS = {
+    'none': Mutation(),
+    'ack before commit': Mutation(ack_before_commit=True),
+    'no de-duplication at the client': Mutation(((ClientReactor, '_knows', lambda self, task_id: True),)),
+    'no de-duplication at the relay': Mutation(((MemoryStore, 'add', _add_again),)),
+    'no de-duplication at the endpoint': Mutation(((Intake, 'dispatch', _take_again),)),
+    'no fencing': Mutation(((Doors, '_hello_endpoint', _any_hello),)),
+    'leases judged before a complete HELD': Mutation(((Leases, 'held', _judge_each_page),)),
+    'window of an endpoint ignored': Mutation(((Leases, '_fill', _no_limit),)),
+    'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
+}

@@ -10,7 +10,7 @@ from relay_parsl.errors import StoreError
 from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
-from relay_parsl.relay.store import MemoryStore, Store
+from relay_parsl.relay.store import EVICTED, MemoryStore, Store
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Segment
 from tests.simulation.joiner import read_enrolment
 from tests.simulation.process import Process
@@ -37,6 +37,7 @@ class RelayProcess(Process):
         self.full = self.was_full = False
         self.settings = RelaySettings(store_limit=world.clock.random.choice((3000, 1 << 30)))
         self.looked = 0.0
+        self.deletions, self.seen = 0, (0, 0)
         world.network.relay_wake = self.wake
         self._bootstrap()
 
@@ -65,7 +66,7 @@ class RelayProcess(Process):
         self.store.rollback()
         self.store.begin()
         start = self.store.start()
-        self.reactor: RelayReactor = self.world.mutation.relay(self.store, self.clock.now, settings=self.settings, first_session=start << 32)
+        self.reactor = RelayReactor(self.store, self.clock.now, settings=self.settings, first_session=start << 32)
         self.store.commit()
 
     def die(self) -> None:
@@ -76,6 +77,7 @@ class RelayProcess(Process):
         for key in self.unsynced:
             if self.clock.random.random() < 0.5:
                 self.spool.pop(key, None)
+                self.deletions += 1
         self.unsynced.clear()
 
     def set_full(self, full: bool) -> None:
@@ -123,11 +125,13 @@ class RelayProcess(Process):
             getattr(self.reactor, call)(*arguments, now)
         self.reactor.tick(now)
         self.reactor.flush(now)
-        self.point('decide')
-        if self.world.mutation.ack_before_commit:
+        if self.world.ack_before_commit:
             self._act()
+        if arrived:
+            self.point('decide')
         self.store.commit()
-        self.point('commit')
+        if arrived:
+            self.point('commit')
 
     def _start_over(self) -> None:
         """After any error of the store: nothing leaves, a new reactor, and sessions begin anew; the disk counts as full until it was looked at."""
@@ -174,6 +178,7 @@ class RelayProcess(Process):
         self._send(do.Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _delete(self, effect: do.SpoolDelete) -> None:
+        self.deletions += 1
         self.spool.pop(effect.key, None)
         self.unsynced.discard(effect.key)
 
@@ -187,10 +192,15 @@ class RelayProcess(Process):
         if not self.dirty:
             return
         self.dirty = False
-        invariants = self.world.invariants
-        for task_id in list(invariants.open):
-            kept = self.store._tasks.get(task_id)
+        invariants, tasks = self.world.invariants, self.store._tasks
+        about = len(self.store._objects), self.deletions
+        if about != self.seen:  # what tasks refer to has changed: look at all of them
+            self.seen = about
+            invariants.open = dict.fromkeys(invariants.open)
+        for task_id in [task_id for task_id, kept in invariants.open.items() if tasks.get(task_id) is not kept or kept is None]:
+            kept = tasks.get(task_id)
             invariants.check(kept is not None and self.whole(task_id), '1: an accepted task is not whole in the store')
+            invariants.open[task_id] = kept
             if kept is not None and kept.ended is not None:
                 del invariants.open[task_id]
                 invariants.over(task_id, kept.ended)
@@ -204,6 +214,11 @@ class RelayProcess(Process):
         """Whether the task has a terminal state in the store."""
         info = self.info(task_id)
         return info is None or info.stage == Stage.DONE
+
+    def evicted(self, task_id: Id) -> bool:
+        """Whether the result was given up for space, after somebody had received it."""
+        kept = self.store._tasks.get(task_id)
+        return kept is not None and kept.ended is not None and kept.ended.reason == EVICTED
 
     def describe(self, task_id: Id) -> str:
         """For a reader."""

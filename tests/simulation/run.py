@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from tests.simulation.counters import Tally
-from tests.simulation.mutations import MUTATIONS
+from tests.simulation.mutations import MUTATIONS, patched
+from tests.simulation.scale import SMALL
 from tests.simulation.world import World
 
 
@@ -26,9 +27,11 @@ class Report:
 
 def run_seed(seed: int, mutation: str = 'none', show: Callable[[str], None] | None = None) -> Report:
     """One seed from beginning to end."""
-    world = World(seed, MUTATIONS[mutation](), show)
+    change = MUTATIONS[mutation]
+    world = World(seed, ack_before_commit=change.ack_before_commit, show=show)
     try:
-        world.run()
+        with patched((*SMALL, *change.patches)):
+            world.run()
     except Exception as error:  # noqa: BLE001  whatever a party raises is a finding, and belongs to this seed
         text = f'seed {seed} at {world.clock.now - 1_000_000.0:.3f}: {type(error).__name__}: {error}'
         return Report(seed, world.clock.tally, world.clock.digest, text + '\n' + ''.join(traceback.format_exception(error)[-8:]))

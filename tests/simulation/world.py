@@ -13,13 +13,12 @@ from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.engine import Speed
 from tests.simulation.invariants import Invariants
 from tests.simulation.joiner import Joiner
-from tests.simulation.mutations import Mutation
 from tests.simulation.network import Network, Rates
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.specs import Account, Spec, random_id
 
-TASKS = 105
+TASKS = 110
 """Tasks of one seed, about."""
 PATIENCE = 400.0
 """Seconds of virtual time within which everything must be idle when the faults have stopped."""
@@ -30,9 +29,9 @@ QUIET = frozenset({'Ping', 'Pong', 'Backlog', 'Window', 'Follow', 'Held', 'Repor
 class World:
     """All parties of one seed."""
 
-    def __init__(self, seed: int, mutation: Mutation | None = None, show: Callable[[str], None] | None = None) -> None:
-        """`show` takes the lines of the trace."""
-        self.mutation = mutation or Mutation()
+    def __init__(self, seed: int, *, ack_before_commit: bool = False, show: Callable[[str], None] | None = None) -> None:
+        """`show` takes the lines of the trace; `ack_before_commit` makes the relay's loop speak too early."""
+        self.ack_before_commit = ack_before_commit
         self.clock = Clock(seed, show)
         random = self.clock.random
         self.network = Network(self.clock, Rates(lag=random.choice((0.0005, 0.005, 0.05))))
@@ -102,7 +101,7 @@ class World:
 
     def _stay_quiet(self) -> None:
         """Long enough for every timer; then nothing but signs of life may be said."""
-        self.clock.run(max(self.clock.now + 25.0, self.chaos.end + 50.0))
+        self.clock.run(max(self.clock.now + 25.0, self.chaos.end + 60.0))
         before = self.clock.tally.sent.copy()
         self.clock.run(self.clock.now + 15.0)
         said = self.clock.tally.sent - before
@@ -162,12 +161,16 @@ class World:
 
     def _ask(self) -> None:
         random = self.clock.random
-        random.choice([*self.clients, self.operator]).ask(random.choice(('accounts', 'endpoints', 'tasks', 'cards', 'invites', 'nonsense')))
-        self.operator.administer(random.choice(('status', 'nonsense')))
+        asker = random.choice([*self.clients, self.operator])
+        for number in range(3):
+            what = random.choice(('accounts', 'endpoints', 'tasks', 'cards', 'invites', 'nonsense'))
+            self.clock.after(number * 0.02, asker.ask, what)
+            self.clock.after(number * 0.02, self.operator.administer, random.choice(('status', 'nonsense')))
+            self.clock.after(number * 0.02, asker.watch_some, 3)
 
     def second_instance(self, first: EndpointProcess, *, takeover: bool) -> None:
         """The same endpoint once more: in the same directory, whose lock was lost, or in a copy of it."""
-        disk = first.disk if takeover else first.disk.copy()
+        disk = first.disk if takeover and self.clock.random.random() < 0.5 else first.disk.copy()
         again = EndpointProcess(self, f'{first.account.name}-{len(self.endpoints)}', first.account, disk, takeover=takeover)
         self.clock.tally.faults['takeover' if takeover else 'duplicate'] += 1
         self.endpoints.append(again)
