@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -367,6 +368,40 @@ def test_a_disk_that_is_full_refuses_and_recovers(site: Site) -> None:
         client.say(m.Hello('client', an_id(77)))
         client.one(m.Welcome)
         submit(client, [site.task(number, bytes(4000)) for number in range(1, 300)])
+
+
+def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site) -> None:
+    server = RelayServer(site.home, LOOPBACK, bootstrap=site.founders)
+    server.start()
+    ends: list[StoreError] = []
+
+    def run() -> None:
+        try:
+            server.run()
+        except StoreError as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        with site.client('ann', server.port) as client:
+
+            def commit() -> None:
+                raise server._store._error(sqlite3.OperationalError('disk I/O error'))
+
+            server._store.commit = commit  # type: ignore[method-assign]
+            client.say(m.Objects((GRANT, FUNCTION)), m.Submit((site.task(1),)))
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+            client.dealer.wait(0.2)
+            assert client.dealer.receive() == []
+    finally:
+        server.stop()
+        thread.join(PATIENCE)
+    assert [str(each).endswith('disk I/O error') for each in ends] == [True]
+    with site.serving() as again, site.client('ann', again.port) as client:
+        client.say(m.Follow(ids=(an_id(1),)))
+        assert [each.code for each in client.one(m.Rejected).tasks] == ['unknown']
 
 
 _PROCESS = """
