@@ -44,6 +44,10 @@ class RelaySettings:
     """Of what travels in messages; more must be spooled. The margin is for seals."""
     body_limit: int = 1 << 30
     object_limit: int = 8 << 20
+    objects_daily: int = 4 << 30
+    """Bytes of objects that one account may bring in a day."""
+    sessions: int = 2000
+    """Client sessions of one account."""
     lifetime: float = 90 * 86400.0
     """The longest `expires` from now."""
     queue_limit: int = 2_000_000

@@ -44,6 +44,9 @@ class Doors:
             self._hello_endpoint(peer, account, hello, now)
         elif hello.role == 'client' and account.role in CLIENTS:
             self._end_all(lambda each: each.routing == peer.routing or (each.key == peer.key and each.hello.instance == hello.instance))
+            if sum(each.account == account.id for each in self._core.sessions.values()) >= self._core.settings.sessions:
+                self._refuse(peer.routing, 'limit', f'{self._core.settings.sessions} sessions of this account are open')
+                return
             self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now), now)
         else:
             self._core.audit('refused', account.id, role=hello.role[:32])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Union
 
@@ -25,6 +26,7 @@ from relay_parsl.wire.messages import (
     Need,
     Object,
     Objects,
+    Refused,
     Rejected,
     Rejection,
     Status,
@@ -54,6 +56,8 @@ class Intake:
         self._leases = leases
         self._pulls = pulls
         self._until: dict[Hash, float] = {}
+        self._day = 0.0
+        self._brought: Counter[Id] = Counter()
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +207,12 @@ class Intake:
         if self._core.full:
             return
         fit = [each for each in message.objects if each.kind in KINDS and len(each.data) <= self._core.settings.object_limit]
-        if fit:
+        if now - self._day >= DAY:
+            self._day, self._brought = now, Counter()
+        self._brought[session.account] += sum(len(each.data) for each in fit)
+        if self._brought[session.account] > self._core.settings.objects_daily:
+            self._core.send(session, Refused('limit', f'over {self._core.settings.objects_daily} bytes of functions in a day'))
+        elif fit:
             self._core.store.put_objects([ObjectRow(each.hash, each.kind, session.account, each.data, now + DAY) for each in fit])
 
     def need(self, session: Either, message: Need, _now: float) -> None:

@@ -227,6 +227,26 @@ def test_revoking_ends_live_sessions_and_stops_dispatching(stage: Stage) -> None
     assert [each.event for each in stage.effects if isinstance(each, Audit)].count('revoke') == 1
 
 
+def test_an_accounts_sessions_and_objects_are_limited() -> None:
+    stage = Stage(sessions=2, objects_daily=10)
+    one, _ = stage.client(instance='one'), stage.client(instance='two')
+    third = stage.party('ann')
+    third.say(m.Hello('client', an_id('three')))
+    assert third.one(m.Refused).code == 'limit'
+    stage.client('bob')
+    stage.client(instance='one')
+    objects = m.Objects((m.Object(a_hash('grant'), 'grant', m.Body(bytes(8))),))
+    one = stage.client(instance='two')
+    one.say(objects)
+    assert one.got(m.Refused) == []
+    one.say(objects)
+    assert one.one(m.Refused).code == 'limit'
+    stage.now += 86400
+    again = stage.client(instance='two')
+    again.say(objects)
+    assert again.got(m.Refused) == []
+
+
 # -- One process an endpoint -----------------------------------------------------------------------------------------
 
 
