@@ -8,12 +8,18 @@ import sys
 from tests.simulation.run import run_seed
 
 
+def say(line: str) -> None:
+    """A line of the trace."""
+    sys.stdout.write(line + '\n')
+
+
 def main() -> int:
     """Exit 1 when the seed violates a promise."""
     if os.environ.get('PYTHONHASHSEED') != '0':  # sets of bytes have the order that the run had
-        os.execve(sys.executable, [sys.executable, '-m', 'tests.simulation', *sys.argv[1:]], {**os.environ, 'PYTHONHASHSEED': '0'})
-    report = run_seed(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else 'none', show=lambda line: print(line, flush=True))
-    print(report.failure or 'no promise was broken')
+        os.execve(sys.executable, [sys.executable, '-m', 'tests.simulation', *sys.argv[1:]], {**os.environ, 'PYTHONHASHSEED': '0'})  # noqa: S606  ourselves
+    report = run_seed(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else 'none', show=say)
+    say(report.failure or 'no promise was broken')
+    say(f'digest {report.digest}')
     return 1 if report.failure else 0
 
 

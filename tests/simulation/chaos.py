@@ -32,13 +32,16 @@ class Chaos:
             for step in process.points:
                 if random.random() < 0.35:
                     self._some(1, self.doom, process, step)
-        self._some(random.randrange(4), self.cut)
+        self._some(random.randrange(3), self.cut)
         self._some(random.randrange(3), self.mute)
         self._some(random.randrange(3), self.pause)
         self._some(random.randrange(2), self.idle_crash)
-        self._some(random.randrange(5), self.break_disk)
+        for _ in range(random.randrange(5)):
+            self.break_disk()
+        self._some(random.randrange(3), self.break_commit)
         self._some(int(random.random() < 0.3), self.fill_disk)
-        self._some(random.randrange(3), self.drain)
+        for endpoint in world.endpoints:  # stopped in good order, just when it has got tasks
+            endpoint.drain_after = random.choice((-1, 0, 0, 1, 2, 4, 8))
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)
@@ -80,21 +83,20 @@ class Chaos:
         self.clock.random.choice(self.world.processes).pause(self.clock.random.choice((2.0, 15.0, 40.0, 200.0)))
 
     def break_disk(self) -> None:
-        """Some statement of a store or a journal fails soon."""
+        """Some statement of a store or a journal will fail when it is next used."""
         random = self.clock.random
         process = random.choice(self.world.disks())
-        process.fail_on = random.choice(('', *['commit'] * 10, *process.statements, *process.statements))
-        process.fail_after = int(random.expovariate(0.5 if process.fail_on else 0.02))
+        process.failing[random.choice(process.statements)] = random.randrange(3)
+
+    def break_commit(self) -> None:
+        """The commit of some turn fails soon, when everything was decided."""
+        self.clock.random.choice(self.world.disks()).failing['commit'] = self.clock.random.randrange(20)
 
     def fill_disk(self) -> None:
         """The relay's disk is full for a while."""
         self.clock.tally.faults['full'] += 1
         self.world.relay.set_full(True)
         self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
-
-    def drain(self) -> None:
-        """An endpoint is stopped in good order, just when it has got tasks, and started again later."""
-        self.clock.random.choice(self.world.endpoints).drain_after = self.clock.random.randrange(4)
 
     def break_engine(self) -> None:
         """An engine dies, with everything inside."""
@@ -120,7 +122,7 @@ class Chaos:
             if process.paused_until > self.clock.now:
                 process.paused_until = 0.0
                 process.wake()
-            process.fail_after = -1
+            process.failing.clear()
             process.start()
         for endpoint in self.world.endpoints:
             endpoint.drain_after = -1

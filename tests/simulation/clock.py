@@ -58,4 +58,5 @@ class Clock:
     def note(self, text: str, *args: Any) -> None:
         """A line for a reader only."""
         if self.show:
-            self.show('%10.3f  %s' % (self.now - 1_000_000.0, text % args if args else text))
+            line = text % args if args else text
+            self.show(f'{self.now - 1_000_000.0:10.3f}  {line}')

@@ -85,7 +85,9 @@ class EndpointProcess(Process):
             journal.begin()
             self.epoch = journal.advance()
             journal.commit()
-            settings = EndpointSettings(pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=random.choice((2, 7)))
+            settings = EndpointSettings(
+                pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=random.choice((2, 7))
+            )
             self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
         except StoreError:
             self.kill('boot')

@@ -172,7 +172,9 @@ class Invariants:
         windows = self.windows.get(dealer.connection.routing, {})
         for pool, (count, size) in self.world.relay.leased(account.id).items():
             window = windows.get(pool, (0, 0))
-            self.check(count <= max(1, window[0]) and (count == 1 or size <= window[1]), '7: %s leases %d, %d B of %s', account.name, count, size, window)
+            self.check(
+                count <= max(1, window[0]) and (count == 1 or size <= window[1]), '7: %s leases %d, %d B of %s', account.name, count, size, window
+            )
 
     def _on_states(self, message: m.States, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:
@@ -241,4 +243,3 @@ class Invariants:
         for task_id in self.accepted:
             over = self.world.specs[task_id].header.expires <= self.clock.now
             self.check(over or self.world.relay.whole(task_id), '1: the status of an accepted task is gone')
-

@@ -36,11 +36,19 @@ class Rates:
     rare: float = 0.0
     lag: float = 0.005
 
+    def of(self, name: str) -> tuple[float, float, float]:
+        """The chances of a message of this type to be dropped, doubled and reordered."""
+        if name == 'Returned' and self.double:
+            return 0.25, 0.25, 0.35
+        scale = self.rare if name in RARE else 2 * self.rare if name in SELDOM else 1.0
+        return self.drop * scale, self.double * scale, self.reorder * scale
 
-RARE = frozenset(
-    'Hello Welcome Goodbye Ping Pong Need Objects Window Backlog Held Follow States Report Fetch Segment Submit Accepted'.split()
-)
-SELDOM = frozenset('Refused Enrol Enrolled List Listing Admin Done Rejected Returned Cancel Watch'.split())
+
+RARE = frozenset((
+    'Hello', 'Welcome', 'Goodbye', 'Ping', 'Pong', 'Need', 'Objects', 'Window', 'Backlog', 'Held', 'Follow', 'States', 'Report', 'Fetch',
+    'Segment', 'Submit', 'Accepted',
+))  # fmt: skip
+SELDOM = frozenset(['Refused', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 'Done', 'Rejected', 'Returned', 'Cancel', 'Watch'])
 
 
 def brief(message: object) -> str:
@@ -164,16 +172,16 @@ class Network:
             clock.note(f'{connection.dealer.name} {"><"[way]} {brief(message)}')
         message = decode(encode(message))
         chance = clock.random.random()
-        scale = rates.rare if name in RARE else 2 * rates.rare if name in SELDOM else 1.0
-        if connection.mute or chance < rates.drop * scale:
+        drop, double, reorder = rates.of(name)
+        if connection.mute or chance < drop:
             self._lose(connection, way, name)
             return
-        chance -= rates.drop * scale
-        self._carry(connection, way, message, late=0 <= chance - rates.double * scale < rates.reorder * scale)
-        if chance < rates.double * scale:
+        chance -= drop
+        self._carry(connection, way, message, late=0 <= chance - double < reorder)
+        if chance < double:
             clock.tally.doubled[name] += 1
             clock.log('%s %s %s doubled', connection.dealer.name, '>' if way == UP else '<', name)
-            self._carry(connection, way, message, late=chance < rates.double * scale / 2)
+            self._carry(connection, way, message, late=chance < double / 2)
 
     def _carry(self, connection: Connection, way: int, message: Message, late: bool) -> None:
         clock = self.clock

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Crash(Exception):  # noqa: N818  it is no error, it is what we came for
+class Crash(Exception):
     """The process dies here, at this very step."""
 
 
@@ -31,7 +31,7 @@ class Process:
         self.paused_until = 0.0
         self.doom: dict[str, int] = {}
         self.stay_down = False
-        self.fail_on, self.fail_after = '', -1
+        self.failing: dict[str, int] = {}
         self.dirty = False
         self._next_turn = float('inf')
 
@@ -98,24 +98,27 @@ class Process:
                 raise Crash(step)
 
     def fails(self, statement: str) -> bool:
-        """Whether this statement of the process's store is the one that is meant to fail; `''` means any."""
-        if self.fail_after < 0 or self.fail_on not in ('', statement):
+        """Whether this statement of the process's store is meant to fail: the n-th of its name."""
+        left = self.failing.get(statement)
+        if left is None:
             return False
-        self.fail_after -= 1
-        if self.fail_after >= 0:
+        self.failing[statement] = left - 1
+        if left > 0:
             return False
+        del self.failing[statement]
         self.clock.tally.faults[f'{self.kind} {statement}'] += 1
         self.clock.log('%s fails to store at %s', self.name, statement)
         return True
 
-    def kill(self, step: str, delay: float | None = None) -> None:
+    def kill(self, step: str) -> None:
         """End this life, as SIGKILL does, and have another after a while."""
         if not self.up:
             return
         self.clock.log('%s dies at %s', self.name, step)
         self.clock.tally.crashed[self.kind, step] += 1
         self.halt()
-        self.clock.after(delay if delay is not None else self.clock.random.choice((0.05, 1.0, 5.0, 20.0)) * (0.5 + self.clock.random.random()), self.start)
+        random = self.clock.random
+        self.clock.after(random.choice((0.05, 1.0, 5.0, 20.0)) * (0.5 + random.random()), self.start)
 
     def halt(self) -> None:
         """Be gone, without a next life."""

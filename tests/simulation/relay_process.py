@@ -253,7 +253,10 @@ class RelayProcess(Process):
         return ''
 
 
-_WRITES = frozenset('put_account put_invite drop_invite put_objects keep_objects add lease requeue ask_cancel finish received forget evict start'.split())
+_WRITES = frozenset((
+    'put_account', 'put_invite', 'drop_invite', 'put_objects', 'keep_objects', 'add', 'lease', 'requeue', 'ask_cancel', 'finish', 'received',
+    'forget', 'evict', 'start',
+))  # fmt: skip
 _ACTS: dict[type, Callable[[RelayProcess, Any], None]] = {
     do.Send: RelayProcess._send, do.SpoolWrite: RelayProcess._write, do.SpoolSync: RelayProcess._sync, do.SpoolSend: RelayProcess._read,
     do.SpoolDelete: RelayProcess._delete, do.Audit: RelayProcess._audit,

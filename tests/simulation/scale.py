@@ -15,8 +15,9 @@ SEGMENT, BATCH, PAGE = 256, 25, 20
 SMALL = (
     (client_outbox, 'BATCH_TASKS', BATCH), (client_outbox, 'FLIGHT_TASKS', 60), (client_pulls, 'SEGMENT', SEGMENT), (client_pulls, 'IN_FLIGHT', 3),
     (client_reactor, 'PAGE', PAGE), (endpoint_outbox, 'BATCH_TASKS', BATCH), (announce, 'STATES_AT_ONCE', 10), (outcomes, 'SEGMENT', SEGMENT),
-    (outcomes, 'SLACK', 0), (endpoint_pulls, 'SEGMENT', SEGMENT), (endpoint_pulls, 'AT_ONCE', 3), (calendar, 'SLICE', 7), (core, 'BATCH_TASKS', BATCH),
-    (delivery, 'BATCH_TASKS', BATCH), (leases, 'BATCH_TASKS', BATCH), (leases, 'TURN_TASKS', 30), (relay_pulls, 'SEGMENT', SEGMENT),
+    (outcomes, 'SLACK', 0), (endpoint_pulls, 'SEGMENT', SEGMENT), (endpoint_pulls, 'AT_ONCE', 3), (calendar, 'SLICE', 7),
+    (core, 'BATCH_TASKS', BATCH), (delivery, 'BATCH_TASKS', BATCH), (leases, 'BATCH_TASKS', BATCH),
+    (leases, 'TURN_TASKS', 30), (relay_pulls, 'SEGMENT', SEGMENT),
     (relay_pulls, 'AT_ONCE', 2),
 )  # fmt: skip
 """Module, name, value."""

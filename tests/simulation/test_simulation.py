@@ -1,0 +1,79 @@
+"""The promises of the protocol, over a thousand seeds; the faults that were thrown at them, counted; mutations, each caught."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import islice
+
+import pytest
+
+from relay_parsl.wire.messages import Message
+from tests.simulation.client_process import ClientProcess
+from tests.simulation.counters import Tally
+from tests.simulation.endpoint_process import EndpointProcess
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.relay_process import RelayProcess
+from tests.simulation.run import run_many
+
+SEEDS = range(1, 1051)
+TASKS = 100_000
+FAULTS, CRASHES = 100, 20
+"""How often each type of message must have been dropped, doubled and reordered, and each party crashed at each of its steps."""
+ENOUGH = 100
+"""Seeds within which a mutation must be caught."""
+TYPES = [kind.__name__ for kind in Message.__args__]  # type: ignore[attr-defined]
+
+
+def replay(seed: int) -> tuple[int, str]:
+    """One seed in a process of its own, with its trace."""
+    run = subprocess.run([sys.executable, '-m', 'tests.simulation', str(seed)], capture_output=True, text=True, check=False, timeout=100)
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.mark.timeout(600)
+def test_no_seed_breaks_a_promise(seed: int | None) -> None:
+    if seed is not None:
+        code, trace = replay(seed)
+        print(trace)  # noqa: T201  what the caller asked for
+        assert code == 0, trace.splitlines()[-1]
+        return
+    total, failures = Tally(), []
+    for report in run_many(SEEDS):
+        total.add(report.tally)
+        failures += [report.failure] if report.failure else []
+    assert not failures, f'{len(failures)} seeds; replay with `python -m tests.simulation SEED`:\n' + '\n'.join(failures[:3])
+    assert total.seeds >= 1000
+    assert total.tasks >= TASKS
+    assert_enough(total)
+
+
+def assert_enough(total: Tally) -> None:
+    """Every fault happened often enough to mean something."""
+    for what in ('dropped', 'doubled', 'reordered'):
+        counts = getattr(total, what)
+        assert {name: counts[name] for name in TYPES if counts[name] < FAULTS} == {}, what
+    points = [(party.kind, step) for party in (ClientProcess, RelayProcess, EndpointProcess) for step in (*party.points,)]
+    assert {point: total.crashed[point] for point in points if total.crashed[point] < CRASHES} == {}
+    statements = [f'{party.kind} {name}' for party in (RelayProcess, EndpointProcess) for name in party.statements]
+    assert [name for name in statements if not total.faults[name]] == []
+    assert all(total.faults[name] >= CRASHES for name in ('cut', 'mute', 'pause', 'full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3'))
+
+
+@pytest.mark.parametrize('mutation', [name for name in MUTATIONS if name != 'none'])
+@pytest.mark.timeout(300)
+def test_each_mutation_is_caught(mutation: str, seed: int | None) -> None:
+    if seed is not None:
+        return
+    for start in range(1, ENOUGH, 20):
+        caught = [report.failure for report in run_many(range(start, start + 20), mutation) if report.failure]
+        if caught:
+            return
+    pytest.fail(f'{ENOUGH} seeds did not see the mutation: {mutation}')
+
+
+def test_a_seed_replays_exactly(seed: int | None) -> None:
+    if seed is None:
+        first, again = (list(islice(run_many([7, 8], workers=1), 2)) for _ in range(2))
+        assert [report.digest for report in first] == [report.digest for report in again]
+        assert first[0].digest != first[1].digest
