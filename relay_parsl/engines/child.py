@@ -12,7 +12,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from relay_parsl.engines.leash import die_with_parent
-from relay_parsl.engines.spawn import Early
+from relay_parsl.engines.service import serve
 
 
 def main() -> None:
@@ -21,11 +21,8 @@ def main() -> None:
     number = int(sys.argv[1])
     os.set_inheritable(number, False)
     connection = Connection(number)
-    early = Early()
-    from relay_parsl.engines.service import serve  # noqa: PLC0415  imports Parsl, while the interchange does so too
-
     plan = pickle.loads(connection.recv_bytes())  # noqa: S301  from our own parent, over a socket that nobody else holds
-    serve(connection, plan, early)
+    serve(connection, plan)
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import leash
-from relay_parsl.engines.spawn import Early
+from relay_parsl.engines.early import Early
 from relay_parsl.errors import ConfigError, RelayError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
 
 def uses(htex: HighThroughputExecutor, early: Early) -> bool:
     """Whether HTEX was told to use this interchange."""
-    return early.process is not None and list(htex.interchange_launch_cmd) == early.command
+    return early.pid != 0 and list(htex.interchange_launch_cmd) == early.command
 
 
 def give_up(htex: BlockProviderExecutor, status: dict[str, JobStatus]) -> None:

@@ -73,8 +73,8 @@ def kill_marked(mark: str, patience: float = 5.0) -> list[int]:
     return left
 
 
-def _run(module: list[str]) -> None:
-    """As `python -m` would: the same `__main__`, so that the module's own children start from it."""
+def run(module: list[str]) -> None:
+    """Run a module with its arguments in this process, as `python -m` would: the same `__main__`, so that the module's own children start from it."""
     sys.argv[1:] = module[1:]
     runpy.run_module(module[0], run_name='__main__', alter_sys=True)
 
@@ -100,7 +100,7 @@ def _leash(watched: str, module: list[str]) -> None:
     child = os.fork()
     if child == 0:
         die_with_parent(here)
-        return _run(module)
+        return run(module)
     signal.signal(signal.SIGTERM, _leave)
     code = 1
     try:
@@ -123,7 +123,7 @@ def main() -> None:
         _leash(sys.argv[2], sys.argv[3:])
     else:
         die_with_parent()
-        _run(sys.argv[1:])
+        run(sys.argv[1:])
 
 
 if __name__ == '__main__':

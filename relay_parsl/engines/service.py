@@ -30,8 +30,8 @@ from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import launch
+from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end
-from relay_parsl.engines.spawn import Early
 from relay_parsl.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -199,9 +199,11 @@ class Service:
 
     def _mourn(self) -> None:
         """Wait for the interchange's end without reaping it: `shutdown` does that."""
-        process = self._early.process if launch.uses(self._htex, self._early) else self._htex.interchange_proc
-        with contextlib.suppress(ChildProcessError):  # `stop` was quicker
-            os.waitid(os.P_PID, process.pid if process else -1, os.WEXITED | os.WNOWAIT)
+        if launch.uses(self._htex, self._early):
+            self._early.wait()
+        elif self._htex.interchange_proc is not None:
+            with contextlib.suppress(ChildProcessError):  # `shutdown` was quicker
+                os.waitid(os.P_PID, self._htex.interchange_proc.pid, os.WEXITED | os.WNOWAIT)
         if not self._stopping.is_set():
             self.die(f'the interchange ended by itself; its log ends with:\n{launch.tail(Path(self._htex.logdir, "interchange.log"))}')
 
@@ -219,11 +221,12 @@ class Service:
         self._sender.join(5)
 
 
-def serve(connection: Connection, plan: dict[str, Any], early: Early) -> NoReturn:
+def serve(connection: Connection, plan: dict[str, Any]) -> NoReturn:
     """Run one engine by `plan` until the endpoint says stop; the process ends with it."""
     with open(Path(plan['directory'], 'engine.log'), 'ab') as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    early = Early(closed=[connection.fileno()])  # before there are threads, and a log that it would write into
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(name)s [%(levelname)s] %(message)s')
     try:
         service = Service(connection, plan, early)

@@ -20,39 +20,6 @@ from multiprocessing.connection import Connection
 
 from relay_parsl.engines import leash
 
-INTERCHANGE = 'parsl.executors.high_throughput.interchange'
-
-
-class Early:
-    """An interchange that imports Parsl while its engine still does; HTEX believes to start it, and writes its configuration to it.
-
-    It dies with the thread that made this object.
-    """
-
-    def __init__(self) -> None:
-        """Start it; where there is no /proc to hand its configuration through, leave that to HTEX. Raises OSError."""
-        self.process: subprocess.Popen[bytes] | None = None
-        self.command = [sys.executable, '-m', leash.__name__, INTERCHANGE]
-        """What HTEX shall launch: the interchange, or what hands its standard input on to the one that runs already."""
-        reading, self._writing = os.pipe()
-        handed = f'/proc/{os.getpid()}/fd/{self._writing}'
-        try:
-            if os.path.exists(handed):
-                self.process = subprocess.Popen(self.command, stdin=reading)  # noqa: S603  our own module
-                self.command = ['/bin/sh', '-c', f'exec cat > {handed}']
-        finally:
-            os.close(reading)
-
-    def configured(self) -> None:
-        """HTEX has written to it, or to another one."""
-        os.close(self._writing)
-
-    def kill(self) -> None:
-        """End it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
 
 @dataclass(frozen=True)
 class Spawned:

@@ -187,24 +187,3 @@ def test_logs_of_the_last_engines_are_kept(tmp_path: Path) -> None:
     (tmp_path / 'tasks_working_dir').mkdir()
     build.forget(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [*(f'2026-{number}' for number in range(4, 9)), 'tasks_working_dir']
-
-
-def test_an_interchange_that_runs_already_gets_what_htex_writes() -> None:
-    early = spawn.Early()
-    try:
-        assert early.process is not None
-        htex = subprocess.run(early.command, input=b'no configuration', check=False, timeout=20)
-        assert htex.returncode == 0
-        early.configured()
-        assert early.process.wait(30) == 1  # it could not be read
-    finally:
-        early.kill()
-
-
-def test_without_proc_htex_starts_the_interchange_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, 'exists', lambda path: False)
-    early = spawn.Early()
-    assert early.process is None
-    assert early.command[-1] == spawn.INTERCHANGE
-    early.configured()
-    early.kill()
