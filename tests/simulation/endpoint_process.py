@@ -277,6 +277,15 @@ class EndpointProcess(Process):
             self.world.invariants.check(self.world.relay.is_over(task_id), '3: a result left the outbox of %s before its task was over', self.name)
             del self.disk.outbox[task_id]
         self.disk.outbox.update(dict.fromkeys(rows))
+        self._judge_window()
+
+    def _judge_window(self) -> None:
+        """Invariant 7: tasks that are over may still be here, until the word of it has come; the others fit into the window."""
+        for name, pool in self.reactor._books.holdings.pools.items() if self.up else ():
+            if pool.held > pool.window[0]:
+                held = [each.info.task_id for each in self.reactor._books.holdings.values() if each.info.pool == name]
+                wanted = [task_id for task_id in held if not self.world.relay.is_over(task_id)]
+                self.world.invariants.check(len(wanted) <= max(1, pool.window[0]), '7: %s holds %d, its window is %s', self.name, len(wanted), pool.window)
 
     def unrest(self) -> str:
         """What is left to do, if anything."""

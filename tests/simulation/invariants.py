@@ -240,6 +240,7 @@ class Invariants:
             self.check(client.answers == client.requests, '8: %s has %d answers to %d requests', client.name, client.answers, client.requests)
             for task_id, future in client.futures.items():
                 self.check(future.settled == 1, '5: %s settled %d times', task_id.hex(), future.settled)
+        self.check(not self.world.relay.leftovers(), 'the relay keeps what nobody needs: %s', self.world.relay.leftovers())
         for task_id in self.accepted:
             over = self.world.specs[task_id].header.expires <= self.clock.now
             self.check(over or self.world.relay.whole(task_id), '1: the status of an accepted task is gone')

@@ -37,6 +37,8 @@ class RelayProcess(Process):
         self.full = self.was_full = False
         self.settings = RelaySettings(store_limit=world.clock.random.choice((3000, 1 << 30)))
         self.looked = 0.0
+        self.faulty = False
+        """Whether the store has failed since the process began: then a half-fetched body may be left in the spool until it ends."""
         self.deletions, self.seen = 0, (0, 0)
         world.network.relay_wake = self.wake
         self._bootstrap()
@@ -56,10 +58,13 @@ class RelayProcess(Process):
         self.events: deque[tuple[Any, ...]] = deque()
         self.world.network.relay_up = True
         self.was_full |= self.full
+        self.faulty = False
         try:
             self._rebuild()
         except StoreError:
             self.kill('boot')
+            return
+        self._sweep()
 
     def _rebuild(self) -> None:
         """A reactor from what is stored."""
@@ -68,6 +73,12 @@ class RelayProcess(Process):
         start = self.store.start()
         self.reactor = RelayReactor(self.store, self.clock.now, settings=self.settings, first_session=start << 32)
         self.store.commit()
+
+    def _sweep(self) -> None:
+        """At its start a relay deletes what a crash has left in the spool."""
+        wanted = {(kept.row.id, 0, 'task') for kept in self.store._tasks.values() if not kept.ended}
+        wanted |= {(kept.row.id, kept.ended.attempt, 'result') for kept in self.store._tasks.values() if kept.ended and kept.ended.body}
+        self.spool = {key: body for key, body in self.spool.items() if key in wanted}
 
     def die(self) -> None:
         """Connections break; what was not fsynced may be gone."""
@@ -141,7 +152,7 @@ class RelayProcess(Process):
         except StoreError:
             self.kill('boot')
             return
-        self.reactor.full = self.was_full = True
+        self.reactor.full = self.was_full = self.faulty = True
         self.looked = self.clock.now
         self.wake(0.2)
 
@@ -244,6 +255,19 @@ class RelayProcess(Process):
             count, size = found.get(info.pool, (0, 0))
             found[info.pool] = count + 1, size + info.size
         return found
+
+    def leftovers(self) -> str:
+        """What is in the reactor's memory or in the spool when nothing is left to do; half a body that nobody offers any more is given up later."""
+        core, accepted = self.reactor._core, self.world.invariants.accepted
+        wanted = {(row.row.id, row.ended.attempt, 'result') for row in self.store._tasks.values() if row.ended and row.ended.body}
+        found = {
+            'spool': [key for key in self.spool.keys() - wanted if key[0] in accepted] if not self.faulty else (),
+            'load': +core.load,
+            'leases': [session.leases for session in core.endpoints.values() if session.leases],
+            'undelivered': [session.sent for session in core.sessions.values() if getattr(session, 'sent', None)],
+            'pulls': [key for key in self.reactor._pulls._pulls if key[0] in accepted],
+        }
+        return ', '.join(f'{name}: {value}' for name, value in found.items() if value)
 
     def unrest(self) -> str:
         """What is left to do, if anything."""
