@@ -82,6 +82,9 @@ class HtexEngine:
         self._container = options.container(container_type, container_uri, container_cmd_options)
         self._options = options.htex(htex_options, self.provider)
         self._expected, self._prefetch = options.expectation(self.provider, self._options, address)
+        self._start_empty()
+
+    def _start_empty(self) -> None:
         self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
         self._waiting: OrderedDict[tuple[bytes, int], Work] = OrderedDict()
         self._changed = threading.Condition()

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from parsl.executors import HighThroughputExecutor
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
+from parsl.launchers import SimpleLauncher, SingleNodeLauncher
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
@@ -87,16 +88,20 @@ def _words(status: JobStatus) -> str:
 
 
 def is_local(provider: ExecutionProvider | None) -> bool:
-    """Whether blocks are processes of this host."""
+    """Whether blocks are started on this host; their managers may still be sent elsewhere, by a launcher inside of an allocation."""
     return provider is None or isinstance(provider, LocalProvider)
+
+
+def stays_here(provider: ExecutionProvider | None) -> bool:
+    """Whether managers run on this host, too."""
+    return is_local(provider) and type(getattr(provider, 'launcher', None)) in (SimpleLauncher, SingleNodeLauncher, type(None))
 
 
 def launch_command(command: str, container: Mapping[str, str], directory: str, *, local: bool) -> str:
     """The command that starts a manager: found by the interpreter, not by PATH; leashed to this process on its own host; in its container."""
-    here = os.getpid()
     if container:
         return contained(OWN_SCRIPT.sub(f'python3 -m {POOL}', command), container, directory)
-    module = f'{leash.__name__} --watch {here}.{leash.start_ticks(here)} {POOL}' if local else POOL
+    module = f'{leash.__name__} --watch {leash.identity(os.getpid())} {POOL}' if local else POOL
     return OWN_SCRIPT.sub(lambda _: f'{shlex.quote(sys.executable)} -m {module}', command)
 
 

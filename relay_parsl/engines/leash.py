@@ -1,7 +1,7 @@
 """Nothing is left behind: ties a process, and all that it starts, to the life of another on the same host.
 
     python -m relay_parsl.engines.leash module [arguments]                      run the module; the kernel kills it when its parent dies
-    python -m relay_parsl.engines.leash --watch PID.START module [arguments]      run it in a child; kill what it started when either ends
+    python -m relay_parsl.engines.leash --watch IDENTITY module [arguments]      run it in a child; kill what it started when either ends
 
 Measured without it: after a kill -9 of an engine, interchange, managers and workers live on for minutes and finish tasks that run elsewhere by then.
 A parent-death signal reaches one generation only; so whatever is started under a leash inherits a *mark* in its environment, and is found by that.
@@ -50,6 +50,15 @@ def start_ticks(pid: int) -> int:
         return 0
 
 
+def identity(pid: int) -> str:
+    """A process of this host so that no other is taken for it, here or elsewhere: `pid.start.namespace.host`."""
+    try:
+        namespace = os.stat('/proc/self/ns/pid').st_ino
+    except OSError:
+        namespace = 0
+    return f'{pid}.{start_ticks(pid)}.{namespace}.{os.uname().nodename}'
+
+
 def marked(mark: str) -> list[int]:
     """The pids of this user's processes on this host, but for this one, whose environment carries `mark` or a mark below it."""
     import psutil  # noqa: PLC0415  only when there is something to kill: a leash itself must start fast
@@ -94,8 +103,10 @@ def _wait(child: int, watched: int, ticks: int) -> None:
 
 def _leash(watched: str, module: list[str]) -> None:
     """Fork before anything is imported: the child is the module, with no second start of Python."""
-    pid, _, ticks = watched.partition('.')
+    pid, ticks, place = watched.split('.', 2)
     here = os.getpid()
+    if place != identity(here).split('.', 2)[2]:
+        return run(module)  # a launcher took it to another node, or into a container: what is watched cannot be seen from here
     os.environ[MARK] = f'{os.environ.get(MARK, "")}/{here}'
     child = os.fork()
     if child == 0:

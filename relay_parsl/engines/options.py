@@ -57,7 +57,7 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any
     for name in given.keys() - known:
         raise ConfigError(f'{name}: neither an option of this engine nor one of HighThroughputExecutor that it gives through')
     options = {**HEARTBEAT, **given}
-    if launch.is_local(provider) and not options.get('max_workers_per_node') and not options.get('available_accelerators'):
+    if launch.stays_here(provider) and not options.get('max_workers_per_node') and not options.get('available_accelerators'):
         # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
         share = options.get('cores_per_worker', 1.0)
         options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / share)) if isinstance(share, (int, float)) and share > 0 else 1
@@ -83,7 +83,7 @@ def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address
 
 def address_of(provider: ExecutionProvider) -> str:
     """The address at which nodes find this host: never by asking an outside service. Raises ConfigError."""
-    if launch.is_local(provider):
+    if launch.stays_here(provider):
         return LOOPBACK
     try:
         return str(address_by_route())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from parsl.executors import HighThroughputExecutor
 from parsl.jobs.states import JobState, JobStatus
+from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from parsl.providers.base import ExecutionProvider
 
@@ -194,6 +195,7 @@ def test_addresses_are_looked_up_at_home(monkeypatch: pytest.MonkeyPatch) -> Non
     assert options.address_of(LocalProvider()) == '127.0.0.1'
     monkeypatch.setattr(options, 'address_by_route', lambda: '10.1.2.3')
     assert options.address_of(Batch()) == '10.1.2.3'
+    assert options.address_of(LocalProvider(launcher=SrunLauncher())) == '10.1.2.3'
 
     def unreachable() -> str:
         raise OSError('no route')

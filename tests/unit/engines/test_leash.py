@@ -70,7 +70,7 @@ def start(mark: str, directory: Path, *arguments: str, seconds: float = 600) -> 
 
 
 def watch(process: subprocess.Popen[bytes]) -> str:
-    return f'{process.pid}.{leash.start_ticks(process.pid)}'
+    return leash.identity(process.pid)
 
 
 def gone(pid: int) -> bool:
@@ -101,9 +101,15 @@ def test_all_ends_when_the_leash_is_asked_to(mark: str, tmp_path: Path, watched:
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_watched(mark: str, tmp_path: Path, watched: subprocess.Popen[bytes]) -> None:
-    process = begin(mark, tmp_path, '--watch', f'{watched.pid}.1')
+    process = begin(mark, tmp_path, '--watch', f'{watched.pid}.1.{watch(watched).split(".", 2)[2]}')
     assert process.wait(20) == 1
     assert leash.marked(mark) == []
+
+
+def test_elsewhere_nothing_is_watched(mark: str, tmp_path: Path, watched: subprocess.Popen[bytes]) -> None:
+    process, _ = start(mark, tmp_path, '--watch', f'{watch(watched)}.elsewhere', seconds=0.3)
+    watched.kill()
+    assert process.wait(10) == 0
 
 
 def test_a_module_dies_with_its_parent(mark: str, tmp_path: Path) -> None:
