@@ -153,6 +153,8 @@ class Invariants:
         if ended.header:
             reason = result_header(ended.header).reason
             self.check(not reason.startswith(('replayed', 'body-gone')), 'a task failed for nothing: %s', reason)
+        elif ended.reason == EVICTED:
+            return
         elif ended.status is m.Status.FAILED:
             self.check(spec.header.at_most_once, 'an ordinary task failed by the word of the relay: %s', ended.reason)
             kept = [each.name for each in self.world.endpoints if task_id in each.disk.outbox]

@@ -27,10 +27,10 @@ class RelayProcess(Process):
     statements = tuple(sorted(name for name in vars(Store) if not name.startswith('_') and name not in ('rollback', 'unfinished')))
     period = 1.0
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, store: MemoryStore) -> None:
         """The accounts are in the store from the beginning."""
         super().__init__(world, 'relay')
-        self.store = MemoryStore()
+        self.store = store
         self.store.fail = self._statement
         self.spool: dict[do.Key, bytes] = {}
         self.unsynced: set[do.Key] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.messages import Hash, Id, Object
 from tests.simulation.chaos import PROFILES, Chaos
 from tests.simulation.client_process import ClientProcess
@@ -18,6 +19,7 @@ from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.specs import Account, Spec, random_id
 
+Show = Callable[[str], None]
 TASKS = 110
 """Tasks of one seed, about."""
 PATIENCE = 400.0
@@ -29,7 +31,7 @@ QUIET = frozenset({'Ping', 'Pong', 'Backlog', 'Window', 'Follow', 'Held', 'Repor
 class World:
     """All parties of one seed."""
 
-    def __init__(self, seed: int, *, ack_before_commit: bool = False, show: Callable[[str], None] | None = None) -> None:
+    def __init__(self, seed: int, *, ack_before_commit: bool = False, store: MemoryStore | None = None, show: Show | None = None) -> None:
         """`show` takes the lines of the trace; `ack_before_commit` makes the relay's loop speak too early."""
         self.ack_before_commit = ack_before_commit
         self.clock = Clock(seed, show)
@@ -46,7 +48,7 @@ class World:
         self.speed = Speed(mean=random.choice((0.05, 0.5, 2.0)))
         self._make_accounts()
         self.invariants = Invariants(self)
-        self.relay = RelayProcess(self)
+        self.relay = RelayProcess(self, store or MemoryStore())
         self.clients = [
             ClientProcess(self, f'{user.name}{number}', user, (random.choice((3, 20, 1000)), random.choice((300, 5000, 1 << 20))))
             for user in self.users
