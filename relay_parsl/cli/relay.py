@@ -74,20 +74,22 @@ def serve(home: Home, listen: str, told: str, user: str | None) -> None:
     from relay_parsl import daemon
     from relay_parsl.relay.server import RelayServer
 
-    log_at(logging.INFO)
+    home.directory('relay')
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()
         founders = enrol_founders(home, user)
         server = RelayServer(home, f'tcp://{listen}', bootstrap=[(each.name, each.role, each.card, None) for each in founders])
         server.start()
+        log_at(logging.INFO)  # from here on: the self-test before refuses a stranger, and that is no news
         told = told.removesuffix(':0') + f':{server.port}' if told.endswith(':0') else told
         remember(home, told, user)
         text = f'relay at {told} ({daemon.Process.current()}), keys and store in {home.root}' + (
             f'\n{next_commands(founders, told)}' if first else ''
         )
-        click.echo(text)
-        daemon.ready(text)
-        server.run()
+        with daemon.terminated_by(server.stop):  # who reads that it serves may end it at once
+            click.echo(text)
+            daemon.ready(text)
+            server.run()
 
 
 def enrol_founders(home: Home, user: str | None) -> Sequence[Credentials]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,8 +108,7 @@ def test_a_user_joins_and_the_inviter_waits_for_it(cli: Commands, cluster: Comma
         assert "user 'bob' joined and is confirmed" in rest
     finally:
         waiting.kill()
-        waiting.wait()
-        waiting.stdout.close()  # type: ignore[union-attr]
+        waiting.communicate()
     assert json.loads(cluster.ok('account', 'list', '--json'))[0]['name'] == 'bob'
     assert json.loads((cli.root / 'pins.json').read_text())['bob']['kind'] == 'user'
     cli.ok('relay', 'stop')
@@ -134,16 +132,13 @@ def test_the_foreground_stops_at_ctrl_c(cli: Commands) -> None:
     process = cli.start('relay', 'start', '--bind', '127.0.0.1:0')
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith('relay at 127.0.0.1:')
+        assert next(line for line in process.stdout if line.startswith('relay at 127.0.0.1:'))
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert not (cli.root / 'relay' / 'relay.pid').exists()
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
     finally:
-        process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+        process.kill()
+        process.communicate()
 
 
 def test_restart_and_delete(cli: Commands) -> None:
