@@ -20,7 +20,13 @@ TIMEOUT = 10.0
 """Seconds until a relay that does not answer is given up."""
 AGAIN = 2.0
 """Seconds between two greetings: a relay that starts while we wait has not seen the first."""
-REFUSALS: dict[str, type[RelayError]] = {'not-found': NotFound, 'full': StoreError, 'malformed': ConfigError, 'limit': ConfigError}
+REFUSALS: dict[str, type[RelayError]] = {
+    'not-found': NotFound,
+    'full': StoreError,
+    'malformed': ConfigError,
+    'limit': ConfigError,
+    'too-large': ConfigError,
+}
 """What a refusal's code is raised as; every other code is `AccessDenied`."""
 
 
@@ -58,7 +64,7 @@ class Desk:
         self._dealer.close()
 
     def rows(self, what: str, **filters: Any) -> list[dict[str, Any]]:
-        """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards` or `invites`."""
+        """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites` or `functions`."""
         found: list[dict[str, Any]] = []
         page = ''
         while True:

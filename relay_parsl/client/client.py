@@ -61,29 +61,43 @@ class Client:
     # -- Functions --------------------------------------------------------------------------------------------------
 
     def register_function(self, function: Callable[..., Any], *ignored: Any, **cloud: Any) -> str:
-        """Keep the function in this account's home; its UUID. Descriptions and groups of the cloud service warn. Raises SerializationError."""
+        """Have the relay keep the function, sealed to this account; its UUID. Descriptions and groups of the cloud service warn.
+
+        Raises:
+            SerializationError: it cannot be serialized.
+            RelayUnavailable: the relay did not answer.
+            AccessDenied, ConfigError, StoreError: it refused: role, size or quota, a full disk.
+        """
         _warn(ignored, cloud)
         return self._executor.register_function(function)
 
     def register_source_code(self, source: str, function_name: str, *ignored: Any, **cloud: Any) -> str:
-        """As `register_function`, for the function of that name in source text. Raises SerializationError."""
+        """As `register_function`, for the function of that name in source text. Raises what that raises."""
         _warn(ignored, cloud)
         return self._executor.register_source_code(source, function_name)
 
     def get_function(self, function_id: str) -> dict[str, Any]:
-        """What is known of a registered function. Raises NotFound."""
-        function = self._executor.library.get(function_id)
+        """What is known of a registered function. Raises NotFound, RelayUnavailable."""
+        function = self._function(function_id)
         return {'function_uuid': function.id, 'function_name': function.info.name, 'how': function.info.how, 'python': function.info.python}
 
+    def get_functions(self) -> list[dict[str, Any]]:
+        """What this account has registered: `function_uuid`, `size` (bytes, sealed), `registered` (seconds since 1970). Raises RelayUnavailable."""
+        rows = self._executor.library.rows(self._executor.session)
+        return [{'function_uuid': str(uuid.UUID(bytes=row['id'])), 'size': row['size'], 'registered': row['registered']} for row in rows]
+
     def delete_function(self, function_id: str) -> None:
-        """Forget a registered function. Raises NotFound."""
-        self._executor.library.remove(function_id)
+        """Forget a registered function; other machines that have used it may keep their copies. Raises NotFound, RelayUnavailable."""
+        self._executor.library.remove(str(function_id), self._executor.session)
+
+    def _function(self, function_id: uuid.UUID | str) -> Function:
+        return self._executor.library.get(str(function_id), self._executor.session)
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
     def run(self, *args: Any, endpoint_id: uuid.UUID | str, function_id: str, **kwargs: Any) -> str:
         """Run a registered function; the task's id. Raises NotFound for an unknown function."""
-        return self._run(self._executor.library.get(str(function_id)), args, kwargs, str(endpoint_id), self._executor.options)
+        return self._run(self._function(function_id), args, kwargs, str(endpoint_id), self._executor.options)
 
     def create_batch(
         self,
@@ -102,7 +116,7 @@ class Client:
 
     def batch_run(self, endpoint_id: uuid.UUID | str, batch: Batch) -> dict[str, Any]:
         """Run all calls of a batch: `tasks` (ids by function), `task_group_id`, `endpoint_id`. Raises NotFound for an unknown function."""
-        functions = [self._executor.library.get(function_id) for function_id, _, _ in batch.calls]
+        functions = [self._function(function_id) for function_id, _, _ in batch.calls]
         tasks: dict[str, list[str]] = {}
         for function, (function_id, args, kwargs) in zip(functions, batch.calls):
             task_id = self._run(function, args, kwargs, str(endpoint_id), batch.options, batch.task_group_id)

@@ -85,7 +85,7 @@ class Executor(Submitter):
         self.target = defaults.choose(relay, credentials, endpoint=self.endpoint_id or '')
         self.endpoint_id = self.endpoint_id or self.target.endpoint or None
         self.task_count_submitted = 0
-        self.library = Library(self.target.home)
+        self.library = Library(self.target)
         self._shut = False
         self._connect()
 
@@ -192,7 +192,7 @@ class Executor(Submitter):
 
     def _function(self, function: Callable[..., Any] | Function | str) -> Function:
         if isinstance(function, str):
-            return self.library.get(function)
+            return self.library.get(function, self.session)
         return function if isinstance(function, Function) else FUNCTIONS.get(function)
 
     def _sealed(self, options: Options) -> dict[str, Any]:
@@ -205,20 +205,24 @@ class Executor(Submitter):
         return sealed
 
     def register_function(self, fn: Callable[..., Any], function_id: str | None = None) -> str:
-        """Keep the function in this account's home; the UUID under which `submit_to_registered_function` runs it, also in a later process.
+        """Have the relay keep the function, sealed to this account; the UUID under which `submit_to_registered_function` runs it.
+
+        Later processes of the account may do so too, on any machine. Waits for the relay.
 
         Raises:
             SerializationError: it cannot be serialized.
+            RelayUnavailable: the relay did not answer.
+            AccessDenied, ConfigError, StoreError: it refused: role, size or quota, a full disk.
             ValueError: `function_id` is given and is not the one that follows from the function.
         """
-        found = self.library.add(FUNCTIONS.get(fn))
+        found = self.library.add(FUNCTIONS.get(fn), self.session)
         if function_id is not None and function_id != found:
             raise ValueError(f'the id of this function is {found}: ids follow from the bytes here and cannot be chosen')
         return found
 
     def register_source_code(self, source: str, function_name: str) -> str:
-        """As `register_function`, for the function of that name in source text: it runs under any Python. Raises SerializationError."""
-        return self.library.add(as_function(payload.dump_source(source, function_name)))
+        """As `register_function`, for the function of that name in source text: it runs under any Python. Raises what that raises."""
+        return self.library.add(as_function(payload.dump_source(source, function_name)), self.session)
 
     def reload_tasks(self, task_group_id: uuid.UUID | str | None = None, *, task_ids: Iterable[uuid.UUID | str] | None = None) -> list[TaskFuture]:
         """Futures of tasks that another process of this account submitted, on whatever machine; also of those that are done.

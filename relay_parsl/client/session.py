@@ -128,7 +128,7 @@ class Session:
     # -- Questions --------------------------------------------------------------------------------------------------
 
     def list(self, what: str, wanted: dict[str, Any] | None = None, timeout: float = ANSWER) -> Sequence[dict[str, Any]]:
-        """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards` or `invites`.
+        """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites` or `functions`.
 
         Raises:
             RelayUnavailable: there was no answer in `timeout` seconds.

@@ -17,6 +17,15 @@ CLIENTS = {'user', 'service', 'operator'}
 """Roles that say `Hello` as a client."""
 
 
+class Denied(Exception):
+    """Not for this asker."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """As in `Refused`."""
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
 class Directory:
     """Every account by id and by key, every open invitation by its one-use key."""
 

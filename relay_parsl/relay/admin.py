@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relay_parsl.relay.accounts import MAY_INVITE
+from relay_parsl.relay.accounts import MAY_INVITE, Denied
 from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
 from relay_parsl.relay.effects import Send, Stop
+from relay_parsl.relay.functions import Functions
 from relay_parsl.relay.records import AccountRow, InviteRow, Standing
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.watch import Watches
@@ -27,15 +28,6 @@ REPORT = 16 * 1024
 _NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@')
 
 Row = dict[str, Any]
-
-
-class Denied(Exception):
-    """Not for this asker."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        """As in `Refused`."""
-        super().__init__(code, reason)
-        self.code, self.reason = code, reason
 
 
 @dataclass(frozen=True)
@@ -60,12 +52,14 @@ class Admin:
         self._calendar = calendar
         self._drop = drop
         self._joined: dict[bytes, tuple[Id, bytes]] = {}
+        functions = Functions(core)
         self._lists: dict[str, Callable[[AccountRow, m.List], tuple[list[Row], str]]] = {
             'accounts': self._accounts, 'endpoints': self._endpoints, 'cards': self._cards, 'invites': self._invites, 'tasks': self._tasks,
+            'functions': functions.rows,
         }  # fmt: skip
         self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
             'invite': self._invite, 'revoke': self._revoke, 'delete-endpoint': self._delete, 'share': self._share, 'unshare': self._unshare,
-            'status': self._status, 'stop': self._stop,
+            'register': functions.register, 'unregister': functions.drop, 'status': self._status, 'stop': self._stop,
         }  # fmt: skip
 
     # -- What sessions ask ------------------------------------------------------------------------------------------

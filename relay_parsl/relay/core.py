@@ -20,6 +20,7 @@ BATCH_TASKS, BATCH_BYTES = 200, 4 << 20
 """The most tasks or results in one message, and bytes; one always fits."""
 TURN_BYTES = 32 << 20
 """Bytes of payload that one queue, or one `Need`, brings into memory in a turn."""
+DAY = 86400.0
 HEADER = 4096
 """Bytes of a task's or result's header, at most."""
 
@@ -46,6 +47,8 @@ class RelaySettings:
     object_limit: int = 8 << 20
     objects_daily: int = 4 << 30
     """Bytes of objects that one account may bring in a day."""
+    functions_kept: int = 1 << 30
+    """Bytes of registered functions of one account: they stay until it drops them."""
     sessions: int = 2000
     """Client sessions of one account."""
     lifetime: float = 90 * 86400.0
@@ -96,6 +99,8 @@ class Core:
                 self.load.update(accounts)
         self.number, self.done = store.last()
         self._session = first_session
+        self._day = 0.0
+        self._brought: Counter[Id] = Counter()
         self._effects: list[Effect] = []
 
     # -- What is to be done -----------------------------------------------------------------------------------------
@@ -131,6 +136,13 @@ class Core:
         """The number of a new task."""
         self.number += 1
         return self.number
+
+    def may_bring(self, account: Id, size: int) -> bool:
+        """Count bytes of objects that an account brings; whether they are within what it may bring in a day."""
+        if self.now - self._day >= DAY:
+            self._day, self._brought = self.now, Counter()
+        self._brought[account] += size
+        return self._brought[account] <= self.settings.objects_daily
 
     # -- What waits -------------------------------------------------------------------------------------------------
 

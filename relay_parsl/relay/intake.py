@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Union
 
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.accounts import MAY_SUBMIT
-from relay_parsl.relay.core import HEADER, TURN_BYTES, Core, batches
+from relay_parsl.relay.core import DAY, HEADER, TURN_BYTES, Core, batches
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
@@ -35,7 +34,6 @@ from relay_parsl.wire.messages import (
     TaskHeader,
 )
 
-DAY = 86400.0
 KNOWN_OBJECTS = 20_000
 """The most hashes that are remembered as stored; beyond, the store is asked again."""
 NEED_AT_ONCE = 1000
@@ -56,8 +54,6 @@ class Intake:
         self._leases = leases
         self._pulls = pulls
         self._until: dict[Hash, float] = {}
-        self._day = 0.0
-        self._brought: Counter[Id] = Counter()
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -207,10 +203,7 @@ class Intake:
         if self._core.full:
             return
         fit = [each for each in message.objects if each.kind in KINDS and len(each.data) <= self._core.settings.object_limit]
-        if now - self._day >= DAY:
-            self._day, self._brought = now, Counter()
-        self._brought[session.account] += sum(len(each.data) for each in fit)
-        if self._brought[session.account] > self._core.settings.objects_daily:
+        if not self._core.may_bring(session.account, sum(len(each.data) for each in fit)):
             self._core.send(session, Refused('limit', f'over {self._core.settings.objects_daily} bytes of functions in a day'))
         elif fit:
             self._core.store.put_objects([ObjectRow(each.hash, each.kind, session.account, each.data, now + DAY) for each in fit])

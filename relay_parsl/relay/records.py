@@ -77,6 +77,17 @@ class ObjectRow:
     until: float
 
 
+@dataclass(frozen=True)
+class FunctionRow:
+    """A function that an account has registered, kept until it drops it. Listed without `data`, which is sealed; `size` are its bytes."""
+
+    account: Id
+    id: Id
+    registered: float
+    size: int
+    data: bytes = b''
+
+
 @dataclass(slots=True)
 class TaskRow:
     """A task as it was submitted. `number` grows with each task of the relay."""

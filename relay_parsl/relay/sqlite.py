@@ -12,26 +12,25 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from relay_parsl.errors import StoreError
 from relay_parsl.relay.records import (
     AccountRow,
     Ended,
     Forgotten,
+    FunctionRow,
     InviteRow,
     Lease,
     ObjectRow,
     ResultRow,
     Stage,
-    Standing,
     TaskInfo,
     TaskRow,
 )
-from relay_parsl.relay.schema import SCHEMA, VERSION
+from relay_parsl.relay.schema import ACCOUNT, INFO, JOIN, LEAVE, RESULT, SCHEMA, STATUS, VERSION, account_row, checksum
 from relay_parsl.relay.store import EVICTED, Store
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Hash, Id, Status
+from relay_parsl.wire.messages import Hash, Id
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +38,6 @@ APPLICATION = 0x52_50_41_52
 """What `application_id` says: a relay's store, and no other program's file."""
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
-
-_INFO = """SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.once, t.submitted, t.size, t.body, t.attempt, t.done, t.status,
-    t.priority, t.due, l.attempt, l.session, l.serial, l.epoch, l.cancel"""
-_JOIN = 'FROM tasks t LEFT JOIN leases l ON l.endpoint = t.endpoint AND l.n = t.n'
-_RESULT = 'SELECT r.id, r.account, r.done, r.status, r.header, r.payload, r.body, r.attempt, r.reason, r.sum FROM results r'
 
 
 class SqliteStore(Store):
@@ -180,10 +174,10 @@ class SqliteStore(Store):
         rows = self._all('SELECT n, id, data FROM accounts')
         self._ids = {number: Id(account) for number, account, _ in rows}
         self._numbers = {account: number for number, account in self._ids.items()}
-        return [_account(codec.unpack(data)) for _, _, data in rows]
+        return [account_row(codec.unpack(data)) for _, _, data in rows]
 
     def put_account(self, row: AccountRow) -> None:
-        data = codec.pack([getattr(row, name) for name in _ACCOUNT])
+        data = codec.pack([getattr(row, name) for name in ACCOUNT])
         self._run('INSERT INTO accounts (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data', (row.id, data))
         if row.id not in self._numbers:
             number = self._one('SELECT n FROM accounts WHERE id = ?', (row.id,))[0]
@@ -204,13 +198,13 @@ class SqliteStore(Store):
 
     def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
         rows = self._in('SELECT hash, kind, account, data, until, sum FROM objects WHERE hash IN ({})', hashes)
-        whole = [row for row in rows if _sum(row[0], row[3]) == row[5]]
+        whole = [row for row in rows if checksum(row[0], row[3]) == row[5]]
         if len(whole) < len(rows):
             log.error('%s: %d objects are damaged on the disk', self._path, len(rows) - len(whole))
         return [ObjectRow(digest, kind, self._ids[account], data, until) for digest, kind, account, data, until, _ in whole]
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:
-        values = [(row.hash, row.kind, self._numbers[row.account], row.until, _sum(row.hash, row.data), row.data) for row in rows]
+        values = [(row.hash, row.kind, self._numbers[row.account], row.until, checksum(row.hash, row.data), row.data) for row in rows]
         self._many('INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data) VALUES (?, ?, ?, ?, ?, ?)', values)
 
     def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
@@ -218,6 +212,31 @@ class SqliteStore(Store):
 
     def drop_objects(self, now: float, limit: int) -> int:
         return self._run('DELETE FROM objects WHERE n IN (SELECT n FROM objects WHERE until <= ? LIMIT ?)', (now, limit)).rowcount
+
+    def put_function(self, row: FunctionRow) -> None:
+        self._run(
+            'INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?)'
+            ' ON CONFLICT (account, id) DO UPDATE SET size = excluded.size, sum = excluded.sum, data = excluded.data',
+            (self._numbers[row.account], row.id, row.registered, row.size, checksum(row.id, row.data), row.data),
+        )
+
+    def function(self, account: Id, function: Id) -> FunctionRow | None:
+        rows = self._all('SELECT registered, size, data, sum FROM functions WHERE account = ? AND id = ?', (self._numbers[account], function))
+        if rows and checksum(function, rows[0][2]) != rows[0][3]:
+            log.error('%s: a registered function is damaged on the disk', self._path)
+            return None
+        return FunctionRow(account, function, *rows[0][:3]) if rows else None
+
+    def functions(self, account: Id, after: Id, limit: int) -> list[FunctionRow]:
+        rows = self._all('SELECT id, registered, size FROM functions WHERE account = ? AND id > ? ORDER BY id LIMIT ?',
+                         (self._numbers[account], after, limit))  # fmt: skip
+        return [FunctionRow(account, *row) for row in rows]
+
+    def functions_size(self, account: Id, without: Id) -> int:
+        return self._one('SELECT ifnull(sum(size), 0) FROM functions WHERE account = ? AND id != ?', (self._numbers[account], without))[0]  # type: ignore[no-any-return]
+
+    def drop_function(self, account: Id, function: Id) -> bool:
+        return self._run('DELETE FROM functions WHERE account = ? AND id = ?', (self._numbers[account], function)).rowcount > 0
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -227,7 +246,7 @@ class SqliteStore(Store):
             "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)",
             [
                 (row.number, row.id, numbers[row.account], row.group, numbers[row.endpoint], row.pool, row.priority, row.expires, row.at_most_once,
-                 row.submitted, row.body, len(row.header) + len(row.payload) + row.body, row.attempt, _sum(row.header, row.payload),
+                 row.submitted, row.body, len(row.header) + len(row.payload) + row.body, row.attempt, checksum(row.header, row.payload),
                  row.header, row.payload)
                 for row in rows
             ],
@@ -241,7 +260,7 @@ class SqliteStore(Store):
         return known
 
     def find(self, ids: Collection[Id]) -> list[TaskInfo]:
-        return list(map(self._info, self._in(f'{_INFO} {_JOIN} WHERE t.id IN ({{}})', ids)))
+        return list(map(self._info, self._in(f'{INFO} {JOIN} WHERE t.id IN ({{}})', ids)))
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         rows = self._all('SELECT endpoint, pool, account, count(*) FROM queue GROUP BY endpoint, pool, account')
@@ -265,16 +284,16 @@ class SqliteStore(Store):
             raise self._error(error) from error
         return [
             TaskRow(
-                n, i, account, group, endpoint, pool, priority, due, bool(once), at, header, payload, body, attempt, _sum(header, payload) != check
+                n, i, account, group, endpoint, pool, priority, due, bool(once), at, header, payload, body, attempt, checksum(header, payload) != crc
             )
-            for n, i, group, priority, due, once, at, header, payload, body, attempt, check in rows
+            for n, i, group, priority, due, once, at, header, payload, body, attempt, crc in rows
         ]
 
     def lease(self, leases: Sequence[Lease]) -> None:
         numbers = [(each.number,) for each in leases]
         self._many('INSERT INTO leases SELECT endpoint, n, ?, ?, ?, ?, 0 FROM tasks WHERE n = ?',
                    [(each.attempt, each.session, each.serial, each.epoch, each.number) for each in leases])  # fmt: skip
-        self._many(_LEAVE, numbers)
+        self._many(LEAVE, numbers)
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         numbers = [(number,) for number, _ in tasks]
@@ -288,11 +307,11 @@ class SqliteStore(Store):
         )
 
     def leases(self, endpoint: Id) -> list[TaskInfo]:
-        rows = self._all(f'{_INFO} FROM leases l CROSS JOIN tasks t ON t.n = l.n WHERE l.endpoint = ?', (self._numbers[endpoint],))
+        rows = self._all(f'{INFO} FROM leases l CROSS JOIN tasks t ON t.n = l.n WHERE l.endpoint = ?', (self._numbers[endpoint],))
         return list(map(self._info, rows))
 
     def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
-        rows = self._all(f'{_INFO} {_JOIN} WHERE t.n IN (SELECT n FROM queue WHERE endpoint = ?1'  # noqa: S608  words of ours
+        rows = self._all(f'{INFO} {JOIN} WHERE t.n IN (SELECT n FROM queue WHERE endpoint = ?1'  # noqa: S608  words of ours
                          ' UNION ALL SELECT n FROM leases WHERE endpoint = ?1 LIMIT ?2)', (self._numbers[endpoint], limit))  # fmt: skip
         return list(map(self._info, rows))
 
@@ -301,7 +320,7 @@ class SqliteStore(Store):
         values = [self._numbers.get(value, 0) if key in ('account', 'endpoint') else value for key, value in where.items()]
         test = ' AND '.join([f'{keys[key]} = ?' for key in where] or ['1'])
         end = -1 if 'id' in where else after + SCAN
-        rows = self._all(f'{_INFO}, t.header {_JOIN} WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?',
+        rows = self._all(f'{INFO}, t.header {JOIN} WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?',
                          (*values, after, end, end, limit))  # fmt: skip
         if len(rows) == limit:
             end = rows[-1][0]
@@ -317,7 +336,7 @@ class SqliteStore(Store):
             attempt = lease[0]
         return TaskInfo(
             number, task_id, self._ids[account], group, self._ids[endpoint], pool, bool(once), at, size, body, stage, attempt,
-            lease[1] or 0, lease[2] or 0, lease[3] or 0, bool(lease[4]), _STATUS[status] if done else None, priority, due,
+            lease[1] or 0, lease[2] or 0, lease[3] or 0, bool(lease[4]), STATUS[status] if done else None, priority, due,
         )  # fmt: skip
 
     # -- Results ----------------------------------------------------------------------------------------------------
@@ -325,7 +344,7 @@ class SqliteStore(Store):
     def finish(self, ended: Sequence[Ended]) -> None:
         numbers = self._numbers
         waited = [(each.task.number,) for each in ended if each.task.stage == Stage.QUEUED]
-        self._many(_LEAVE, waited)
+        self._many(LEAVE, waited)
         self._many('DELETE FROM leases WHERE endpoint = ? AND n = ?',
                    [(numbers[each.task.endpoint], each.task.number) for each in ended if each.task.stage == Stage.LEASED])  # fmt: skip
         self._many("UPDATE tasks SET done = ?, status = ?, payload = x'' WHERE n = ?",
@@ -336,30 +355,30 @@ class SqliteStore(Store):
             'INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
             [
                 (each.done, each.task.id, numbers[each.task.account], each.task.group, each.status, each.attempt, each.body, each.reason,
-                 _sum(each.header, each.payload), each.header, each.payload)
+                 checksum(each.header, each.payload), each.header, each.payload)
                 for each in ended
             ],
         )  # fmt: skip
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
-        return list(map(self._result, self._in(f'{_RESULT} JOIN tasks t ON t.done = r.done WHERE t.id IN ({{}}) AND t.done > 0', ids)))
+        return list(map(self._result, self._in(f'{RESULT} JOIN tasks t ON t.done = r.done WHERE t.id IN ({{}}) AND t.done > 0', ids)))
 
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         rows = self._all(
-            f'{_RESULT} WHERE r.account = ? AND r.grp = ? AND r.done > ? ORDER BY r.done LIMIT ?', (self._numbers[account], group, done, limit)
+            f'{RESULT} WHERE r.account = ? AND r.grp = ? AND r.done > ? ORDER BY r.done LIMIT ?', (self._numbers[account], group, done, limit)
         )
         return list(map(self._result, rows))
 
     def _result(self, row: Sequence[Any]) -> ResultRow:
         task_id, account, done, status, header, payload, body, attempt, reason, check = row
-        damaged = _sum(header, payload) != check
-        return ResultRow(task_id, self._ids[account], done, _STATUS[status], header, payload, body, attempt, reason, damaged)
+        damaged = checksum(header, payload) != check
+        return ResultRow(task_id, self._ids[account], done, STATUS[status], header, payload, body, attempt, reason, damaged)
 
     def received(self, done: Collection[int]) -> None:
         self._many('INSERT OR IGNORE INTO received VALUES (?)', [(each,) for each in done])
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
-        return list(map(self._info, self._all(f'{_INFO} {_JOIN} WHERE t.due <= ? ORDER BY t.due LIMIT ?', (now, limit))))
+        return list(map(self._info, self._all(f'{INFO} {JOIN} WHERE t.due <= ? ORDER BY t.due LIMIT ?', (now, limit))))
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         rows = self._in(
@@ -375,23 +394,6 @@ class SqliteStore(Store):
             'SELECT r.done, r.id, r.body, r.attempt FROM received v CROSS JOIN results r ON r.done = v.done ORDER BY v.done LIMIT ?', (limit,)
         )
         self._many("UPDATE results SET header = x'', payload = x'', body = 0, sum = ?, reason = ? WHERE done = ?",
-                   [(_sum(b'', b''), EVICTED, row[0]) for row in rows])  # fmt: skip
+                   [(checksum(b'', b''), EVICTED, row[0]) for row in rows])  # fmt: skip
         self._many('DELETE FROM received WHERE done = ?', [(row[0],) for row in rows])
         return [Forgotten(task_id, task=False, result=attempt if body else 0) for _, task_id, body, attempt in rows]
-
-
-_LEAVE = 'DELETE FROM queue WHERE (endpoint, pool, account, priority, n) = (SELECT endpoint, pool, account, priority, n FROM tasks WHERE n = ?)'
-_ACCOUNT = tuple(AccountRow.__dataclass_fields__)
-
-
-_STATUS: dict[str, Status] = {each.value: each for each in Status}
-
-
-def _sum(first: bytes, second: bytes) -> int:
-    """A CRC: against accidents, not against people, for whom there are seals. SHA-256 would take a tenth of the relay's time (measured)."""
-    return crc32(second, crc32(first))
-
-
-def _account(values: list[Any]) -> AccountRow:
-    fields = dict(zip(_ACCOUNT, values))
-    return AccountRow(**{**fields, 'standing': Standing(fields['standing']), 'shared': tuple(fields['shared'])})

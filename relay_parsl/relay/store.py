@@ -6,13 +6,14 @@ A *turn* is `begin`, what the reactor reads and writes, `commit`. Any StoreError
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import accumulate, islice
 from typing import Any, Protocol
 
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.kept import Kept, Turns, forgotten, result_row, task_info
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
 from relay_parsl.wire.messages import Hash, Id
 
 EVICTED = 'the result was received before, and its bytes are gone to make room'
@@ -73,6 +74,21 @@ class Store(Protocol):
     def drop_objects(self, now: float, limit: int) -> int:
         """Drop some whose time is over; how many."""
 
+    def put_function(self, row: FunctionRow) -> None:
+        """Add it, or replace the bytes of the account's one of this id, which stays registered since it was."""
+
+    def function(self, account: Id, function: Id) -> FunctionRow | None:
+        """An account's function, if it is there and undamaged."""
+
+    def functions(self, account: Id, after: Id, limit: int) -> list[FunctionRow]:
+        """An account's functions without their data, by id, those after `after`."""
+
+    def functions_size(self, account: Id, without: Id) -> int:
+        """Bytes of an account's functions, but for the one of this id."""
+
+    def drop_function(self, account: Id, function: Id) -> bool:
+        """Drop it; whether it was there."""
+
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         """Queue new tasks; the ids of those that are known already, which stay as they are."""
 
@@ -125,68 +141,23 @@ class Store(Protocol):
         """Drop the bodies of some received results, oldest first; ids and states stay."""
 
 
-@dataclass
-class _Kept:
-    """A row of the memory store; replaced, never changed, so that an old one can be put back."""
-
-    row: TaskRow
-    info: TaskInfo
-    ended: Ended | None = None
-
-
-class MemoryStore(Store):
+class MemoryStore(Turns, Store):
     """A store for tests and the simulation: turns roll back as on disk, and `fail` may raise StoreError at any statement."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.broken = False
-        self.fail: Callable[[str], None] = lambda _statement: None
         self._accounts: dict[Id, AccountRow] = {}
         self._invites: dict[bytes, InviteRow] = {}
         self._objects: dict[Hash, ObjectRow] = {}
-        self._tasks: dict[Id, _Kept] = {}
+        self._functions: dict[tuple[Id, Id], FunctionRow] = {}
+        self._tasks: dict[Id, Kept] = {}
         self._ids: dict[int, Id] = {}
         self._queues: dict[tuple[Id, str, Id], dict[int, tuple[int, int]]] = defaultdict(dict)
         self._leases: dict[Id, dict[int, Id]] = defaultdict(dict)
         self._groups: dict[tuple[Id, Id], dict[int, Id]] = defaultdict(dict)
         self._received: dict[int, bool] = {}
         self._marks: dict[str, int] = {'start': 0, 'number': 0, 'done': 0}
-        self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
-        self._failed = False
-
-    def begin(self) -> None:
-        assert self._undo is None, 'a turn is open'  # noqa: S101  a mistake of ours, not of the store
-        self._undo = []
-        self._statement('begin')
-
-    def commit(self) -> None:
-        self._statement('commit')
-        self._undo = None
-
-    def rollback(self) -> None:
-        for table, key, old in reversed(self._undo or []):
-            if old is None:
-                table.pop(key, None)
-            else:
-                table[key] = old
-        self._undo = None
-        self._failed = False
-
-    def _statement(self, name: str) -> None:
-        """No statement outside a turn, and none in a turn after an error."""
-        assert self._undo is not None, f'{name} outside a turn'  # noqa: S101  as above
-        assert not self._failed, f'{name} after an error in the same turn'  # noqa: S101  as above
-        self._failed = True
-        self.fail(name)
-        self._failed = False
-
-    def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        """Set, or drop with None; remembered for `rollback`."""
-        assert self._undo is not None  # noqa: S101  _statement has looked
-        self._undo.append((table, key, table.get(key)))
-        if value is None:
-            table.pop(key, None)
-        else:
-            table[key] = value
 
     def start(self) -> int:
         self._statement('start')
@@ -200,7 +171,7 @@ class MemoryStore(Store):
     def size(self) -> int:
         self._statement('size')
         kept = sum(len(each.row.payload) + (len(each.ended.payload) if each.ended else 0) for each in self._tasks.values())
-        return kept + sum(len(each.data) for each in self._objects.values())
+        return kept + sum(len(each.data) for each in self._objects.values()) + sum(row.size for row in self._functions.values())
 
     # -- Accounts and objects ---------------------------------------------------------------------------------------
 
@@ -252,6 +223,30 @@ class MemoryStore(Store):
             self._put(self._objects, each, None)
         return len(over)
 
+    def put_function(self, row: FunctionRow) -> None:
+        self._statement('put_function')
+        key = (row.account, row.id)
+        self._put(self._functions, key, replace(row, registered=self._functions.get(key, row).registered))
+
+    def function(self, account: Id, function: Id) -> FunctionRow | None:
+        self._statement('function')
+        return self._functions.get((account, function))
+
+    def functions(self, account: Id, after: Id, limit: int) -> list[FunctionRow]:
+        self._statement('functions')
+        later = sorted(key for key in self._functions if key[0] == account and key[1] > after)
+        return [replace(self._functions[key], data=b'') for key in later[:limit]]
+
+    def functions_size(self, account: Id, without: Id) -> int:
+        self._statement('functions_size')
+        return sum(row.size for row in self._functions.values() if row.account == account and row.id != without)
+
+    def drop_function(self, account: Id, function: Id) -> bool:
+        self._statement('drop_function')
+        found = (account, function) in self._functions
+        self._put(self._functions, (account, function), None)
+        return found
+
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
@@ -261,7 +256,7 @@ class MemoryStore(Store):
             if row.id in self._tasks:
                 known.add(row.id)
                 continue
-            self._put(self._tasks, row.id, _Kept(row, _info(row)))
+            self._put(self._tasks, row.id, Kept(row, task_info(row)))
             self._put(self._ids, row.number, row.id)
             self._put(self._queues[row.endpoint, row.pool, row.account], row.number, (row.priority, row.number))
             self._put(self._marks, 'number', max(row.number, self._marks['number']))
@@ -333,18 +328,18 @@ class MemoryStore(Store):
             self._change(number, stage=Stage.DONE, status=each.status)
             kept = self._tasks[task_id]
             info = replace(kept.info, expires=each.until or kept.info.expires)
-            self._put(self._tasks, task_id, _Kept(replace(kept.row, payload=b''), info, each))
+            self._put(self._tasks, task_id, Kept(replace(kept.row, payload=b''), info, each))
             self._put(self._groups[each.task.account, each.task.group], each.done, task_id)
             self._put(self._marks, 'done', max(each.done, self._marks['done']))
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
         self._statement('results')
-        return [_result(self._tasks[each]) for each in ids if each in self._tasks and self._tasks[each].ended]
+        return [result_row(self._tasks[each]) for each in ids if each in self._tasks and self._tasks[each].ended]
 
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         self._statement('ended_after')
         group_ends = self._groups[account, group]
-        return [_result(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
+        return [result_row(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
 
     def received(self, done: Collection[int]) -> None:
         self._statement('received')
@@ -361,7 +356,7 @@ class MemoryStore(Store):
         gone = []
         for number in numbers:
             kept = self._tasks[self._ids[number]]
-            gone.append(_forgotten(kept))
+            gone.append(forgotten(kept))
             self._put(self._tasks, kept.row.id, None)
             self._put(self._ids, number, None)
             if kept.ended:
@@ -376,25 +371,6 @@ class MemoryStore(Store):
             self._put(self._received, done, None)
             kept = ends.get(done)
             if kept and kept.ended:
-                gone.append(replace(_forgotten(kept), task=False))
+                gone.append(replace(forgotten(kept), task=False))
                 self._put(self._tasks, kept.row.id, replace(kept, ended=replace(kept.ended, payload=b'', body=0, header=b'', reason=EVICTED)))
         return gone
-
-
-def _info(row: TaskRow) -> TaskInfo:
-    size = len(row.header) + len(row.payload) + row.body
-    return TaskInfo(
-        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, size, row.body,
-        Stage.QUEUED, row.attempt, priority=row.priority, expires=row.expires,
-    )  # fmt: skip
-
-
-def _result(kept: _Kept) -> ResultRow:
-    ended = kept.ended
-    assert ended is not None  # noqa: S101  callers have looked
-    return ResultRow(kept.row.id, kept.row.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
-
-
-def _forgotten(kept: _Kept) -> Forgotten:
-    spooled = kept.ended is not None and kept.ended.body
-    return Forgotten(kept.row.id, bool(kept.row.body), kept.ended.attempt if spooled and kept.ended else 0)

@@ -260,7 +260,7 @@ class Enrolled:
 
 @dataclass(frozen=True)
 class List:
-    """Ask what one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites`; `page` continues a `Listing`."""
+    """Ask what one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites`, `functions`; `page` continues a `Listing`."""
 
     request: int
     what: str
@@ -279,7 +279,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Admin:
-    """Ask the relay to act: `invite`, `revoke`, `delete-endpoint`, `stop`, `status`; who may is decided by role."""
+    """Ask the relay to act: `invite`, `revoke`, `delete-endpoint`, `register`, `unregister`, `stop`, `status`; who may is decided by role."""
 
     request: int
     verb: str

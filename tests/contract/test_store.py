@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, InviteRow, Lease, ObjectRow, Stage, Standing, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, Lease, ObjectRow, Stage, Standing, TaskInfo, TaskRow
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.relay.store import EVICTED, MemoryStore, Store
 from relay_parsl.wire.messages import Hash, Id, Status
@@ -76,6 +76,7 @@ def test_what_is_rolled_back_never_was(store: Store) -> None:
     store.put_account(account('ann', 'operator'))
     store.put_invite(InviteRow(b'c' * 32, b't' * 32, 'new', 'user', ANN, 1.0))
     store.put_objects([ObjectRow(Hash(b'h' * 32), 'grant', ANN, b'data', 10.0)])
+    store.put_function(FunctionRow(ANN, an_id('f'), 1.0, 4, b'data'))
     store.rollback()
     store.begin()
     assert store.queued() == [(SITE, '', ANN, 1)]
@@ -84,6 +85,7 @@ def test_what_is_rolled_back_never_was(store: Store) -> None:
     assert [row.role for row in store.accounts() if row.name == 'ann'] == ['user']
     assert store.invites() == []
     assert store.known_objects([Hash(b'h' * 32)]) == {}
+    assert store.functions(ANN, an_id(''), 9) == []
     assert store.leases(SITE) == []
     assert store.results([an_id('task 1')]) == []
 
@@ -148,6 +150,34 @@ def test_objects_are_kept_as_long_as_the_longest_wish(store: Store) -> None:
     assert store.drop_objects(20.0, 10) == 1
     assert store.known_objects([one, two]) == {one: 30.0}
     assert store.drop_objects(30.0, 0) == 0
+
+
+def test_functions_are_kept_for_their_account_alone(store: Store) -> None:
+    row = FunctionRow(ANN, an_id('f'), 1.5, 4, b'data')
+    store.put_function(row)
+    store.put_function(FunctionRow(BOB, an_id('f'), 2.5, 3, b'bob'))
+    turn(store)
+    assert store.function(ANN, an_id('f')) == row
+    assert store.function(BOB, an_id('f')) == FunctionRow(BOB, an_id('f'), 2.5, 3, b'bob')
+    assert store.function(ANN, an_id('g')) is None
+    store.put_function(FunctionRow(ANN, an_id('f'), 9.5, 6, b'sealed'))
+    assert store.function(ANN, an_id('f')) == FunctionRow(ANN, an_id('f'), 1.5, 6, b'sealed'), 'it is registered since the first time'
+    assert store.drop_function(ANN, an_id('f'))
+    assert not store.drop_function(ANN, an_id('f'))
+    turn(store)
+    assert store.function(ANN, an_id('f')) is None
+    assert store.function(BOB, an_id('f')) is not None
+
+
+def test_functions_are_listed_in_pages_and_counted(store: Store) -> None:
+    names = [an_id(f'f{number}') for number in range(5)]
+    for name in reversed(names):
+        store.put_function(FunctionRow(ANN, name, 1.0, 10, bytes(10)))
+    store.put_function(FunctionRow(BOB, an_id('f2'), 1.0, 7, bytes(7)))
+    assert store.functions(ANN, Id(bytes(16)), 2) == [FunctionRow(ANN, name, 1.0, 10) for name in names[:2]]
+    assert [row.id for row in store.functions(ANN, names[1], 9)] == names[2:]
+    assert store.functions(SITE, Id(bytes(16)), 9) == []
+    assert (store.functions_size(ANN, names[0]), store.functions_size(ANN, an_id('g')), store.functions_size(SITE, an_id('g'))) == (40, 50, 0)
 
 
 # -- Tasks -----------------------------------------------------------------------------------------------------------
@@ -397,6 +427,7 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     db.execute("UPDATE tasks SET payload = x'00' WHERE n = 1")
     db.execute("UPDATE results SET header = x'00'")
     db.execute("UPDATE objects SET data = x'00'")
+    db.execute("INSERT INTO functions SELECT n, x'66', 1.0, 1, 7, x'00' FROM accounts WHERE id = ?", (ANN,))
     db.commit()
     db.close()
     store = SqliteStore(path)
@@ -405,6 +436,7 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     assert [row.damaged for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [True]
     assert [row.damaged for row in store.results([an_id('task 2')])] == [True]
     assert store.objects([Hash(b'h' * 32)]) == []
+    assert store.function(ANN, Id(b'f')) is None
     store.close()
 
 

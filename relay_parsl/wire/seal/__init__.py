@@ -1,9 +1,10 @@
 """Keys, grants and seals: everything cryptographic of the wire, composed of `cryptography`'s primitives and of nothing else.
 
 ```
- keys     Keys (private), Card (public, signed), self-certifying ids, the enrolment's MAC
- grants   Grant: a session key boxed to an endpoint and to its own account; seals tasks, results and functions
- bodies   large bodies, a key each, in segments
+ keys       Keys (private), Card (public, signed), self-certifying ids, the enrolment's MAC
+ grants     Grant: a session key boxed to an endpoint and to its own account; seals tasks, results and functions
+ bodies     large bodies, a key each, in segments
+ functions  registered functions, sealed by an account to itself
 ```
 
 The composition is written down in `docs/security.md`. Keys are 32 raw bytes everywhere. The one error is `relay_parsl.errors.SealError`.
@@ -12,6 +13,7 @@ The composition is written down in `docs/security.md`. Keys are 32 raw bytes eve
 from __future__ import annotations
 
 from relay_parsl.wire.seal.bodies import new_body_key, open_body, seal_body, sealed_size
+from relay_parsl.wire.seal.functions import function_id, open_function, seal_function
 from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
 
@@ -23,6 +25,7 @@ __all__ = [
     'Keys',
     'curve_public',
     'enrolment_mac',
+    'function_id',
     'hash_uuid',
     'issue_card',
     'mac_holds',
@@ -30,10 +33,12 @@ __all__ = [
     'new_body_key',
     'new_curve',
     'open_body',
+    'open_function',
     'open_grant',
     'read_card',
     'reopen_grant',
     'seal_body',
+    'seal_function',
     'sealed_size',
     'uuid_of',
 ]

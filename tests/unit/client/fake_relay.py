@@ -44,6 +44,7 @@ class FakeRelay:
         self._grants: dict[bytes, Grant] = {}
         self._bodies: dict[bytes, tuple[Task, bytearray]] = {}
         self._results: dict[bytes, tuple[Delivered, bytes]] = {}
+        self.functions: dict[bytes, bytes] = {}
         self._session = 0
         self._over = False
         self._router = Router(f'tcp://127.0.0.1:{port}', self.keys.curve, lambda key: key == self.user.keys.curve_public)
@@ -92,6 +93,9 @@ class FakeRelay:
 
     def _on_list(self, peer: Peer, message: m.List) -> None:
         wanted = message.filter
+        if message.what == 'functions':
+            self._list_functions(peer, message)
+            return
         row = {
             'id': bytes(self.endpoint.id),
             'name': 'polaris',
@@ -114,7 +118,25 @@ class FakeRelay:
         page = rows[:half] if half else rows[int(message.page or 0) :]
         self._router.send(peer.routing, m.Listing(message.request, tuple(page), str(half) if half else ''))
 
+    def _list_functions(self, peer: Peer, message: m.List) -> None:
+        rows = [{'id': each, 'size': len(data), 'registered': 1.5} for each, data in self.functions.items()]
+        if 'id' in message.filter:
+            rows = [{**row, 'data': self.functions[row['id']]} for row in rows if row['id'] == message.filter['id']]
+            if not rows:
+                self._router.send(peer.routing, m.Refused('not-found', 'no such function', message.request))
+                return
+        self._router.send(peer.routing, m.Listing(message.request, tuple(rows)))
+
     def _on_admin(self, peer: Peer, message: m.Admin) -> None:
+        name = message.args.get('id', b'')
+        if message.verb == 'register':
+            self.functions[name] = message.args['data']
+        elif message.verb == 'unregister' and self.functions.pop(name, None) is None:
+            self._router.send(peer.routing, m.Refused('not-found', 'no such function', message.request))
+            return
+        if message.verb in ('register', 'unregister'):
+            self._router.send(peer.routing, m.Done(message.request, {'id': name}))
+            return
         self._router.send(peer.routing, m.Refused('denied', f'no {message.verb} here', message.request))
 
     def _on_objects(self, _peer: Peer, message: m.Objects) -> None:

@@ -3,12 +3,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import wait
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from relay_parsl.client.client import Client
 from relay_parsl.client.executor import Executor
-from relay_parsl.errors import AccessDenied, ConfigError, NotFound, TaskPending
+from relay_parsl.errors import AccessDenied, ConfigError, NotFound, SealError, TaskPending
+from relay_parsl.home import Home
+from relay_parsl.wire import payload
+from relay_parsl.wire.seal import Keys, seal_function
 from tests.unit.client.fake_relay import FakeRelay
 from tests.unit.client.test_executor import LONG, OwnError, double, fail, until
 
@@ -41,6 +46,44 @@ def test_tasks_by_their_ids(relay: FakeRelay, client: Client) -> None:
     client.delete_function(function_id)
     with pytest.raises(NotFound, match='no function'):
         client.run(1, endpoint_id='polaris', function_id=function_id)
+
+
+def another_machine(relay: FakeRelay, tmp_path: Path) -> Client:
+    """Of the same account: its keys and pins, and nothing else of its home."""
+    relay.home.export_account('ada', tmp_path / 'ada.export', 'a passphrase')
+    home = Home(tmp_path / 'another')
+    credentials = home.import_account(tmp_path / 'ada.export', 'a passphrase')
+    return Client(relay=replace(relay.target, home=home, credentials=credentials))
+
+
+def test_functions_are_there_on_every_machine_of_the_account(relay: FakeRelay, client: Client, tmp_path: Path) -> None:
+    function_id = client.register_function(double)
+    assert client.register_function(double) == function_id
+    (sealed,) = relay.functions.values()
+    assert b'double' not in sealed
+    with another_machine(relay, tmp_path) as other:
+        assert other.get_functions() == [{'function_uuid': function_id, 'size': len(sealed), 'registered': 1.5}]
+        assert other.get_function(function_id.upper())['function_name'] == 'double'
+        assert ended(other, other.run(4, endpoint_id='polaris', function_id=function_id))['result'] == 8
+        relay.functions.clear()
+        assert other.get_function(function_id)['how'] == 'cloudpickle', 'it has a copy by now'
+        other.delete_function(function_id)
+        with pytest.raises(NotFound):
+            other.delete_function(function_id)
+        assert other.get_functions() == []
+
+
+def test_a_relay_cannot_put_another_function_in_place_of_one(relay: FakeRelay, client: Client, tmp_path: Path) -> None:
+    one, two = uuid.UUID(client.register_function(double)).bytes, uuid.UUID(client.register_function(fail)).bytes
+    blob = payload.dump_function(double)
+    with another_machine(relay, tmp_path) as other:
+        for forged in (relay.functions[two], seal_function(Keys.generate(), blob), blob, b''):
+            relay.functions[one] = forged
+            with pytest.raises(SealError):
+                other.get_function(str(uuid.UUID(bytes=one)))
+        for absent in (str(uuid.uuid4()), 'double', '../accounts/ada', ''):
+            with pytest.raises(NotFound, match='no function'):
+                other.get_function(absent)
 
 
 def test_tasks_of_another_process(relay: FakeRelay, client: Client) -> None:

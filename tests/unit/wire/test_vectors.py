@@ -20,7 +20,9 @@ from relay_parsl.wire.messages import SEGMENT
 from relay_parsl.wire.seal import (
     Keys,
     enrolment_mac,
+    function_id,
     hash_uuid,
+    open_function,
     open_grant,
     read_card,
     reopen_grant,
@@ -77,6 +79,19 @@ def test_the_composition_is_the_one_that_is_written_down() -> None:
         key = hkdf(session, sha256(data).digest(), b'relay-parsl/1/key/' + direction)
         bound = b'relay-parsl/1/seal/' + direction + b'\0' + sha256(data).digest() + bytes.fromhex(vector['header'])
         assert AESGCM(key).decrypt(raw[:12], raw[12:], bound).hex() == vector['plaintext']
+
+
+def test_the_fixed_registered_function() -> None:
+    fixed, keys = VECTORS['registered'], keys_of('account')
+    blob, name, data = (bytes.fromhex(fixed[each]) for each in ('blob', 'id', 'sealed'))
+    assert function_id(blob) == name
+    assert open_function(data, keys, function_id(blob)) == blob
+    signed, signature = codec.unpack(data)  # by hand, as it is written down
+    Ed25519PublicKey.from_public_bytes(keys.identity_public).verify(signature, b'relay-parsl/1/function\0' + signed)
+    found, box = codec.unpack(signed)
+    info = b'relay-parsl/1/box/function\0' + keys.identity_public + name
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    assert (found, suite.decrypt(box, X25519PrivateKey.from_private_bytes(keys.sealing), info=info)) == (name, blob)
 
 
 def test_fixed_bodies() -> None:

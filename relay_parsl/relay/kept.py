@@ -1,0 +1,88 @@
+"""How the memory store keeps a task, and how it forgets a turn. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from relay_parsl.relay.records import Ended, Forgotten, ResultRow, Stage, TaskInfo, TaskRow
+
+
+@dataclass
+class Kept:
+    """A row of the memory store; replaced, never changed, so that an old one can be put back."""
+
+    row: TaskRow
+    info: TaskInfo
+    ended: Ended | None = None
+
+
+def task_info(row: TaskRow) -> TaskInfo:
+    """Of a task that has just come."""
+    size = len(row.header) + len(row.payload) + row.body
+    return TaskInfo(
+        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, size, row.body,
+        Stage.QUEUED, row.attempt, priority=row.priority, expires=row.expires,
+    )  # fmt: skip
+
+
+def result_row(kept: Kept) -> ResultRow:
+    """Of one that is done."""
+    ended = kept.ended
+    assert ended is not None  # noqa: S101  callers have looked
+    return ResultRow(kept.row.id, kept.row.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
+
+
+def forgotten(kept: Kept) -> Forgotten:
+    """What of it is in the spool."""
+    spooled = kept.ended is not None and kept.ended.body
+    return Forgotten(kept.row.id, bool(kept.row.body), kept.ended.attempt if spooled and kept.ended else 0)
+
+
+class Turns:
+    """Tables whose changes since `begin` can be undone. `fail` may raise StoreError at any statement."""
+
+    def __init__(self) -> None:
+        """No turn is open."""
+        self.fail: Callable[[str], None] = lambda _statement: None
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
+        self._failed = False
+
+    def begin(self) -> None:
+        """Start a turn."""
+        assert self._undo is None, 'a turn is open'  # noqa: S101  a mistake of ours, not of the store
+        self._undo = []
+        self._statement('begin')
+
+    def commit(self) -> None:
+        """Make it true."""
+        self._statement('commit')
+        self._undo = None
+
+    def rollback(self) -> None:
+        """Put everything back."""
+        for table, key, old in reversed(self._undo or []):
+            if old is None:
+                table.pop(key, None)
+            else:
+                table[key] = old
+        self._undo = None
+        self._failed = False
+
+    def _statement(self, name: str) -> None:
+        """No statement outside a turn, and none in a turn after an error."""
+        assert self._undo is not None, f'{name} outside a turn'  # noqa: S101  as above
+        assert not self._failed, f'{name} after an error in the same turn'  # noqa: S101  as above
+        self._failed = True
+        self.fail(name)
+        self._failed = False
+
+    def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set, or drop with None; remembered for `rollback`."""
+        assert self._undo is not None  # noqa: S101  _statement has looked
+        self._undo.append((table, key, table.get(key)))
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
