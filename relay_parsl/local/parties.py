@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -13,6 +14,9 @@ from typing import Any
 from relay_parsl.daemon import READY
 from relay_parsl.errors import RelayError
 from relay_parsl.local.words import GRACE, NAME, say
+
+_orphaned = threading.Event()
+"""The keeper died without ending this process."""
 
 
 def relay(root: str, _name: str) -> None:
@@ -28,6 +32,16 @@ def relay(root: str, _name: str) -> None:
     server.start()
     say(ready='', port=server.port)
     server.run()
+    if _orphaned.is_set():
+        sweep(root)
+
+
+def sweep(root: str) -> None:
+    """Remove the files in the keeper's place; the endpoints may write for a moment yet."""
+    end = time.monotonic() + GRACE
+    while os.path.exists(root) and time.monotonic() < end:
+        shutil.rmtree(root, ignore_errors=True)
+        time.sleep(0.2)
 
 
 def endpoint(root: str, name: str) -> None:
@@ -76,8 +90,9 @@ def _watch() -> None:
     """The keeper is gone when its pipe closes: stop as for SIGTERM, and do not take for ever."""
     while os.read(0, 4096):
         pass
+    _orphaned.set()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
+    time.sleep(2 * GRACE)
     os._exit(1)
 
 
