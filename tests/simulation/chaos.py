@@ -19,7 +19,19 @@ PROFILES = (
 )
 """Chances for each message; a seed has one of them. The first leaves the crashes alone with the parties."""
 
-SELDOM = ('put_invite', 'drop_invite', 'evict', 'ask_cancel', 'tasks', 'keep_objects', 'requeue', 'received')
+SELDOM = (
+    'put_invite',
+    'drop_invite',
+    'evict',
+    'ask_cancel',
+    'tasks',
+    'keep_objects',
+    'requeue',
+    'received',
+    'put_function',
+    'functions',
+    'drop_function',
+)
 """Statements that are run a few times in a seed at most."""
 
 

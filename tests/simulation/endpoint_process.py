@@ -285,7 +285,9 @@ class EndpointProcess(Process):
             if pool.held > pool.window[0]:
                 held = [each.info.task_id for each in self.reactor._books.holdings.values() if each.info.pool == name]
                 wanted = [task_id for task_id in held if not self.world.relay.is_over(task_id)]
-                self.world.invariants.check(len(wanted) <= max(1, pool.window[0]), '7: %s holds %d, its window is %s', self.name, len(wanted), pool.window)
+                self.world.invariants.check(
+                    len(wanted) <= max(1, pool.window[0]), '7: %s holds %d, its window is %s', self.name, len(wanted), pool.window
+                )
 
     def unrest(self) -> str:
         """What is left to do, if anything."""

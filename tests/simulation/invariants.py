@@ -35,8 +35,8 @@ class Invariants:
         self.started: dict[Id, int] = {}
         self.by_key = {each.key: each for each in world.accounts}
         self.windows: dict[bytes, dict[str, tuple[int, int]]] = {}
-        self.unreceived: dict[bytes, dict[Id, int]] = {}
-        self.before: dict[bytes, tuple[dict[Id, int], dict[str, tuple[int, int]]]] = {}
+        self.unreceived: dict[bytes, dict[Id, tuple[float, int]]] = {}
+        self.before: dict[bytes, tuple[dict[Id, tuple[float, int]], dict[str, tuple[int, int]]]] = {}
         self.sessions: dict[bytes, int] = {}
         self.returned: set[tuple[Id, int]] = set()
         self.unrest = ''
@@ -124,11 +124,13 @@ class Invariants:
         for each in message.results:
             self._own(each.task_id, account)
             self.same_end(each)
-            waiting[each.task_id] = len(each.payload)
+            waiting[each.task_id] = self.clock.now, len(each.payload)
         window = self.windows.get(dealer.connection.routing, {}).get('')
         if window and not again:
-            fits = len(waiting) <= max(window[0], 1) and (len(waiting) == 1 or sum(waiting.values()) <= window[1])
-            self.check(fits, '7: a client has %d results of %d bytes, its window is %s', len(waiting), sum(waiting.values()), window)
+            lost = self.clock.now - self.world.relay.settings.redeliver  # what was not received by then counts as such
+            sizes = [size for sent, size in waiting.values() if sent > lost]
+            fits = len(sizes) <= max(window[0], 1) and (len(sizes) == 1 or sum(sizes) <= window[1])
+            self.check(fits, '7: a client has %d results of %d bytes, its window is %s', len(sizes), sum(sizes), window)
 
     def _on_welcome(self, message: m.Welcome, _account: Account, dealer: Dealer) -> None:
         """A doubled `Hello` leaves the session as it was; a new session begins with nothing delivered and no window."""
@@ -166,17 +168,18 @@ class Invariants:
             self.check(task_id in self.world.cancelled, 'a task was cancelled that nobody cancelled')
 
     def _on_dispatch(self, message: m.Dispatch, account: Account, dealer: Dealer) -> None:
+        pools = set()
         for each in message.tasks:
             header = task_header(each.header)
+            pools.add(header.pool)
             self.check(header.endpoint == account.id, '6: %s was sent a foreign task', account.name)
             spec = self.world.specs[header.task_id]
             self.check((each.header, each.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
-        windows = self.windows.get(dealer.connection.routing, {})
-        for pool, (count, size) in self.world.relay.leased(account.id).items():
-            window = windows.get(pool, (0, 0))
-            self.check(
-                count <= max(1, window[0]) and (count == 1 or size <= window[1]), '7: %s leases %d, %d B of %s', account.name, count, size, window
-            )
+        windows, leased = self.windows.get(dealer.connection.routing, {}), self.world.relay.leased(account.id)
+        for pool in pools & leased.keys():
+            (count, size), window = leased[pool], windows.get(pool, (0, 0))
+            fits = count <= max(1, window[0]) and (count == 1 or size <= window[1])
+            self.check(fits, '7: %s leases %d, %d B of %s', account.name, count, size, window)
 
     def _on_states(self, message: m.States, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:
@@ -212,6 +215,10 @@ class Invariants:
         for row in message.rows:
             if 'submitted' in row:
                 self._own(Id(row['id']), account)
+            elif 'registered' in row:
+                self.check(
+                    self.world.functions[Id(row['id'])] == (account.id, row.get('data', self.world.functions[Id(row['id'])][1])), '6: a function'
+                )
             else:
                 self.check(row['id'] in own or row['owner'] in own, '6: %s was listed a foreign %s', account.name, row)
 

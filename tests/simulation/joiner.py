@@ -27,7 +27,7 @@ class Joiner(Process):
 
     kind = 'joiner'
     points = ()
-    period = 0.5
+    period = 0.3
 
     def __init__(self, world: World, name: str) -> None:
         """It has an invitation; whether the relay knows of it is the operator's care."""
@@ -64,6 +64,6 @@ class Joiner(Process):
         if self.joined and self.clock.now >= self.leave_at:
             self.halt()
         elif self.clock.now >= self.next:
-            self.next = self.clock.now + 1.0
+            self.next = self.clock.now + (0.2 if self.joined else 1.0)  # an answer may be overtaken by the next one
             self.dealer.send(Enrol(self.token, pack([self.id, 'user', self.key]), b'mac'))
             self.own.send(Hello('client', self.id))

@@ -257,15 +257,14 @@ class RelayProcess(Process):
         return found
 
     def leftovers(self) -> str:
-        """What is in the reactor's memory or in the spool when nothing is left to do; half a body that nobody offers any more is given up later."""
-        core, accepted = self.reactor._core, self.world.invariants.accepted
+        """What is in the reactor's memory or in the spool when nothing is left to do; a body that nobody offers any more is given up later."""
+        core, pulls = self.reactor._core, self.reactor._pulls._pulls
         wanted = {(row.row.id, row.ended.attempt, 'result') for row in self.store._tasks.values() if row.ended and row.ended.body}
         found = {
-            'spool': [key for key in self.spool.keys() - wanted if key[0] in accepted] if not self.faulty else (),
+            'spool': self.spool.keys() - wanted - pulls.keys() if not self.faulty else (),
             'load': +core.load,
             'leases': [session.leases for session in core.endpoints.values() if session.leases],
             'undelivered': [session.sent for session in core.sessions.values() if getattr(session, 'sent', None)],
-            'pulls': [key for key in self.reactor._pulls._pulls if key[0] in accepted],
         }
         return ', '.join(f'{name}: {value}' for name, value in found.items() if value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.messages import Hash, Id, Object
@@ -43,6 +44,8 @@ class World:
         self.abandoned: set[Id] = set()
         self.cancelled: set[Id] = set()
         self.stolen: set[tuple[Id, Id]] = set()
+        self.functions: dict[Id, tuple[Id, bytes]] = {}
+        """Registered functions: whose, and the bytes."""
         self.chaos_over = False
         self.joiners: list[Joiner] = []
         self.speed = Speed(mean=random.choice((0.05, 0.5, 2.0)))
@@ -102,7 +105,9 @@ class World:
                 self.operator.administer('invite', **joiner.invitation)
 
     def _stay_quiet(self) -> None:
-        """Long enough for every timer; then nothing but signs of life may be said."""
+        """Long enough for every timer; then nothing but signs of life may be said. Some seeds show it as well as all."""
+        if self.clock.random.random() < 0.6:
+            return
         self.clock.run(max(self.clock.now + 25.0, self.chaos.end + 60.0))
         before = self.clock.tally.sent.copy()
         self.clock.run(self.clock.now + 15.0)
@@ -120,7 +125,15 @@ class World:
             self.clock.at(begin + random.uniform(0, length * 0.8), client.submit, random.choice(self.sites_of(client)), count)
         for client in self.clients:
             self._plan_whims(client, begin, length)
-        for act, chance in ((self._share, 0.7), (self._wrong, 0.7), (self._theft, 0.5), (self._join, 0.6), (self._ask, 1.0), (self._ask, 0.5)):
+        for act, chance in (
+            (self._share, 0.7),
+            (self._wrong, 0.7),
+            (self._theft, 0.5),
+            (self._join, 0.6),
+            (self._ask, 1.0),
+            (self._ask, 0.5),
+            (self._register, 0.7),
+        ):
             if random.random() < chance:
                 self.clock.at(begin + random.uniform(0, length), act)
 
@@ -146,6 +159,24 @@ class World:
         foreign = [site for site in self.sites if site.owner != client.account.id]
         if foreign:
             client.submit(foreign[0], self.clock.random.randrange(1, 4), wrong='not-found')
+
+    def _register(self) -> None:
+        """A function is kept at the relay, listed, fetched and dropped; another account asks for it too."""
+        random = self.clock.random
+        client, other = random.choice(self.clients), random.choice(self.clients)
+        name, data = random_id(random), random.randbytes(40)
+        self.functions[name] = client.account.id, data
+        calls = [(client.administer, 'register', {'id': name, 'data': data}), (client.ask, 'functions', {}), (other.ask, 'functions', {'id': name})]
+        calls += [
+            (other.administer, 'unregister', {'id': name}),
+            (client.ask, 'functions', {'id': name}),
+            (client.administer, 'unregister', {'id': name}),
+        ]
+        for number, (call, what, arguments) in enumerate(calls):
+            self.clock.after(number * random.choice((0.01, 3.0)), self._call, call, what, arguments)
+
+    def _call(self, call: Callable[..., None], what: str, arguments: dict[str, Any]) -> None:
+        call(what, **arguments)
 
     def _theft(self) -> None:
         thief = self.clock.random.choice(self.clients)
