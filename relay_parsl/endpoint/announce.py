@@ -34,9 +34,10 @@ class Announcer:
         self._backlog: dict[str, int] = {}
         self._demands: dict[str, int] = {}
 
-    def open_session(self, now: float) -> None:
-        """Everything is said anew."""
-        self._round = 0
+    def open_session(self, now: float, *, fresh: bool) -> None:
+        """Everything is said anew, and the declarations of a `fresh` session are counted from 0."""
+        if fresh:
+            self._round = 0
         self.declare(now)
         self._reported = None
         for holding in self._books.holdings.values():

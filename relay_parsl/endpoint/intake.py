@@ -40,10 +40,11 @@ class Intake:
         self._serials: set[int] = set()
         self._returned: dict[Id, _Return] = {}
 
-    def open_session(self) -> None:
-        """Serials begin anew; questions are asked again."""
-        self.seen = self.declared = 0
-        self._serials.clear()
+    def open_session(self, *, fresh: bool) -> None:
+        """Questions are asked again; serials begin anew, unless it is the session that we were in (`Goodbye` and `Hello` had crossed)."""
+        if fresh:
+            self.seen = self.declared = 0
+            self._serials.clear()
         self._returned.clear()  # `Held` says it now
         self._books.stock.ask_again()
         self._books.pulls.restart()

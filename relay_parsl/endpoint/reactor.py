@@ -202,10 +202,11 @@ class EndpointReactor:
             self._books.out.append(Start(holding.attempt, holding.header, holding.payload, holding.tries, holding.info))
 
     def _welcome(self, message: Welcome, now: float) -> None:
+        fresh = message.session != self._books.link.session
         if self._books.link.welcome(message):
-            self._intake.open_session()
+            self._intake.open_session(fresh=fresh)
             self._books.outbox.resend_all()
-            self._announcer.open_session(now)
+            self._announcer.open_session(now, fresh=fresh)
             self._left_at = None
 
     def _ping(self, message: Ping, now: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relay_parsl.endpoint.effects import Start
-from tests.unit.endpoint.desk import Desk, task
+from relay_parsl.wire.messages import Goodbye, Held, Welcome
+from tests.unit.endpoint.desk import Desk, only, sent, task
 
 
 def test_a_crash_that_costs_a_result_does_not_leave_its_task_refused() -> None:
@@ -17,3 +18,17 @@ def test_a_crash_that_costs_a_result_does_not_leave_its_task_refused() -> None:
     again.open()
     (start,) = again.run(task(1))
     assert isinstance(start, Start)
+
+
+def test_a_second_welcome_to_the_same_session_does_not_begin_it_anew() -> None:
+    """A late `Goodbye` crossed the `Hello`: serials and rounds began at 0 again, so pages of two declarations were mixed and a late copy was taken."""
+    desk = Desk()
+    desk.open(session=5)
+    first = desk.dispatch(task(1))
+    desk.turn(first)
+    desk.turn(Goodbye('say Hello first', hello=True))
+    desk.pass_time(1)
+    (held,) = sent(desk.turn(Goodbye('say Hello first', hello=True)) + desk.turn(Welcome(5, desk.now)), Held)
+    assert (held.session, held.up_to, held.round) == (5, 1, 1)
+    assert not only(desk.turn(first), Start)
+    assert len(desk.reactor.held()) == 1
