@@ -21,7 +21,7 @@ def test_a_crash_that_costs_a_result_does_not_leave_its_task_refused() -> None:
 
 
 def test_a_second_welcome_to_the_same_session_does_not_begin_it_anew() -> None:
-    """A late `Goodbye` crossed the `Hello`: serials and rounds began at 0 again, so pages of two declarations were mixed and a late copy was taken."""
+    """A late `Goodbye` crossed the `Hello`: serials and rounds began at 0 again, so that pages of two declarations were mixed."""
     desk = Desk()
     desk.open(session=5)
     first = desk.dispatch(task(1))
