@@ -18,7 +18,7 @@ from relay_parsl import errors
 from relay_parsl.errors import ProtocolError, RelayError, RemoteError, SerializationError
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.payload.functions import describe_error, printable
-from relay_parsl.wire.payload.pickling import dumps_by_reference, loads
+from relay_parsl.wire.payload.pickling import dumps_exception, loads
 from relay_parsl.wire.payload.values import SAFE, find_serializer, serialize_value
 
 TEXT = 64 * 1024
@@ -123,7 +123,7 @@ def _own(name: str, args: Any) -> RelayError | None:
 def _pickle(error: Exception) -> bytes:
     """The exception, if it survives a trial; else nothing."""
     try:
-        data = dumps_by_reference(error)
+        data = dumps_exception(error)
         return data if type(loads(data)) is type(error) else b''
     except KeyboardInterrupt:
         raise

@@ -49,6 +49,18 @@ def dumps_by_reference(value: Any) -> bytes:
     return bytes(cloudpickle.dumps(value, protocol=PROTOCOL))
 
 
+def dumps_exception(error: Exception) -> bytes:
+    """Pickle an exception by reference and without its traceback, however this process pickles exceptions otherwise.
+
+    Importing Parsl makes every exception take its whole traceback along (tblib's `install`), which fails for a deep one. And Python itself
+    pickles an exception so that it is made anew from `args`, which fails where its `__init__` takes other arguments than it passes on.
+    Raises what the user's objects raise.
+    """
+    with io.BytesIO() as file:
+        _ExceptionPickler(file, protocol=PROTOCOL).dump(error)
+        return file.getvalue()
+
+
 def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     """Pickle arguments: those of plain types without cloudpickle, which costs ten times as much."""
     if all([type(each) in _PLAIN for each in args]) and all([type(each) in _PLAIN for each in kwargs.values()]):  # noqa: C419 - lists are faster here
@@ -87,6 +99,25 @@ def _dump_by_value(value: Any) -> bytes:
         finally:
             _release(leased)
         return file.getvalue()
+
+
+class _ExceptionPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's, with a way of its own for exceptions."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if not isinstance(obj, BaseException):
+            return super().reducer_override(obj)
+        kind = type(obj)
+        if kind.__reduce__ is BaseException.__reduce__ and isinstance(kind.__init__, FunctionType):
+            return _remake, (kind, obj.args), obj.__dict__
+        return obj.__reduce_ex__(PROTOCOL)
+
+
+def _remake(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception with these `args`, past its `__init__`, which may take others."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -91,8 +94,15 @@ def leave() -> Any:
     raise SystemExit(3)
 
 
+def test_an_exception_that_is_made_of_other_arguments_than_it_passes_on() -> None:
+    error = TwoArguments(1, 2)
+    error.more = [3]  # type: ignore[attr-defined]
+    found = outcome(raised(error))
+    assert type(found) is TwoArguments
+    assert (found.args, found.more) == ((1,), [3])  # type: ignore[attr-defined]
+
+
 BAD = [
-    TwoArguments(1, 2),
     Returns(None),
     Returns('x'),
     Returns((int, ('7',))),
@@ -153,6 +163,18 @@ def deep(n: int) -> None:
     if n:
         deep(n - 1)
     raise ValueError('bottom')
+
+
+def test_parsl_in_the_same_process_changes_nothing() -> None:
+    """Importing it makes tblib pickle whole tracebacks with exceptions, by way of copyreg: a deep one cost the exception its type."""
+    script = (
+        'import parsl.app.python\n'
+        'from tests.unit.wire import test_payload_failures as these\n'
+        'these.test_deep_tracebacks_and_long_texts_are_bounded()\n'
+        'these.test_an_exception_that_is_made_of_other_arguments_than_it_passes_on()\n'
+    )
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, '-c', script], cwd=root, check=True, timeout=60)
 
 
 def test_deep_tracebacks_and_long_texts_are_bounded() -> None:
