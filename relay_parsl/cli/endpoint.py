@@ -65,9 +65,9 @@ def place_of(name: str, *, exists: bool = True) -> Place:
 
 @endpoint.command()
 @name_argument
-@click.option('--endpoint-config', type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar='FILE', help='Checked, then copied.')
+@click.option('--endpoint-config', metavar='FILE', help='Checked, then copied. Or a site configuration that comes with us: polaris/gpu, perlmutter/cpu, …')
 @click.option('--force', is_flag=True, help='Replace the file that is there.')
-def configure(name: str, endpoint_config: Path | None, force: bool) -> None:
+def configure(name: str, endpoint_config: str | None, force: bool) -> None:
     """Keep an endpoint file for NAME.
 
     Without FILE it is one for this machine: HighThroughputExecutor with a worker for each core. An endpoint file of Globus Compute is taken as it is.
@@ -84,15 +84,16 @@ def configure(name: str, endpoint_config: Path | None, force: bool) -> None:
     click.echo(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}')
 
 
-def write_config(place: Place, source: Path | None) -> None:
+def write_config(place: Place, source: str | None) -> None:
     """Keep the endpoint file. Raises ConfigError with everything that is wrong with it; then nothing is written."""
     from relay_parsl.endpoint.config import load_endpoint_config
+    from relay_parsl.endpoint.files import find_file
 
     if source is None:
         place.configure(FIRST_FILE.format(name=place.name, workers=len(os.sched_getaffinity(0))).encode())
         return
     load_endpoint_config(source)
-    place.configure(source.read_bytes())
+    place.configure(find_file(source).read_bytes())
 
 
 def enrol_here(place: Place) -> bool:
@@ -121,14 +122,13 @@ def enrol_here(place: Place) -> bool:
 def check(name: str, as_json: bool) -> None:
     """Say what an endpoint file means, or everything that is wrong with it.
 
-    Each mistake comes with its file, line and path, and with what was probably meant. Nothing is started.
+    Each mistake comes with its file, line and path, and with what was probably meant. Nothing is started. FILE may also be a site configuration that
+    comes with us, such as polaris/gpu.
     """
     from relay_parsl.endpoint.config import describe_config, load_endpoint_config
 
-    path = Path(name)
-    if not path.is_file():
-        path = place_of(name).config
-    config = load_endpoint_config(path)
+    ours = Path(name).is_file() or '/' in name
+    config = load_endpoint_config(name if ours else place_of(name).config)
     if as_json:
         pools = [asdict(pool) for pool in config.summary()]
         click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))

@@ -25,6 +25,7 @@ from parsl.providers import LocalProvider
 
 from relay_parsl.config import Located, Report, read_yaml
 from relay_parsl.endpoint import checks, layout, plugins
+from relay_parsl.endpoint.files import find_file
 from relay_parsl.endpoint.policy import FunctionPolicy, read_policy
 from relay_parsl.endpoint.rules import STATUS, anything, apply, ip, line, rule_for, truth
 from relay_parsl.endpoint.spec import EngineSpec, Spec, plain_name, slug
@@ -74,9 +75,13 @@ class EndpointConfig:
 def load_endpoint_config(path: str | Path) -> EndpointConfig:
     """Read and check an endpoint file.
 
+    Args:
+        path: A file, or the name of a site configuration that is installed with us: `polaris/gpu`.
+
     Raises:
         ConfigError: The file cannot be read, or with every mistake in it, a line each: file, line, path, what is wrong, the remedy.
     """
+    path = find_file(path)
     report = Report(str(path))
     root = read_yaml(path, report)
     layout.tidy(root, report)
@@ -211,7 +216,7 @@ def load_config(path: str | Path) -> Config:
     lacks is looked up again at `parsl.load`, and fails there.
 
     Args:
-        path: The endpoint file.
+        path: The endpoint file, or the name of a site configuration: `polaris/gpu`.
 
     Raises:
         ConfigError: As `load_endpoint_config`, and for what plain Parsl cannot do (containers, `ProcessPoolEngine`).
