@@ -65,7 +65,7 @@ def place_of(name: str, *, exists: bool = True) -> Place:
 
 @endpoint.command()
 @name_argument
-@click.option('--endpoint-config', metavar='FILE', help='Checked, then copied. Or a site configuration that comes with us: polaris/gpu, perlmutter/cpu, …')
+@click.option('--endpoint-config', metavar='FILE', help='Checked, then copied. Or a configuration that comes with us: polaris/gpu, perlmutter/cpu, …')
 @click.option('--force', is_flag=True, help='Replace the file that is there.')
 def configure(name: str, endpoint_config: str | None, force: bool) -> None:
     """Keep an endpoint file for NAME.
