@@ -60,8 +60,10 @@ class Client:
 
     # -- Functions --------------------------------------------------------------------------------------------------
 
-    def register_function(self, function: Callable[..., Any], *ignored: Any, **cloud: Any) -> str:
+    def register_function(self, function: Callable[..., Any] | str, *ignored: Any, **cloud: Any) -> str:
         """Have the relay keep the function, sealed to this account; its UUID. Descriptions and groups of the cloud service warn.
+
+        A string is an importable name, as for `Executor.register_function`.
 
         Raises:
             SerializationError: it cannot be serialized.
@@ -96,7 +98,7 @@ class Client:
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
     def run(self, *args: Any, endpoint_id: uuid.UUID | str, function_id: str, **kwargs: Any) -> str:
-        """Run a registered function; the task's id. Raises NotFound for an unknown function."""
+        """Run a registered function, or one that the endpoint can import (`package.module:function`); the task's id. Raises NotFound."""
         return self._run(self._function(function_id), args, kwargs, str(endpoint_id), self._executor.options)
 
     def create_batch(

@@ -9,6 +9,7 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from relay_parsl.client import defaults, hardware
@@ -22,6 +23,8 @@ from relay_parsl.wire import payload
 from relay_parsl.wire.codec import pack
 from relay_parsl.wire.messages import INLINE, Id
 
+PICKLE, SAFE = 'cloudpickle', 'json'
+"""Serializers of arguments: the default, and the one for what is imported by name."""
 FUNCTIONS = Functions()
 """What this process has serialized, shared by its executors."""
 _groups: dict[int, str] = {}
@@ -31,7 +34,25 @@ _groups: dict[int, str] = {}
 class Executor(Submitter):
     """Runs functions on an endpoint, by way of a relay; a script for `globus_compute_sdk.Executor` runs as it is.
 
-    Each setting may be changed between two submits and counts for the tasks that come after.
+    Each setting may be changed between two submits and counts for the tasks that come after. After Ctrl-C its `with` block does not wait:
+    what the relay has taken runs on, and `reload_tasks` finds it.
+
+    Args:
+        endpoint_id: an endpoint's name or UUID. None: to be set later, or the only one of `relay_parsl.local`.
+        client: of the cloud, as are the next ones marked so: they warn and do nothing.
+        task_group_id: a UUID under which `reload_tasks` finds these tasks again; by default one for each process.
+        resource_specification: for the engine, as in Parsl.
+        user_endpoint_config: for the endpoint.
+        label: for people.
+        batch_size: of the cloud.
+        amqp_port: of the cloud.
+        api_burst_limit: of the cloud.
+        api_burst_window_s: of the cloud.
+        serializer: of arguments: `cloudpickle`, `json`, or one of your own. By default `json` for importable names and `cloudpickle` for all else.
+            Endpoints whose function policy is not `any` take `json` only.
+        result_serializers: what the worker tries in turn for the result.
+        relay: a name, a URL, or what `relay_parsl.local` yields; by default `$RELAY_PARSL_RELAY`, or the only one that was joined.
+        credentials: a path or an account's name; by default `$RELAY_PARSL_CREDENTIALS`, or the relay's.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  the parameters of globus_compute_sdk 4.19, in their order
@@ -53,22 +74,6 @@ class Executor(Submitter):
         credentials: str | None = None,
     ) -> None:
         """Connect in the background.
-
-        Args:
-            endpoint_id: an endpoint's name or UUID. None: to be set later, or the only one of `relay_parsl.local`.
-            client: of the cloud, as are the next ones marked so: they warn and do nothing.
-            task_group_id: a UUID under which `reload_tasks` finds these tasks again; by default one for each process.
-            resource_specification: for the engine, as in Parsl.
-            user_endpoint_config: for the endpoint.
-            label: for people.
-            batch_size: of the cloud.
-            amqp_port: of the cloud.
-            api_burst_limit: of the cloud.
-            api_burst_window_s: of the cloud.
-            serializer: of arguments: `cloudpickle` (default), `json`, or one of your own.
-            result_serializers: what the worker tries in turn for the result.
-            relay: a name, a URL, or what `relay_parsl.local` yields; by default `$RELAY_PARSL_RELAY`, or the only one that was joined.
-            credentials: a path or an account's name; by default `$RELAY_PARSL_CREDENTIALS`, or the relay's.
 
         Raises:
             ConfigError: no relay or several fit, or an argument is wrong; says which and what to do.
@@ -137,12 +142,12 @@ class Executor(Submitter):
 
     @property
     def serializer(self) -> str:
-        """The name of the arguments' serializer."""
-        return self._serializer
+        """The name of the arguments' serializer, for what is no importable name if none was chosen."""
+        return self._serializer or PICKLE
 
     @serializer.setter
     def serializer(self, value: Any) -> None:
-        self._serializer = 'cloudpickle' if value is None else payload.serializer_name(value)
+        self._serializer = None if value is None else payload.serializer_name(value)
 
     @property
     def result_serializers(self) -> list[str] | None:
@@ -184,9 +189,10 @@ class Executor(Submitter):
         options, sealed = request.options, self._sealed(request.options)
         function = self._function(request.function)
         room = INLINE - (len(pack(sealed)) if sealed else 0)
-        arguments, key, length = arguments_of(session.spool, task_id, (request.args, request.kwargs), self._serializer, room)
+        serializer = self._serializer_for(function)
+        arguments, key, length = arguments_of(session.spool, task_id, (request.args, request.kwargs), serializer, room)
         return Order(
-            task_id, request.group or self._group, endpoint, function, arguments, self._serializer, options, sealed,
+            task_id, request.group or self._group, endpoint, function, arguments, serializer, options, sealed,
             expires=time.time() + EXPIRES, body_key=key, length=length,
         )  # fmt: skip
 
@@ -194,6 +200,25 @@ class Executor(Submitter):
         if isinstance(function, str):
             return self.library.get(function, self.session)
         return function if isinstance(function, Function) else FUNCTIONS.get(function)
+
+    def _serializer_for(self, function: Function) -> str:
+        """Where functions are imported by name, only JSON may be allowed."""
+        return self._serializer or (SAFE if function.info.how == 'import' else PICKLE)
+
+    def check(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> None:
+        """Have a call make its way into bytes and out of them in this process, with this executor's serializer; nothing is sent.
+
+        Args:
+            fn: what `submit` takes, or `submit_to_registered_function`.
+            args: its arguments.
+            kwargs: its arguments.
+
+        Raises:
+            SerializationError: names what fails: the function, what it refers to, or the argument.
+            NotFound: nothing was registered under this id.
+        """
+        function = self._function(fn)
+        payload.check(function.blob, args, kwargs, self._serializer_for(function))
 
     def _sealed(self, options: Options) -> dict[str, Any]:
         sealed = options.sealed()
@@ -204,18 +229,23 @@ class Executor(Submitter):
             sealed['result_serializers'] = list(self._result_serializers)
         return sealed
 
-    def register_function(self, fn: Callable[..., Any], function_id: str | None = None) -> str:
+    def register_function(self, fn: Callable[..., Any] | str, function_id: str | None = None) -> str:
         """Have the relay keep the function, sealed to this account; the UUID under which `submit_to_registered_function` runs it.
 
         Later processes of the account may do so too, on any machine. Waits for the relay.
 
+        Args:
+            fn: a function, or the importable name of one that the endpoint has, `package.module:function`; nothing is imported here.
+            function_id: its UUID, where that is known already.
+
         Raises:
-            SerializationError: it cannot be serialized.
+            SerializationError: it cannot be serialized, or is no importable name.
             RelayUnavailable: the relay did not answer.
             AccessDenied, ConfigError, StoreError: it refused: role, size or quota, a full disk.
             ValueError: `function_id` is given and is not the one that follows from the function.
         """
-        found = self.library.add(FUNCTIONS.get(fn), self.session)
+        function = as_function(payload.dump_importable(fn)) if isinstance(fn, str) else FUNCTIONS.get(fn)
+        found = self.library.add(function, self.session)
         if function_id is not None and function_id != found:
             raise ValueError(f'the id of this function is {found}: ids follow from the bytes here and cannot be chosen')
         return found
@@ -281,9 +311,15 @@ class Executor(Submitter):
         if cancel_futures:
             for future in mine:
                 future.cancel()
-        if wait:
-            concurrent.futures.wait(mine)
-        self._release()
+        try:
+            if wait:
+                concurrent.futures.wait(mine)
+        finally:  # also after a Ctrl-C meanwhile
+            self._release()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """`shutdown`. After Ctrl-C it waits for nothing: the tasks are the relay's, and `reload_tasks` finds them."""
+        self.shutdown(wait=not isinstance(error, KeyboardInterrupt))
 
     @property
     def session(self) -> Session:

@@ -12,6 +12,7 @@ from relay_parsl.client.orders import Function, as_function, as_id
 from relay_parsl.client.session import Session
 from relay_parsl.errors import HomeError, NotFound
 from relay_parsl.home import read_private, write_private
+from relay_parsl.wire import payload
 from relay_parsl.wire.seal import open_function, seal_function
 
 SUFFIX = '.function'
@@ -41,9 +42,10 @@ class Library:
         return function.id
 
     def get(self, function_id: str, session: Session) -> Function:
-        """From memory, the home, or the relay, in this order.
+        """From memory, the home, or the relay, in this order. An importable name, `package.module:function`, needs none of them.
 
         Raises:
+            SerializationError: it looks like an importable name and is none.
             NotFound: this account has registered none of this id.
             SealError: what the relay shows is not what was registered.
             HomeError: the copy in the home was changed.
@@ -51,9 +53,7 @@ class Library:
         """
         known = self._known.get(function_id)
         if known is None:
-            path = self._path(function_id)
-            known = self._load(path) if path.exists() else self._fetch(path.stem, session)
-            self._known[known.id] = known
+            known = self._importable(function_id) if function_id.count(':') == 1 else self._stored(function_id, session)
         return known
 
     def remove(self, function_id: str, session: Session) -> None:
@@ -74,6 +74,16 @@ class Library:
             RelayUnavailable: there was no answer.
         """
         return session.list('functions')
+
+    def _importable(self, name: str) -> Function:
+        self._known[name] = made = as_function(payload.dump_importable(name))
+        return made
+
+    def _stored(self, function_id: str, session: Session) -> Function:
+        path = self._path(function_id)
+        found = self._load(path) if path.exists() else self._fetch(path.stem, session)
+        self._known[found.id] = found
+        return found
 
     def _path(self, function_id: str) -> Path:
         """Of the copy. Raises NotFound when the id is no UUID."""

@@ -54,7 +54,7 @@ class Submitter(concurrent.futures.Executor):
     def submit_to_registered_function(
         self, function_id: str, args: tuple[Any, ...] | list[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> TaskFuture:
-        """Run what `register_function` named so. Raises what `submit` raises."""
+        """Run what `register_function` named so, or what the endpoint can import: `package.module:function`. Raises what `submit` raises."""
         return self.send(Request(str(function_id), tuple(args or ()), dict(kwargs or {}), self.options))
 
     def with_options(

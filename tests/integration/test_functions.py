@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.commands import Commands, commands
+import relay_parsl as rp
+from relay_parsl.wire import payload
+from tests.integration.commands import Commands, commands, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -72,3 +76,29 @@ def test_a_function_of_another_machine(here: Commands, there: Commands, tmp_path
     (here.root / 'functions' / f'{name}.function').unlink()
     (words,) = script(here, GONE.format(name=name))
     assert words.startswith(f'no function {name!r} was registered by this account')
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def test_endpoints_that_run_only_what_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'home'))
+    threads = {'type': 'ThreadPoolEngine', 'max_workers': 1}
+    names: dict[str, Any] = {'engine': threads, 'function_policy': {'names': ['math:sqrt']}}
+    digest = sha256(payload.dump_function(square)).hexdigest()
+    hashes: dict[str, Any] = {'engine': threads, 'function_policy': {'hashes': [digest]}}
+    with rp.local(endpoints={'names': names, 'hashes': hashes}) as relay, rp.Client(relay=relay) as client:
+        with rp.Executor('names') as executor:
+            assert executor.submit_to_registered_function('math:sqrt', (49,)).result(60) == 7
+            assert executor.submit_to_registered_function(executor.register_function('math:sqrt'), [4]).result(60) == 2
+            for refused in (executor.submit_to_registered_function('math:cos', (0,)), executor.submit(pow, 2, 3)):
+                assert 'function policy' in str(refused.exception(60))
+            executor.serializer = 'cloudpickle'
+            assert 'allowed: json (the executor has a `serializer`)' in str(executor.submit_to_registered_function('math:sqrt', (4,)).exception(60))
+        task = client.run(81, endpoint_id='names', function_id='math:sqrt')
+        until(lambda: not client.get_task(task)['pending'])
+        assert client.get_result(task) == 9
+        with rp.Executor('hashes', serializer='json') as executor:
+            assert executor.submit(square, 9).result(60) == 81
+            assert 'function policy' in str(executor.submit_to_registered_function('math:sqrt', (4,)).exception(60))

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Union, runtime_checkable
 
 from relay_parsl.errors import ProtocolError, SerializationError
 from relay_parsl.wire.codec import pack, unpack
-from relay_parsl.wire.payload.functions import describe_error, dump_function, load_function, survives
+from relay_parsl.wire.payload.functions import describe, describe_error, load_function
 from relay_parsl.wire.payload.pickling import dumps, dumps_by_reference, dumps_call, loads
 
 
@@ -100,7 +100,8 @@ def dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: st
     except SerializationError:
         raise
     except Exception as error:  # user code: `__reduce__` may raise anything
-        raise SerializationError(f'{_blame(args, kwargs, serializer)} cannot be serialized with {serializer}: {describe_error(error)}') from error
+        culprit = _blame(args, kwargs, find_serializer(serializer).dumps)
+        raise SerializationError(f'{culprit} cannot be serialized with {serializer}: {describe_error(error)}') from error
     return pack([serializer, data])
 
 
@@ -117,7 +118,9 @@ def load_arguments(blob: bytes, allowed: Collection[str] | None = None) -> tuple
     """
     name, data = read_named(blob, 'arguments')
     if allowed is not None and name not in allowed:
-        raise SerializationError(f'arguments serialized with {name[:80]!r} are not allowed here; allowed: {", ".join(sorted(allowed))}')
+        raise SerializationError(
+            f'arguments serialized with {name[:80]!r} are not allowed here; allowed: {", ".join(sorted(allowed))} (the executor has a `serializer`)'
+        )
     try:
         args, kwargs = find_serializer(name).loads(data)
         return tuple(args), {str(key): value for key, value in kwargs.items()}
@@ -140,26 +143,37 @@ def serialize_value(value: Any, name: str) -> bytes:
     return dumps_by_reference(value) if name == 'cloudpickle' else find_serializer(name).dumps(value)
 
 
-def check(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Send function and arguments through bytes and back, in this process. Raises SerializationError, which names what fails."""
-    load_function(dump_function(fn))
-    load_arguments(dump_arguments(args, kwargs))
+def check(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str = 'cloudpickle') -> None:
+    """Have a function's blob and a call's arguments make the whole way, in this process.
+
+    Source text and importable names are not loaded: they are for another machine, and what they need may be there alone.
+
+    Raises:
+        SerializationError: names what fails, the function or an argument, on its way into bytes or out of them.
+    """
+    if describe(function).how == 'cloudpickle':
+        load_function(function)
+    blob = dump_arguments(args, kwargs, serializer)
+    try:
+        load_arguments(blob)
+    except SerializationError as error:
+        chosen = find_serializer(serializer)
+        culprit = _blame(args, kwargs, lambda value: chosen.loads(chosen.dumps(value)))
+        raise SerializationError(f'{culprit} does not survive {serializer}: {error}') from error
 
 
-def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str) -> str:
-    """The first argument that fails by itself."""
+def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Callable[[Any], Any]) -> str:
+    """The first argument with which the attempt fails."""
     named = [(f'argument {index + 1}', value) for index, value in enumerate(args)] + [(f'argument {key!r}', value) for key, value in kwargs.items()]
     for name, value in named:
-        if not _passes(value, serializer):
+        if not _passes(value, attempt):
             return f'{name} (a {type(value).__name__})'
     return 'the list of arguments'
 
 
-def _passes(value: Any, serializer: str) -> bool:
-    if serializer == 'cloudpickle':
-        return survives(value)
+def _passes(value: Any, attempt: Callable[[Any], Any]) -> bool:
     try:
-        find_serializer(serializer).dumps(value)
+        attempt(value)
     except Exception:  # noqa: BLE001 - user code
         return False
     return True

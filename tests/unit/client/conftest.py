@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.client import session
+from relay_parsl.client.executor import Executor
 from tests.unit.client.fake_relay import FakeRelay, a_home
 
 
@@ -20,3 +21,8 @@ def relay(tmp_path: Path) -> Iterator[FakeRelay]:
             each.close()
         session._sessions.clear()
         made.close()
+
+
+@pytest.fixture
+def executor(relay: FakeRelay) -> Executor:
+    return Executor('polaris', relay=relay.target)

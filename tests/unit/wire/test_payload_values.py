@@ -98,10 +98,27 @@ def test_serializers_of_ones_own_go_by_their_importable_name() -> None:
             payload.serializer_name(wrong)
 
 
+class OneWay:
+    """Pickles, and no more."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return there_only, ()
+
+
+def there_only() -> None:
+    raise OSError('it has no way back')
+
+
 def test_check_sends_function_and_arguments_through_bytes() -> None:
-    payload.check(json.dumps, [1], indent=2)
+    function = payload.dump_function(json.dumps)
+    payload.check(function, ([1],), {'indent': 2})
     with pytest.raises(SerializationError, match="argument 'indent'"):
-        payload.check(json.dumps, [1], indent=threading.Lock())
+        payload.check(function, ([1],), {'indent': threading.Lock()})
+    with pytest.raises(SerializationError, match=r'argument 2 \(a set\) cannot be serialized with json'):
+        payload.check(function, ([1], {2}), {}, 'json')
+    with pytest.raises(SerializationError, match=r'argument 2 \(a OneWay\) does not survive cloudpickle.*it has no way back'):
+        payload.check(function, ([1], OneWay()), {})
+    payload.check(payload.dump_importable('no_such_module:function'), ([1],), {}, 'json')
 
 
 @pytest.mark.parametrize('value', [None, 1, 'x', b'y', [1, (2, 3)], {'a': {1}}, bytes(100_000)], ids=lambda value: repr(value)[:10])
