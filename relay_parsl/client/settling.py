@@ -120,6 +120,9 @@ def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | Non
 def _word(delivered: Delivered) -> TaskError:
     """The relay's own word."""
     kinds = {Status.CANCELLED: TaskCancelled, Status.EXPIRED: TaskExpired}
+    code, _, reason = delivered.reason.partition(': ')
+    if code == 'no-pool':
+        return TaskRejected(reason)
     return kinds.get(delivered.status, TaskLost)(f'the relay says: {delivered.reason or delivered.status.value}')
 
 

@@ -6,7 +6,7 @@ Time ends no lease. Only a result, a complete `Held` that lacks it, a `Returned`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import heapify, heapreplace
 from itertools import islice
 
@@ -35,6 +35,8 @@ PAGES = 10_000
 """The most pages of one declaration."""
 POOLS = 64
 """The most pools of an endpoint."""
+SLICE, SLICE_BYTES = 500, 4 << 20
+"""Tasks that one turn ends because their pool does not exist, and bytes of them that it reads; the rest follows in the next."""
 BACKLOG_EVERY, BACKLOG_AGAIN = 1.0, 20.0
 """Seconds between two words about a changed backlog, and between repetitions of the same."""
 
@@ -128,6 +130,7 @@ class Leases:
             if session and session.judged:
                 for pool, window in session.windows.items():
                     self._fill(session, pool, window, now)
+                self._end_strays(session)
                 if self._flipped(session):
                     self.say_backlog(session, now)
 
@@ -181,6 +184,25 @@ class Leases:
             task = _leased(row, session)
             task.stage = Stage.QUEUED
             self._core.end([task], Status.FAILED, "lost: the relay's disk has damaged this task")
+
+    def _end_strays(self, session: EndpointSession) -> None:
+        """What waits for a pool that the endpoint has not would wait until it expires. Who has named no pool yet is not judged, nor who has too many."""
+        if not 0 < len(session.windows) < POOLS:
+            return
+        waiting = self._core.waiting[session.account]
+        strays = [(pool, account) for pool, accounts in waiting.items() if pool not in session.windows for account in accounts]
+        room = SLICE
+        for pool, account in strays:
+            rows = self._core.store.waiting(session.account, pool, account, room, SLICE_BYTES)
+            tasks = [_leased(row, session) for row in rows]
+            for task in tasks:
+                task.stage = Stage.QUEUED
+            self._core.end(tasks, Status.FAILED, _no_pool(pool, session.windows))
+            self._core.busy |= pool in waiting and bool(rows)
+            room -= len(rows)
+            if room <= 0:
+                self._core.busy = True
+                return
 
     # -- Backlog ----------------------------------------------------------------------------------------------------
 
@@ -238,3 +260,10 @@ def _leased(row: TaskRow, session: EndpointSession) -> TaskInfo:
         row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, _size(row), row.body,
         Stage.LEASED, row.attempt, session.number, session.serial, session.hello.epoch, expires=row.expires,
     )  # fmt: skip
+
+
+def _no_pool(pool: str, known: Collection[str]) -> str:
+    named = sorted(filter(None, known))
+    has = ', '.join(map(repr, named)) or 'one, without a name'
+    lacks = f'no pool {pool[:100]!r}' if pool else 'no pool without a name, say which one'
+    return f'no-pool: the endpoint has {lacks} (it has: {has})'

@@ -67,7 +67,7 @@ def test_bytes_count_and_one_task_always_fits(stage: Stage) -> None:
 
 def test_pools_have_windows_of_their_own(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint()
-    endpoint.say(m.Window({'gpu': (1, 1 << 30)}))
+    endpoint.say(m.Window({'gpu': (1, 1 << 30), '': (0, 0)}))
     stage.submit(client, 'a', 'b', pool='gpu')
     stage.submit(client, 'c')
     assert [name for name, _ in dispatched(endpoint)] == ['a']
@@ -328,7 +328,9 @@ def test_pools_that_are_empty_are_forgotten(stage: Stage) -> None:
     client = stage.client()
     for number in range(300):
         stage.submit(client, f't{number}', pool=f'pool {number}')
-    endpoint = stage.endpoint()
+    endpoint = stage.party('site')
+    endpoint.say(m.Hello('endpoint', an_id('i'), 1))
+    endpoint.say(m.Held(endpoint.one(m.Welcome).session, 0, True, ()))
     assert len(endpoint.got(m.Backlog)[-1].pools) == 128
     client.say(m.Cancel(attempts(*[f't{number}' for number in range(300)], attempt=0)))
     assert stage.reactor._core.waiting[an_id('site')] == {}
