@@ -99,6 +99,7 @@ class Process:
 
     def fails(self, statement: str) -> bool:
         """Whether this statement of the process's store is meant to fail: the n-th of its name."""
+        self.clock.tally.statements[f'{self.kind} {statement}'] += 1
         left = self.failing.get(statement)
         if left is None:
             return False

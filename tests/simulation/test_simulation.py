@@ -55,8 +55,8 @@ def assert_enough(total: Tally) -> None:
         assert {name: counts[name] for name in TYPES if counts[name] < FAULTS} == {}, what
     points = [(party.kind, step) for party in (ClientProcess, RelayProcess, EndpointProcess) for step in (*party.points,)]
     assert {point: total.crashed[point] for point in points if total.crashed[point] < CRASHES} == {}
-    statements = [f'{party.kind} {name}' for party in (RelayProcess, EndpointProcess) for name in party.statements]
-    assert [name for name in statements if not total.faults[name]] == []
+    assert len(total.statements) > 30
+    assert [name for name, count in total.statements.items() if count > 500 and not total.faults[name]] == [], 'statements that never failed'
     assert all(total.faults[name] >= CRASHES for name in ('cut', 'mute', 'pause', 'full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3'))
 
 

@@ -129,7 +129,7 @@ class World:
             (self._share, 0.7),
             (self._wrong, 0.7),
             (self._theft, 0.5),
-            (self._join, 0.6),
+            (self._join, 0.9),
             (self._ask, 1.0),
             (self._ask, 0.5),
             (self._register, 0.7),
