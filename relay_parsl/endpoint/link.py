@@ -9,8 +9,11 @@ GREET_AGAIN = 5.0
 """Seconds after which an unanswered `Hello` is repeated."""
 PING_AFTER, DEAD_AFTER = 10.0, 30.0
 """Seconds of silence after which we ask, and after which the session is dead."""
-TWIN_AGAIN, TWIN_FOR = 2.0, 35.0
-"""Seconds between, and in all, of attempts to enter while the relay takes another process for this endpoint: a killed one is found out in 30 s."""
+TWIN_AGAIN, TWIN_FOR = 2.0, 4.0
+"""Seconds between, and in all, of attempts to enter while another process is this endpoint.
+
+Each time the relay asks that one, and refuses only when it has answered. One that was just killed may have words on the way, but not for so long.
+"""
 FATAL = frozenset({'fenced', 'superseded', 'revoked'})
 """What ends the process for good: another one is this endpoint now, or nobody is any more."""
 UNFIT = frozenset({'denied', 'protocol', 'role'})
@@ -117,7 +120,7 @@ class Link:
 
 
 _FAREWELL = {
-    'fenced': 'the relay has seen a newer process of this endpoint; if there is none, the journal here is an old or a new one: join again',
+    'fenced': 'the relay has seen a newer process of this endpoint',
     'superseded': 'another process has taken this endpoint over',
     'revoked': 'the account of this endpoint was revoked',
 }

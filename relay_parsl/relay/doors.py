@@ -53,21 +53,24 @@ class Doors:
             self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
 
     def _hello_endpoint(self, peer: PeerLike, account: AccountRow, hello: m.Hello, now: float) -> None:
-        """One live session an endpoint; an older epoch is fenced for ever, a live session is asked before it is taken for dead."""
-        if hello.epoch < account.epoch or (hello.epoch == account.epoch and account.instance not in (NO_ID, hello.instance)):
-            self._core.audit('fenced', account.id, epoch=hello.epoch)
-            self._refuse(peer.routing, 'fenced', f'a newer process of this endpoint has been here (epoch {account.epoch})')
-            return
+        """One live session an endpoint; an older epoch is fenced for ever, a live session is asked before it is taken for dead.
+
+        A copy of the directory that counts its starts anew may say the very epoch of the process that lives: then that one is asked too, so
+        that its user hears of a second start. It never gets in: of an epoch that two processes share nobody could say what was started.
+        """
         pending = Pending(peer.routing, peer.key, hello, now)
         old = self._core.endpoints.get(account.id)
-        if old is None or old.hello.instance == hello.instance:
+        rival = old is not None and old.hello.instance != hello.instance
+        if _is_older(account, hello) and not (rival and hello.epoch == account.epoch and not hello.takeover):
+            self._fence(account, pending)
+        elif old is None or not rival:
             self._take_over(account, pending, now)
         elif hello.takeover:
             self._core.send(old, m.Goodbye('superseded'))
             self._take_over(account, pending, now)
         else:
             before = self._pending.get(account.id)
-            if before is None or before.hello != hello or before.routing != peer.routing:
+            if before is None or (hello.epoch >= before.hello.epoch and (before.hello != hello or before.routing != peer.routing)):
                 self._pending[account.id] = pending
             self._core.send(old, m.Ping(old.number, old.serial))
 
@@ -83,9 +86,21 @@ class Doors:
             elif not self._core.accounts.counts(endpoint, now):
                 del self._pending[endpoint]
             elif account is not None and (old is None or now - pending.asked >= self._core.settings.probe):
+                if _is_older(account, pending.hello):
+                    del self._pending[endpoint]
+                    self._fence(account, pending)
+                    continue
                 if old is not None:
                     self._core.send(old, m.Goodbye('superseded'))
                 self._take_over(account, pending, now)
+
+    def _fence(self, account: AccountRow, pending: Pending) -> None:
+        """It may not be this endpoint, also when nobody else is."""
+        epoch, how = pending.hello.epoch, ' with --take-over' if pending.hello.takeover else ''
+        self._core.audit('fenced', account.id, epoch=epoch)
+        why = f'another process of this endpoint has been here with start number {account.epoch}, and this is number {epoch} of its directory'
+        again = f'start it again{how}' if epoch == account.epoch else 'go on in the directory of that one, or invite and join this one anew'
+        self._refuse(pending.routing, 'fenced', f'{why}: {again}')
 
     def _take_over(self, account: AccountRow, pending: Pending, now: float) -> None:
         self._pending.pop(account.id, None)
@@ -151,3 +166,8 @@ class Doors:
 
     def _refuse(self, routing: bytes, code: str, reason: str) -> None:
         self._core.do(Send(routing, m.Refused(code, reason)))
+
+
+def _is_older(account: AccountRow, hello: m.Hello) -> bool:
+    """Whether this process comes after one that was newer, or has the epoch of another one."""
+    return hello.epoch < account.epoch or (hello.epoch == account.epoch and account.instance not in (NO_ID, hello.instance))

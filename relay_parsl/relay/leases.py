@@ -186,7 +186,7 @@ class Leases:
             self._core.end([task], Status.FAILED, "lost: the relay's disk has damaged this task")
 
     def _end_strays(self, session: EndpointSession) -> None:
-        """What waits for a pool that the endpoint has not would wait until it expires. Who has named no pool yet is not judged, nor who has too many."""
+        """What waits for a pool that there is not would wait until it expires. Who has named no pool yet is not judged, nor who has too many."""
         if not 0 < len(session.windows) < POOLS:
             return
         waiting = self._core.waiting[session.account]

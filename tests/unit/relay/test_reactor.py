@@ -262,6 +262,54 @@ def test_a_second_process_is_refused_while_the_first_answers(stage: Stage) -> No
     assert first.got(m.Goodbye) == []
 
 
+def test_a_copy_that_says_the_epoch_of_the_live_process_is_a_second_start(stage: Stage) -> None:
+    first, copy = stage.endpoint(), stage.party('site')
+    copy.say(m.Hello('endpoint', an_id('copy'), 1))
+    assert copy.inbox == [], 'the live one is asked first, and at once'
+    first.one(m.Ping)
+    stage.now += 0.1
+    first.say(m.Pong())
+    refused = copy.one(m.Refused)
+    assert (refused.code, '--take-over' in refused.reason) == ('duplicate', True)
+    assert first.got(m.Goodbye) == []
+
+
+@pytest.mark.parametrize('silent', [False, True])
+def test_a_copy_with_the_epoch_of_another_process_never_comes_in(stage: Stage, silent: bool) -> None:
+    first, copy = stage.endpoint(), stage.party('site')
+    if not silent:
+        stage.leave(first)
+    copy.say(m.Hello('endpoint', an_id('copy'), 1))
+    stage.wait(6)
+    assert copy.got(m.Welcome) == []
+    refused = copy.one(m.Refused)
+    assert (refused.code, 'start it again' in refused.reason) == ('fenced', True)
+    again = stage.party('site')
+    again.say(m.Hello('endpoint', an_id('again'), 2))
+    stage.wait(6)
+    assert again.one(m.Welcome)
+
+
+def test_an_epoch_that_two_share_cannot_be_taken_over(stage: Stage) -> None:
+    first, copy = stage.endpoint(), stage.party('site')
+    copy.say(m.Hello('endpoint', an_id('copy'), 1, takeover=True))
+    refused = copy.one(m.Refused)
+    assert (refused.code, 'start it again with --take-over' in refused.reason) == ('fenced', True)
+    assert first.got(m.Goodbye) == []
+
+
+def test_a_lower_epoch_is_fenced_at_once_and_does_not_disturb_who_waits(stage: Stage) -> None:
+    first = stage.endpoint(epoch=5)
+    second, old = stage.party('site'), stage.party('site')
+    second.say(m.Hello('endpoint', an_id('second'), 6))
+    old.say(m.Hello('endpoint', an_id('old'), 3))
+    refused = old.one(m.Refused)
+    assert (refused.code, 'invite and join' in refused.reason) == ('fenced', True)
+    stage.leave(first)
+    stage.wait(6)
+    assert second.one(m.Welcome)
+
+
 def test_a_second_process_comes_in_when_the_first_is_unreachable(stage: Stage) -> None:
     first = stage.endpoint()
     stage.leave(first)
