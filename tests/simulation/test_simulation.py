@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.simulation.relay_process import RelayProcess
 from tests.simulation.run import run_many
 
 SEEDS = range(1, 1001)
+ROOT = Path(__file__).parents[2]
 TASKS = 100_000
 FAULTS, CRASHES = 100, 20
 """How often each type of message must have been dropped, doubled and reordered, and each party crashed at each of its steps."""
@@ -27,7 +29,7 @@ TYPES = [kind.__name__ for kind in Message.__args__]  # type: ignore[attr-define
 
 def replay(seed: int) -> tuple[int, str]:
     """One seed in a process of its own, with its trace."""
-    run = subprocess.run([sys.executable, '-m', 'tests.simulation', str(seed)], capture_output=True, text=True, check=False, timeout=100)
+    run = subprocess.run([sys.executable, '-m', 'tests.simulation', str(seed)], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
     return run.returncode, run.stdout + run.stderr
 
 
