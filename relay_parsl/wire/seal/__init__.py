@@ -5,6 +5,7 @@
  grants     Grant: a session key boxed to an endpoint and to its own account; seals tasks, results and functions
  bodies     large bodies, a key each, in segments
  functions  registered functions, sealed by an account to itself
+ vouchers   what an account signs about those that it invited
 ```
 
 The composition is written down in `docs/security.md`. Keys are 32 raw bytes everywhere. The one error is `relay_parsl.errors.SealError`.
@@ -16,18 +17,22 @@ from relay_parsl.wire.seal.bodies import new_body_key, open_body, seal_body, sea
 from relay_parsl.wire.seal.functions import function_id, open_function, seal_function
 from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
+from relay_parsl.wire.seal.vouchers import LONGEST_VOUCHER, Voucher, issue_voucher, read_voucher
 
 __all__ = [
     'DIRECTIONS',
     'KINDS',
+    'LONGEST_VOUCHER',
     'Card',
     'Grant',
     'Keys',
+    'Voucher',
     'curve_public',
     'enrolment_mac',
     'function_id',
     'hash_uuid',
     'issue_card',
+    'issue_voucher',
     'mac_holds',
     'make_grant',
     'new_body_key',
@@ -36,6 +41,7 @@ __all__ = [
     'open_function',
     'open_grant',
     'read_card',
+    'read_voucher',
     'reopen_grant',
     'seal_body',
     'seal_function',

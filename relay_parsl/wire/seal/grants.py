@@ -4,7 +4,7 @@
  terms      [signer, kind, endpoint, not_before, not_after, label, commitment to the session key]
  box        HPKE (X25519, HKDF-SHA256, AES-256-GCM) of the session key; info = context, recipient, terms
  body       [terms, box to the endpoint, box to the own account]
- data       [body, Ed25519 signature over context and body];  hash = SHA-256 of data
+ data       [body, Ed25519 signature over context and body, of a service: its voucher];  hash = SHA-256 of data
  seal       12 random bytes, AES-256-GCM under HKDF(session key, salt = hash, info = direction); associated data = direction, hash, header
 ```
 """
@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from relay_parsl.errors import SealError
 from relay_parsl.wire.codec import pack
 from relay_parsl.wire.messages import Hash, Id
-from relay_parsl.wire.seal.keys import KEY, Card, Keys, read_fields, sign, split_signed, uuid_of, verify
+from relay_parsl.wire.seal.keys import KEY, Card, Keys, read_fields, read_list, sign, split_signed, uuid_of, verify
+from relay_parsl.wire.seal.vouchers import Voucher, read_voucher
 
 DIRECTIONS = ('task', 'result', 'function')
 """A key of its own for each."""
@@ -65,7 +66,7 @@ def _nonce() -> bytes:
 class Grant:
     """A grant that this process may use. Times in seconds since 1970. Thread-safe; never pickled, never shown with its key."""
 
-    __slots__ = ('_keys', 'account', 'data', 'endpoint', 'hash', 'kind', 'label', 'not_after', 'not_before', 'signer')
+    __slots__ = ('_keys', 'account', 'data', 'endpoint', 'hash', 'kind', 'label', 'not_after', 'not_before', 'signer', 'voucher')
 
     def __init__(self, data: bytes, claims: _Claims, session: bytes) -> None:
         """Made by `make_grant`, `open_grant` and `reopen_grant` only."""
@@ -74,6 +75,7 @@ class Grant:
         self.signer, self.kind, self.endpoint = claims.signer, claims.kind, claims.endpoint
         self.not_before, self.not_after, self.label = claims.not_before, claims.not_after, claims.label
         self.account = uuid_of(claims.signer)
+        self.voucher = claims.voucher
         self._keys = {direction: self._key(direction, session) for direction in DIRECTIONS}
 
     def __repr__(self) -> str:
@@ -83,6 +85,10 @@ class Grant:
         name = direction.encode()
         key = HKDF(SHA256(), KEY, salt=self.hash, info=_KEY_OF + name).derive(session)
         return AESGCM(key), _AAD + name + b'\0' + self.hash, count()
+
+    def trusted_by(self, trusted: Collection[bytes], now: float) -> bool:
+        """Whether one of these identity keys has signed it, or vouches for the service that has."""
+        return _trusts(trusted, self.signer, self.voucher, now)
 
     def seal(self, direction: str, header: bytes, plaintext: bytes) -> bytes:
         """Nonce and ciphertext; `header` is bound to it and stays in the clear.
@@ -108,7 +114,7 @@ class Grant:
 class _Claims:
     """The body of a grant, read but not believed."""
 
-    __slots__ = ('body', 'boxes', 'commitment', 'endpoint', 'kind', 'label', 'not_after', 'not_before', 'signature', 'signer', 'terms')
+    __slots__ = ('body', 'boxes', 'commitment', 'endpoint', 'kind', 'label', 'not_after', 'not_before', 'signature', 'signer', 'terms', 'voucher')
 
     def __init__(self, data: bytes) -> None:
         self.body, self.signature = split_signed(data)
@@ -119,6 +125,19 @@ class _Claims:
             raise SealError('a grant of no known kind, or with a field of another length')
         self.endpoint = Id(endpoint)
         self.boxes = {b'endpoint': for_endpoint, b'account': for_account}
+        self.voucher = self._attached(data)
+
+    def _attached(self, data: bytes) -> Voucher | None:
+        """The voucher behind the signature, which none but a service has; it is signed by itself, and about this signer."""
+        attached = read_list(data)[2:]
+        if not attached:
+            return None
+        if self.kind != 'service' or type(attached[0]) is not bytes:
+            raise SealError('something is attached to this grant that does not belong there')
+        voucher = read_voucher(attached[0])
+        if (voucher.role, voucher.identity) != ('service', self.signer):
+            raise SealError('the voucher on this grant is about another account')
+        return voucher
 
     def session(self, recipient: bytes, sealing: bytes) -> bytes:
         """The session key out of the box of `recipient`, checked against the commitment."""
@@ -131,6 +150,10 @@ class _Claims:
         return key
 
 
+def _trusts(trusted: Collection[bytes], signer: bytes, voucher: Voucher | None, now: float) -> bool:
+    return signer in trusted or (voucher is not None and voucher.signer in trusted and now <= voucher.not_after)
+
+
 def _commit(session: bytes) -> bytes:
     return HKDF(SHA256(), KEY, salt=None, info=_COMMIT).derive(session)
 
@@ -139,7 +162,7 @@ def _info(recipient: bytes, terms: bytes) -> bytes:
     return _BOX + recipient + b'\0' + terms
 
 
-def make_grant(keys: Keys, kind: str, endpoint: Card, *, now: float, lifetime: float, label: str = '') -> Grant:
+def make_grant(keys: Keys, kind: str, endpoint: Card, *, now: float, lifetime: float, label: str = '', voucher: bytes = b'') -> Grant:
     """A new grant, with a new random session key, from the account of `keys` to `endpoint`.
 
     Args:
@@ -149,9 +172,10 @@ def make_grant(keys: Keys, kind: str, endpoint: Card, *, now: float, lifetime: f
         now: seconds since 1970.
         lifetime: seconds.
         label: free text for people: host, process, script.
+        voucher: what a service's inviter has signed about it: endpoints that trust the inviter then take its grants.
 
     Raises:
-        SealError: the card is not an endpoint's, or its sealing key is none.
+        SealError: the card is not an endpoint's, or its sealing key is none; the voucher is not for this account.
     """
     if endpoint.kind != 'endpoint' or kind not in SIGNERS:
         raise SealError(f'a grant goes from a user or service to an endpoint, not from {kind} to {endpoint.kind}')
@@ -160,7 +184,7 @@ def make_grant(keys: Keys, kind: str, endpoint: Card, *, now: float, lifetime: f
     session = AESGCM.generate_key(256)
     terms = pack([keys.identity_public, kind, endpoint.id, float(now), float(now + lifetime), label, _commit(session)])
     boxes = [_box(b'endpoint', endpoint.sealing, terms, session), _box(b'account', keys.sealing_public, terms, session)]
-    data = sign(keys, _GRANT, pack([terms, *boxes]))
+    data = sign(keys, _GRANT, pack([terms, *boxes]), *([voucher] if voucher else []))
     return Grant(data, _Claims(data), session)
 
 
@@ -178,13 +202,13 @@ def open_grant(data: bytes, keys: Keys, *, now: float, trusted: Collection[bytes
         data: as it came.
         keys: the endpoint's own; its id follows from them.
         now: seconds since 1970.
-        trusted: identity keys of the accounts that may use this endpoint.
+        trusted: identity keys of the accounts that may use this endpoint, as may the services that they vouch for.
 
     Raises:
         SealError: says which check failed: signer, signature, audience, validity, box or commitment.
     """
     claims = _Claims(data)
-    if claims.signer not in trusted:
+    if not _trusts(trusted, claims.signer, claims.voucher, now):
         raise SealError(f'account {uuid_of(claims.signer).hex()} is not trusted by this endpoint')
     verify(claims.signer, _GRANT, claims.body, claims.signature)
     if claims.endpoint != uuid_of(keys.identity_public):

@@ -150,9 +150,9 @@ def mac_holds(secret: bytes, card: bytes, name: str, role: str, mac: bytes) -> b
 # -- What cards and grants share ---------------------------------------------------------------------------------------
 
 
-def sign(keys: Keys, context: bytes, body: bytes) -> bytes:
-    """`[body, signature]`, packed."""
-    return pack([body, Ed25519PrivateKey.from_private_bytes(keys.identity).sign(context + body)])
+def sign(keys: Keys, context: bytes, body: bytes, *attached: bytes) -> bytes:
+    """`[body, signature]`, packed; `attached` stands behind, not signed: it must speak for itself."""
+    return pack([body, Ed25519PrivateKey.from_private_bytes(keys.identity).sign(context + body), *attached])
 
 
 def split_signed(data: bytes, longest: int = LONGEST_SIGNED) -> tuple[bytes, bytes]:
@@ -175,13 +175,20 @@ def verify(identity: bytes, context: bytes, body: bytes, signature: bytes) -> No
 
 def read_fields(data: bytes, *kinds: type) -> Sequence[Any]:
     """A packed list whose items are exactly of these types. Later versions may append; what is appended is signed too. Raises SealError."""
+    found = read_list(data)[: len(kinds)]
+    if len(found) < len(kinds):
+        raise SealError('what should be signed has too few fields')
+    if any(type(value) is not kind or (type(value) is float and not math.isfinite(value)) for value, kind in zip(found, kinds)):
+        raise SealError('what should be signed has a field of another type')
+    return found
+
+
+def read_list(data: bytes) -> list[Any]:
+    """A packed list of anything. Raises SealError."""
     try:
         values = unpack(data)
     except ProtocolError as error:
         raise SealError(f'what should be signed cannot be read: {error}') from None
-    if type(values) is not list or len(values) < len(kinds):
-        raise SealError('what should be signed has too few fields')
-    found = values[: len(kinds)]
-    if any(type(value) is not kind or (type(value) is float and not math.isfinite(value)) for value, kind in zip(found, kinds)):
-        raise SealError('what should be signed has a field of another type')
-    return found
+    if type(values) is not list:
+        raise SealError('what should be signed is no list')
+    return values

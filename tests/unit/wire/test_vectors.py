@@ -25,6 +25,7 @@ from relay_parsl.wire.seal import (
     open_function,
     open_grant,
     read_card,
+    read_voucher,
     reopen_grant,
 )
 from tests.unit.wire.parties import body, pattern, sealed
@@ -92,6 +93,20 @@ def test_the_fixed_registered_function() -> None:
     info = b'relay-parsl/1/box/function\0' + keys.identity_public + name
     suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
     assert (found, suite.decrypt(box, X25519PrivateKey.from_private_bytes(keys.sealing), info=info)) == (name, blob)
+
+
+def test_the_fixed_voucher_and_the_grant_that_it_is_on() -> None:
+    fixed, inviter = VECTORS['voucher'], keys_of('account').identity_public
+    data, identity = bytes.fromhex(fixed['data']), bytes.fromhex(fixed['identity'])
+    voucher = read_voucher(data, now=1_999_999_999.0)
+    assert (voucher.signer, voucher.name, voucher.role, voucher.identity, voucher.not_after) == (inviter, 'robot', 'service', identity, 2e9)
+    grant = open_grant(bytes.fromhex(fixed['grant']), keys_of('endpoint'), now=1_700_000_001.0, trusted=[inviter])
+    assert (grant.signer, grant.voucher) == (identity, voucher)
+    assert grant.open('task', bytes.fromhex(fixed['header']), bytes.fromhex(fixed['sealed'])).hex() == fixed['plaintext']
+    body, signature = codec.unpack(data)  # by hand, as it is written down
+    Ed25519PublicKey.from_public_bytes(inviter).verify(signature, b'relay-parsl/1/voucher\0' + body)
+    assert codec.unpack(body) == [inviter, 'robot', 'service', identity, 2e9]
+    assert codec.unpack(grant.data)[2] == data
 
 
 def test_fixed_bodies() -> None:
