@@ -15,6 +15,8 @@ MAY_INVITE = {'user': {'endpoint', 'service'}, 'operator': {'user', 'operator', 
 MAY_SUBMIT = {'user', 'service'}
 CLIENTS = {'user', 'service', 'operator'}
 """Roles that say `Hello` as a client."""
+PEOPLE = {'user', 'operator'}
+"""Roles whose names are unique at the relay; the names of all others are so among those of one owner."""
 
 
 class Denied(Exception):
@@ -51,19 +53,35 @@ class Directory:
         """The account of this id."""
         return self._accounts.get(account)
 
-    def named(self, name: str) -> AccountRow | None:
-        """The account of this name that is not revoked."""
-        return next((row for row in self if row.name == name and row.standing == Standing.ACTIVE), None)
+    def named(self, name: str, owner: Id) -> AccountRow | None:
+        """The account that `owner` invited under this name, and that is not revoked."""
+        return next((row for row in self if row.name == name and row.owner == owner and row.standing == Standing.ACTIVE), None)
+
+    def taken(self, name: str, role: str, owner: Id) -> bool:
+        """Whether `owner` may not have a `role` of this name, for there is one: its own, or for people anybody's."""
+        people = role in PEOPLE and any(row.name == name and row.role in PEOPLE and row.standing == Standing.ACTIVE for row in self)
+        return people or self.named(name, owner) is not None
+
+    def promised(self, name: str, role: str, owner: Id) -> bool:
+        """As `taken`, by an open invitation."""
+        same = [each for each in self.invites.values() if each.name == name]
+        return any(each.owner == owner or (role in PEOPLE and each.role in PEOPLE) for each in same)
 
     def active(self, key: bytes, now: float) -> AccountRow | None:
         """The account that a key speaks for, unless that is over."""
         row = self._accounts.get(self._keys.get(key, Id(b'')))
-        return row if row and row.standing == Standing.ACTIVE and now < row.not_after else None
+        return row if row and self.counts(row.id, now) else None
 
     def counts(self, account: Id, now: float) -> bool:
-        """Whether an account is neither revoked nor past its time."""
+        """Whether an account is neither revoked nor past its time; a service ends with its owner."""
         row = self._accounts.get(account)
-        return row is not None and row.standing == Standing.ACTIVE and now < row.not_after
+        if row is None or row.standing != Standing.ACTIVE or now >= row.not_after:
+            return False
+        return row.role != 'service' or row.owner not in self._accounts or self.counts(row.owner, now)
+
+    def ending_with(self, row: AccountRow) -> set[Id]:
+        """The accounts that are over when this one is: itself and its services."""
+        return {row.id, *[each.id for each in self if each.role == 'service' and each.owner == row.id]}
 
     def invited(self, key: bytes, now: float) -> InviteRow | None:
         """The open invitation of a one-use key."""

@@ -25,6 +25,8 @@ INVITE_LIFE = 86400.0
 INVITES = 1000
 REPORT = 16 * 1024
 """Bytes of an endpoint's report, at most."""
+VOUCHER = 1024
+"""Bytes of a voucher, at most."""
 _NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@')
 
 Row = dict[str, Any]
@@ -58,8 +60,9 @@ class Admin:
             'functions': functions.rows,
         }  # fmt: skip
         self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
-            'invite': self._invite, 'revoke': self._revoke, 'delete-endpoint': self._delete, 'share': self._share, 'unshare': self._unshare,
-            'register': functions.register, 'unregister': functions.drop, 'status': self._status, 'stop': self._stop,
+            'invite': self._invite, 'vouch': self._vouch, 'revoke': self._revoke, 'delete-endpoint': self._delete,
+            'share': self._share, 'unshare': self._unshare, 'register': functions.register, 'unregister': functions.drop,
+            'status': self._status, 'stop': self._stop,
         }  # fmt: skip
 
     # -- What sessions ask ------------------------------------------------------------------------------------------
@@ -114,7 +117,8 @@ class Admin:
     def _cards(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
         rows = [row for row in self._visible(asker, message.filter) if row.standing == Standing.ACTIVE]
         return _page(message, (
-            {'id': row.id, 'name': row.name, 'role': row.role, 'card': row.card, 'mac': row.mac, 'owner': row.owner} for row in rows
+            {'id': row.id, 'name': row.name, 'role': row.role, 'card': row.card, 'mac': row.mac, 'owner': row.owner,
+             'voucher': row.voucher} for row in rows
         ))  # fmt: skip
 
     def _endpoints(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
@@ -158,7 +162,7 @@ class Admin:
             raise Denied('limit', f'{INVITES} invitations are open')
         mine = self._core.accounts.invites.get(invite.curve)
         if mine != invite:  # else the answer was lost and the request has come again
-            self._free(invite.name)
+            self._free(invite)
             self._core.store.put_invite(invite)
             self._core.accounts.invites[invite.curve] = invite
         return {'name': invite.name, 'role': invite.role, 'expires': invite.expires}
@@ -192,6 +196,17 @@ class Admin:
         self._core.put_account(replace(row, shared=tuple(sorted(others))))
         return {'id': row.id, 'name': row.name, 'shared': sorted(others)}
 
+    def _vouch(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        """Keep what an owner has signed about an account. Whether it holds is for those who read it."""
+        row, voucher = self._find(asker, {'id': args.get('id')}), args.get('voucher')
+        if row.owner != asker.id or row.standing != Standing.ACTIVE:
+            raise Denied('not-found', 'no such account of yours')
+        if not (isinstance(voucher, bytes) and 0 < len(voucher) <= VOUCHER):
+            raise Denied('malformed', f'a voucher has 1 to {VOUCHER} bytes')
+        if voucher != row.voucher:
+            self._core.put_account(replace(row, voucher=voucher))
+        return {'id': row.id, 'name': row.name}
+
     def _status(self, asker: AccountRow, _args: Row, now: float) -> Row:
         """Counts, for operators of everything, for others of what is theirs."""
         mine = {'account': asker.name, 'role': asker.role, 'time': now, 'waiting': self._core.load[asker.id], 'version': self._core.settings.versions}
@@ -212,21 +227,30 @@ class Admin:
 
     def _find(self, asker: AccountRow, args: Row) -> AccountRow:
         """The account that `id` or `name` names, if the asker rules it: operators all, others what they invited and themselves."""
-        row = self._core.accounts.get(Id(args['id'])) if isinstance(args.get('id'), bytes) else self._core.accounts.named(str(args.get('name', '')))
-        if row is None or not (asker.role == 'operator' or asker.id in (row.id, row.owner)):
+        wanted, name = args.get('id'), args.get('name')
+        ruled = [row for row in self._core.accounts if asker.role == 'operator' or asker.id in (row.id, row.owner)]
+        if isinstance(wanted, bytes):
+            found = [row for row in ruled if row.id == wanted]
+        else:
+            found = [row for row in ruled if row.name == name and row.standing == Standing.ACTIVE]
+        if not found:
             raise Denied('not-found', 'no such account')
-        return row
+        if len(found) > 1:
+            raise Denied('ambiguous', f'{len(found)} accounts are named {name!r}: give the id of the one that is meant, `account list` shows it')
+        return found[0]
 
     def _end(self, row: AccountRow, standing: Standing) -> None:
         """At once, also for the sessions that are live."""
         self._core.put_account(replace(row, standing=standing))
-        for session in [each for each in self._core.sessions.values() if each.account == row.id]:
+        over = self._core.accounts.ending_with(row)
+        for session in [each for each in self._core.sessions.values() if each.account in over]:
             self._core.send(session, m.Goodbye('revoked'))
             self._drop(session)
 
-    def _free(self, name: str) -> None:
-        if self._core.accounts.named(name) or any(each.name == name for each in self._core.accounts.invites.values()):
-            raise Denied('limit', f'there is an account or an invitation named {name!r} already')
+    def _free(self, new: InviteRow) -> None:
+        accounts = self._core.accounts
+        if accounts.taken(new.name, new.role, new.owner) or accounts.promised(new.name, new.role, new.owner):
+            raise Denied('limit', f'there is an account or an invitation named {new.name!r} already')
 
     # -- Joiners ----------------------------------------------------------------------------------------------------
 
@@ -240,7 +264,7 @@ class Admin:
         elif invite is None or invite.token != enrolment.token or invite.role != enrolment.kind:
             self._core.audit('enrol-denied', enrolment.id)
             answer = m.Refused('denied', 'this invitation is used, over, or for another role')
-        elif self._core.accounts.get(enrolment.id) or self._core.accounts.named(invite.name):
+        elif self._core.accounts.get(enrolment.id) or self._core.accounts.taken(invite.name, invite.role, invite.owner):
             answer = m.Refused('denied', f'there is an account with this key or named {invite.name!r} already')
         else:
             self._take_in(peer.key, invite, enrolment)

@@ -52,6 +52,8 @@ class AccountRow:
     seen: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    voucher: bytes = b''
+    """What its owner has signed about it, for others to verify. New fields stand last: rows of older stores end before them."""
 
 
 @dataclass(frozen=True)

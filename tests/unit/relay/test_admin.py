@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from relay_parsl.relay.effects import Audit, Stop
 from relay_parsl.relay.reactor import Enrolment
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Status
-from tests.unit.relay.stage import FAR, Party, Stage, an_id
+from tests.unit.relay.stage import FAR, Party, Stage, account, an_id
 
 
 @pytest.fixture
@@ -173,7 +174,8 @@ def test_an_invitation_ends(stage: Stage) -> None:
         ('ann', {'expires': 999.0}, 'malformed'),
         ('ann', {'expires': 1e9}, 'malformed'),
         ('ann', {'expires': None}, 'malformed'),
-        ('ann', {'name': 'bob'}, 'limit'),
+        ('ann', {'name': 'robot'}, 'limit'),
+        ('root', {'name': 'bob', 'role': 'operator'}, 'limit'),
     ],
 )
 def test_who_may_invite_whom(stage: Stage, who: str, more: dict[str, Any], code: str) -> None:
@@ -187,6 +189,88 @@ def test_operators_invite_users_and_users_their_services(stage: Stage) -> None:
     assert isinstance(act(stage.client('ann'), 'invite', **invitation(role='service', name='s', curve=b'd' * 32)), m.Done)
 
 
+# -- Names -----------------------------------------------------------------------------------------------------------
+
+
+def test_everybody_names_their_own(stage: Stage) -> None:
+    ann, bob, root = stage.client('ann'), stage.client('bob'), stage.client('root')
+    assert isinstance(act(bob, 'invite', **invitation(name='site')), m.Done), "ann's endpoint of that name is nothing to bob"
+    assert enrol(stage) == m.Enrolled(an_id('new'), 'site', 'endpoint')
+    for party, mine in ((ann, 'site'), (bob, 'new')):
+        assert [row['id'] for row in ask(party, 'cards', name='site')] == [an_id(mine)]
+    assert {row['id'] for row in ask(root, 'accounts', name='site')} == {an_id('site'), an_id('new')}
+    again = act(bob, 'invite', **invitation(name='site', curve=b'd' * 32))
+    assert isinstance(again, m.Refused)
+    assert again.code == 'limit'
+    answer = act(root, 'revoke', name='site')
+    assert isinstance(answer, m.Refused)
+    assert (answer.code, 'give the id' in answer.reason) == ('ambiguous', True)
+    assert act(bob, 'revoke', name='site') == m.Done(7, {'id': an_id('new'), 'name': 'site'})
+    assert act(root, 'revoke', name='site') == m.Done(7, {'id': an_id('site'), 'name': 'site'}), 'the other one is over'
+
+
+def test_an_open_invitation_keeps_its_name_for_its_owner_alone(stage: Stage) -> None:
+    ann, bob, root = stage.client('ann'), stage.client('bob'), stage.client('root')
+    assert isinstance(act(ann, 'invite', **invitation()), m.Done)
+    assert isinstance(act(bob, 'invite', **invitation(curve=b'd' * 32)), m.Done)
+    assert isinstance(act(ann, 'invite', **invitation(role='service', curve=b'e' * 32)), m.Refused)
+    assert isinstance(act(root, 'invite', **invitation(role='user', curve=b'f' * 32)), m.Done), 'names of people are apart from those of endpoints'
+    assert isinstance(act(root, 'invite', **invitation(role='operator', curve=b'g' * 32)), m.Refused)
+
+
+def test_a_name_that_was_taken_meanwhile(stage: Stage) -> None:
+    act(stage.client('ann'), 'invite', **invitation())
+    stage.store.begin()
+    row = account('old', 'endpoint', owner=an_id('ann'))
+    stage.store.put_account(replace(row, name='new'))
+    stage.store.commit()
+    stage.restart()
+    assert 'there is an account' in enrol(stage).reason  # type: ignore[union-attr]
+
+
+def test_ones_own_name_and_that_of_ones_endpoint_are_told_apart_by_id(stage: Stage) -> None:
+    ann = stage.client('ann')
+    act(ann, 'invite', **invitation(name='ann'))
+    enrol(stage)
+    assert act(ann, 'revoke', name='ann').code == 'ambiguous'  # type: ignore[union-attr]
+    assert isinstance(act(ann, 'revoke', id=an_id('new')), m.Done)
+
+
+# -- Vouchers --------------------------------------------------------------------------------------------------------
+
+
+def test_an_owner_vouches_and_those_who_see_the_card_see_the_voucher(stage: Stage) -> None:
+    ann = stage.client('ann')
+    assert act(ann, 'vouch', id=an_id('robot'), voucher=b'signed') == m.Done(7, {'id': an_id('robot'), 'name': 'robot'})
+    act(ann, 'vouch', id=an_id('site'), voucher=b'first')
+    act(ann, 'vouch', id=an_id('site'), voucher=b'second')
+    stage.restart()
+    for who in ('ann', 'robot'):
+        vouchers = {row['name']: row['voucher'] for row in ask(stage.client(who, who), 'cards')}
+        assert vouchers == {'ann': b'', 'robot': b'signed', 'site': b'second'}
+
+
+@pytest.mark.parametrize(
+    ('who', 'args', 'code'),
+    [
+        ('bob', {'id': an_id('robot')}, 'not-found'),
+        ('root', {'id': an_id('robot')}, 'not-found'),
+        ('robot', {'id': an_id('robot')}, 'not-found'),
+        ('ann', {'id': an_id('far')}, 'not-found'),
+        ('ann', {'id': an_id('ann')}, 'not-found'),
+        ('ann', {'name': 'robot', 'id': 'robot'}, 'not-found'),
+        ('ann', {'id': an_id('robot'), 'voucher': b''}, 'malformed'),
+        ('ann', {'id': an_id('robot'), 'voucher': 'text'}, 'malformed'),
+        ('ann', {'id': an_id('robot'), 'voucher': bytes(1025)}, 'malformed'),
+    ],
+)
+def test_nobody_else_vouches_and_no_junk_is_kept(stage: Stage, who: str, args: dict[str, Any], code: str) -> None:
+    answer = act(stage.client(who), 'vouch', **{'voucher': b'signed', **args})
+    assert isinstance(answer, m.Refused)
+    assert answer.code == code
+    assert {row['voucher'] for row in ask(stage.client('ann'), 'cards')} == {b''}
+
+
 # -- Acting ----------------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +282,18 @@ def test_one_revokes_what_one_rules(stage: Stage) -> None:
     assert endpoint.got(m.Goodbye)[0].reason == 'revoked'
     stage.submit(ann, 'a')
     assert [each.code for each in ann.one(m.Rejected).tasks] == ['not-found']
+
+
+@pytest.mark.parametrize('whom', ['robot', 'ann'])
+def test_a_service_ends_when_it_is_revoked_and_with_its_owner(stage: Stage, whom: str) -> None:
+    root, robot, endpoint = stage.client('root'), stage.client('robot'), stage.endpoint(window=(1, 1 << 30))
+    stage.submit(robot, 'a', 'b')
+    assert robot.ids(m.Accepted) == [an_id('a'), an_id('b')]
+    assert isinstance(act(root, 'revoke', id=an_id(whom)), m.Done)
+    assert [each.reason for each in robot.got(m.Goodbye)] == ['revoked']
+    assert not stage.reactor.admits(robot.key, stage.now)
+    stage.finish(endpoint, 'a')
+    assert endpoint.ids(m.Dispatch) == [an_id('a')], 'nothing more of it is run'
 
 
 def test_a_deleted_endpoints_tasks_fail(stage: Stage) -> None:
