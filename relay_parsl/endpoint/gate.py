@@ -17,7 +17,7 @@ from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejecte
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import INLINE, Body, Hash, Id, Object, Result, ResultHeader, Status, TaskHeader
 from relay_parsl.wire.payload import Call, FunctionInfo, Outcome
-from relay_parsl.wire.seal import Grant, Keys, open_grant, sealed_size
+from relay_parsl.wire.seal import Grant, Keys, open_grant, sealed_size, uuid_of
 
 ALLOWED = 'allowed_serializers'
 """The option that tells a runner what arguments may be made of; never the sender's own."""
@@ -42,7 +42,7 @@ class Gate:
     """Grants and functions of this process, and the checks on what comes under them."""
 
     def __init__(self, keys: Keys, endpoint: Id, epoch: int, policy: FunctionPolicy, trusted: Callable[[], Collection[bytes]]) -> None:
-        """`trusted` gives the identity keys that may send tasks now: a signer taken off the list is refused from then on."""
+        """`trusted` gives the identity keys that may send tasks now: one that is taken off is refused from then on, with its services."""
         self._keys = keys
         self._endpoint = endpoint
         self._epoch = epoch
@@ -70,7 +70,9 @@ class Gate:
     def about(self, each: Hash) -> dict[str, Any]:
         """Whose a grant is, for the record."""
         grant = self._grants[each]
-        return {'grant': each.hex(), 'account': grant.account.hex(), 'label': grant.label, 'until': grant.not_after}
+        about = {'grant': each.hex(), 'account': grant.account.hex(), 'label': grant.label, 'until': grant.not_after}
+        voucher = grant.voucher
+        return about if voucher is None else {**about, 'name': voucher.name, 'voucher_of': uuid_of(voucher.signer).hex()}
 
     def drop(self, each: Hash) -> None:
         """The object is not needed now."""
@@ -117,8 +119,8 @@ class Gate:
             raise Refusal('denied: the task is not addressed to this endpoint under a grant that it has')
         if now > grant.not_after:
             raise Refusal('denied: its grant has expired')
-        if grant.signer not in self._trusted():
-            raise Refusal('denied: this endpoint does not trust its signer any more')
+        if not grant.trusted_by(self._trusted(), now):
+            raise Refusal('denied: this endpoint does not trust its signer any more, nor whoever vouches for it')
         return grant
 
     def _function(self, grant: Grant, name: Hash) -> tuple[bytes, bytes, FunctionInfo]:

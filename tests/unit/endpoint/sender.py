@@ -15,9 +15,9 @@ from relay_parsl.wire.seal import Card, Grant, Keys, make_grant, new_body_key, s
 class Sender:
     """Seals calls for one endpoint and opens what comes back."""
 
-    def __init__(self, keys: Keys, card: Card, now: float, *, kind: str = 'user', lifetime: float = 86_400.0) -> None:
+    def __init__(self, keys: Keys, card: Card, now: float, *, kind: str = 'user', lifetime: float = 86_400.0, voucher: bytes = b'') -> None:
         self.keys, self.card, self.now = keys, card, now
-        self.grant: Grant = make_grant(keys, kind, card, now=now, lifetime=lifetime)
+        self.grant: Grant = make_grant(keys, kind, card, now=now, lifetime=lifetime, voucher=voucher)
         self.sequence = 0
         self.headers: dict[Id, TaskHeader] = {}
         self.group = Id(os.urandom(16))

@@ -13,7 +13,7 @@ from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.errors import TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import Body, Hash, Object, Status, Task
-from relay_parsl.wire.seal import Keys, hash_uuid, issue_card
+from relay_parsl.wire.seal import Keys, hash_uuid, issue_card, issue_voucher, uuid_of
 from tests.unit.endpoint.sender import Sender
 
 NOW = 1_800_000_000.0
@@ -50,6 +50,40 @@ def test_what_a_trusted_signer_sends_passes_with_its_call() -> None:
     assert opened.function == BLOB
     assert opened.call.options == {'retries': 2}
     assert opened.grant.account == site.sender.grant.account
+
+
+class Service(Site):
+    """A gate that trusts Alice, and a service that she vouches for."""
+
+    def __init__(self, voucher_of: Keys = ALICE) -> None:
+        super().__init__()
+        robot = Keys.generate()
+        self.card = issue_card(robot, 'service', serial=1, not_after=NOW + 1000)
+        self.sender = Sender(robot, CARD, NOW, kind='service', voucher=issue_voucher(voucher_of, 'robot', self.card).data)
+        self.function = self.sender.function(BLOB)
+        self.refused = self.gate.keep(self.sender.grant_object, NOW), self.gate.keep(self.function, NOW)
+
+
+def test_what_a_service_of_a_trusted_account_sends_passes_as_its_own() -> None:
+    site = Service()
+    assert site.refused == ('', '')
+    opened = site.gate.open(site.start(), NOW)
+    assert opened.grant.account == site.card.id
+    about = site.gate.about(site.sender.grant.hash)
+    assert (about['account'], about['name'], about['voucher_of']) == (site.card.id.hex(), 'robot', uuid_of(ALICE.identity_public).hex())
+
+
+def test_a_service_ends_with_the_trust_in_its_owner_and_with_its_voucher() -> None:
+    site = Service()
+    with pytest.raises(Refusal, match='whoever vouches'):
+        site.gate.open(site.start(), NOW + 1001)
+    site.trusted.clear()
+    with pytest.raises(Refusal, match='whoever vouches'):
+        site.gate.open(site.start(), NOW)
+
+
+def test_a_service_of_a_stranger_is_one() -> None:
+    assert 'not trusted' in Service(MALLORY).refused[0]
 
 
 def test_an_object_with_the_hash_of_another_is_refused() -> None:
