@@ -12,7 +12,7 @@ from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
-from relay_parsl.wire.messages import INLINE, Id, Message, Status
+from relay_parsl.wire.messages import INLINE, Id, Message, Status, TaskState
 
 T = TypeVar('T')
 
@@ -87,6 +87,7 @@ class Core:
         self.watchers: dict[Id, set[ClientSession]] = defaultdict(set)
         self.fresh: dict[tuple[Id, str, Id], list[TaskRow]] = {}  # queues of which all came in this turn: not read back to be leased
         self.ended: dict[tuple[Id, Id], list[Ended]] = defaultdict(list)  # what ended in this turn, by followed group: not read back to be delivered
+        self.said: dict[Id, dict[Id, TaskState]] = {}  # of endpoints that are away: what they last said of their leases
         self.changes: dict[Id, None] = {}  # watched tasks whose state may have changed
         self.ready: dict[Id, None] = {}  # endpoints to look at when the turn ends
         self.behind: dict[bytes, ClientSession] = {}  # clients to look at when the turn ends
@@ -183,7 +184,9 @@ class Core:
         """A lease has ended: out of the memory of the session that holds it."""
         session = self.endpoints.get(task.endpoint)
         lease = session.leases.pop(task.id, None) if session else None
-        if session and lease:
+        if session is None:
+            self.said.get(task.endpoint, {}).pop(task.id, None)
+        elif lease:
             session.details.pop(task.id, None)
             counts = session.held[lease.pool]
             counts[lease.account] -= 1

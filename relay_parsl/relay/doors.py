@@ -112,6 +112,9 @@ class Doors:
         self._core.endpoints[account.id] = session
         for lease in self._core.store.leases(account.id):
             self._core.hold(session, lease)
+            self._core.changed(lease.id)
+        said = self._core.said.pop(account.id, {})
+        session.details = {task_id: state for task_id, state in said.items() if task_id in session.leases}
         self._open(session, now)
 
     def _open(self, session: Session, now: float) -> None:
@@ -136,6 +139,10 @@ class Doors:
             self._watches.leave(session)
         elif self._core.endpoints.get(session.account) is session:
             del self._core.endpoints[session.account]
+            if session.details:
+                self._core.said[session.account] = session.details
+            for task_id in session.leases:
+                self._core.changed(task_id)
             account = self._core.accounts.get(session.account)
             if account is not None:
                 self._core.put_account(replace(account, seen=session.heard))

@@ -52,7 +52,7 @@ class RelayReactor:
         self._leases = leases = Leases(core)
         self._delivery = delivery = Delivery(core)
         self._pulls = pulls = Pulls(core)
-        self._watches = watches = Watches(core)
+        self._watches = watches = Watches(core, now)
         self._doors = doors = Doors(core, leases, delivery, watches)
         self._intake = intake = Intake(core, delivery, leases, pulls)
         self._results = intray = Intray(core, leases, pulls)

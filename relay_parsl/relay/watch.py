@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from relay_parsl.relay.core import BATCH_TASKS, Core
 from relay_parsl.relay.records import Stage, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession
-from relay_parsl.wire.messages import Id, State, States, TaskState, Watch
+from relay_parsl.wire.messages import NO_ID, Id, State, States, TaskState, Watch
 
 WATCHED = 10_000
 """The most tasks that one session watches."""
+OF_ENDPOINT, OF_ENDPOINT_BYTES = 1000, 4 << 20
+"""The most tasks that watching an endpoint means, and bytes of them that are read to find out which."""
+SILENT = 2400.0
+"""Seconds without its endpoint until a leased task counts as one that waits for it. Nothing else changes then: time ends no lease."""
 
 
 class Watches:
     """Who watches what."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, now: float) -> None:
         self._core = core
+        self._began = now
 
     def watch(self, session: ClientSession, message: Watch, _now: float) -> None:
         """These from now on, and no others; how they stand now."""
         self.leave(session)
-        mine = [info for info in self._core.store.find(message.ids[:WATCHED]) if info.account == session.account]
+        ids = dict.fromkeys([*message.ids[:WATCHED], *self._tasks_of(message.endpoint, session.account)])
+        mine = [info for info in self._core.store.find(ids) if info.account == session.account]
         session.watched = tuple([info.id for info in mine])
         for task_id in session.watched:
             self._core.watchers[task_id].add(session)
@@ -54,17 +61,40 @@ class Watches:
 
     def state(self, info: TaskInfo) -> TaskState:
         """As its user sees it."""
-        detail = {'attempt': info.attempt}
+        detail: dict[str, Any] = {'attempt': info.attempt}
         if info.status is not None:
             return TaskState(info.id, State(info.status.value), detail)
         session = self._core.endpoints.get(info.endpoint)
         if info.stage == Stage.QUEUED:
-            why = 'its turn has not come' if session else 'the endpoint is not connected'
+            why = 'its turn has not come' if session else self._absence(info.endpoint)
             return TaskState(info.id, State.WAITING_FOR_EP, {**detail, 'why': why})
-        said = session.details.get(info.id) if session else None
-        if said is not None:
-            return TaskState(info.id, said.state, {**detail, **said.detail})
-        return TaskState(info.id, State.WAITING_FOR_NODES, detail)
+        said = (session.details if session else self._core.said.get(info.endpoint, {})).get(info.id)
+        state = said.state if said else State.WAITING_FOR_NODES
+        detail = {**detail, **(said.detail if said else {})}
+        if session is None:
+            detail['why'] = self._absence(info.endpoint)
+            if self._core.now - max(self._seen(info.endpoint), self._began) >= SILENT:
+                state = State.WAITING_FOR_EP
+        return TaskState(info.id, state, detail)
+
+    def _seen(self, endpoint: Id) -> float:
+        account = self._core.accounts.get(endpoint)
+        return account.seen if account else 0.0
+
+    def _absence(self, endpoint: Id) -> str:
+        seen = self._seen(endpoint)
+        return f'the endpoint has not been connected since {utc(seen)}' if seen else 'the endpoint has not been connected yet'
+
+    def _tasks_of(self, endpoint: Id, account: Id) -> list[Id]:
+        """An account's tasks on an endpoint, those that are leased first."""
+        if endpoint == NO_ID or self._core.accounts.get(endpoint) is None:
+            return []
+        found = [lease.id for lease in self._core.store.leases(endpoint) if lease.account == account]
+        for pool, accounts in self._core.waiting.get(endpoint, {}).items():
+            if account in accounts and len(found) < OF_ENDPOINT:
+                rows = self._core.store.waiting(endpoint, pool, account, OF_ENDPOINT - len(found), OF_ENDPOINT_BYTES)
+                found += [row.id for row in rows]
+        return found[:OF_ENDPOINT]
 
     def _tell(self, session: ClientSession, states: Collection[TaskState]) -> None:
         rest = list(states)
@@ -75,3 +105,16 @@ class Watches:
 def states_of(watches: Watches, infos: Collection[TaskInfo]) -> dict[Id, str]:
     """The words for lists."""
     return {info.id: watches.state(info).state.value for info in infos}
+
+
+def utc(when: float) -> str:
+    """Seconds since 1970 as `2026-01-31 23:59:59 UTC`: by the calendar alone, for what is pure reads no clock and knows no zone.
+
+    Days are counted in years that begin in March (the method of C. Neri and L. Schneider, 2023).
+    """
+    days, second = divmod(int(when), 86400)
+    century, rest = divmod(4 * (days + 719468) + 3, 146097)
+    year, day = divmod(rest // 4 * 4 + 3, 1461)
+    month, last = divmod(5 * (day // 4) + 461, 153)
+    year, month = (100 * century + year, month) if month < 13 else (100 * century + year + 1, month - 12)
+    return f'{year:04}-{month:02}-{last // 5 + 1:02} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} UTC'

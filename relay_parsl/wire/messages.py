@@ -295,6 +295,8 @@ class Watch:
     """Tell the states of these tasks, now and on change, until the next `Watch`."""
 
     ids: tuple[Id, ...]
+    endpoint: Id = NO_ID
+    """And of one's own tasks that are there now and not over, up to 1000."""
 
 
 @dataclass(frozen=True)
