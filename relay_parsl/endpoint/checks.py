@@ -11,6 +11,7 @@ from typing import Any
 
 from relay_parsl.config import Located, Report
 from relay_parsl.endpoint.rules import affinity_groups
+from relay_parsl.engines import affinity
 
 ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
 """Launchers that start one manager, whatever the number of nodes."""
@@ -129,6 +130,24 @@ def _this_host(provider: Located, node: Located, options: Mapping[str, Any], rep
         where = _at(node, 'max_workers_per_node', 'available_accelerators')
         share = math.floor(100 * cores / most) / 100 or cores / most
         report.warn(where, f'this host has {cores} cores: only {there} of {most} workers would start; write `cores_per_worker: {share:g}` for all')
+    if kind is not None and kind.value == 'LocalProvider' and _stays(provider) and not options.get('mem_per_worker'):
+        _binding(node, options, report)
+
+
+def _stays(provider: Located) -> bool:
+    """Whether managers run where the endpoint does: the other launchers may take them elsewhere, where there may be other CPUs."""
+    launcher = provider.get('launcher')
+    kind = launcher.get('type') if launcher is not None else None
+    return launcher is None or (kind is not None and kind.value in ('SimpleLauncher', 'SingleNodeLauncher'))
+
+
+def _binding(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Parsl's workers would end where they are bound to CPUs, each time that they are started."""
+    given = options.get('cpu_affinity') or ''
+    if affinity_groups(given) and workers_of(options) != len(affinity_groups(given)):
+        return  # that is said already
+    if why := affinity.fault(given, workers_of(options), options.get('cores_per_worker', 1.0)):
+        report.error(_at(node, 'cpu_affinity'), why)
 
 
 def check_provider(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:

@@ -34,7 +34,23 @@ PAUSES = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 
 
 class HtexEngine:
-    """Runs tasks on nodes that Parsl's HighThroughputExecutor gets from a provider."""
+    """Runs tasks on nodes that Parsl's HighThroughputExecutor gets from a provider.
+
+    Args:
+        provider: where blocks come from; by default processes of this host.
+        address: where managers find the interchange: an IP address; by default loopback for blocks on this host, else that of the default route.
+        label: a word of one's own in the names of batch jobs.
+        max_retries_on_system_failure: how often the endpoint starts a task again that was lost with its process, node or job.
+        job_status_kwargs: `strategy`, `max_idletime` [s] and `strategy_period` [s].
+        encrypted: CURVE between interchange and managers.
+        working_dir: where tasks run; relative to the engine's run directory. By default where the batch job starts.
+        run_in_sandbox: give each task a directory of its own in there.
+        strategy: short for that of `job_status_kwargs`.
+        container_type: docker, podman, podman-hpc, apptainer, singularity or custom.
+        container_uri: the image.
+        container_cmd_options: options of the container's program; the whole command of a custom one.
+        **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
+    """
 
     def __init__(  # noqa: PLR0913  mirrors the engine of Globus Compute and Parsl's executor behind it
         self,
@@ -53,26 +69,7 @@ class HtexEngine:
         container_cmd_options: str | None = None,
         **htex_options: Any,
     ) -> None:
-        """See the class.
-
-        Args:
-            provider: where blocks come from; by default processes of this host.
-            address: where managers find the interchange: an IP address; by default loopback for blocks on this host, else that of the default route.
-            label: a word of one's own in the names of batch jobs.
-            max_retries_on_system_failure: how often the endpoint starts a task again that was lost with its process, node or job.
-            job_status_kwargs: `strategy`, `max_idletime` [s] and `strategy_period` [s].
-            encrypted: CURVE between interchange and managers.
-            working_dir: where tasks run; relative to the engine's run directory. By default where the batch job starts.
-            run_in_sandbox: give each task a directory of its own in there.
-            strategy: short for that of `job_status_kwargs`.
-            container_type: docker, podman, podman-hpc, apptainer, singularity or custom.
-            container_uri: the image.
-            container_cmd_options: options of the container's program; the whole command of a custom one.
-            **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
-
-        Raises:
-            ConfigError: names what is wrong.
-        """
+        """See the class. Raises ConfigError, which names what is wrong."""
         self.max_retries_on_system_failure = max_retries_on_system_failure
         self.provider = provider or LocalProvider()
         self.encrypted = encrypted
@@ -160,7 +157,7 @@ class HtexEngine:
             python=facts.get('python'),
             outstanding=outstanding,
             state=self._state,
-            reason=self._reason,
+            reason=self._reason or str(facts.get('reason') or ''),
             detail={'blocks': facts.get('states', {})},
         )
 

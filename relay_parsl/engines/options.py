@@ -12,7 +12,7 @@ from parsl.addresses import address_by_route
 from parsl.executors import HighThroughputExecutor
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import launch
+from relay_parsl.engines import affinity, launch
 from relay_parsl.errors import ConfigError
 
 HEARTBEAT = {'heartbeat_period': 5, 'heartbeat_threshold': 60}
@@ -52,7 +52,7 @@ def container(kind: str | None, uri: str | None, options: str | None) -> dict[st
 
 
 def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
-    """Keywords for HTEX, with our defaults. Raises ConfigError for names that it does not know."""
+    """Keywords for HTEX, with our defaults. Raises ConfigError for names that it does not know, and for what kills workers on this host."""
     known = inspect.signature(HighThroughputExecutor.__init__).parameters.keys() - OURS
     for name in given.keys() - known:
         raise ConfigError(f'{name}: neither an option of this engine nor one of HighThroughputExecutor that it gives through')
@@ -61,7 +61,20 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any
         # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
         share = options.get('cores_per_worker', 1.0)
         options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / share)) if isinstance(share, (int, float)) and share > 0 else 1
+    if launch.stays_here(provider):
+        _binding(options)
     return options
+
+
+def _binding(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError when each worker would end where Parsl binds it to CPUs. With `mem_per_worker` only the node itself knows their number."""
+    accelerators, share = options.get('available_accelerators') or (), options.get('cores_per_worker', 1.0)
+    limits = [options.get('max_workers_per_node'), accelerators if isinstance(accelerators, int) else len(accelerators)]
+    numbers = [limit for limit in (*limits, share) if limit is not None]
+    if options.get('mem_per_worker') or not all(isinstance(number, (int, float)) for number in numbers) or share <= 0:
+        return  # HTEX refuses what is no number
+    if why := affinity.fault(str(options.get('cpu_affinity') or ''), min(filter(None, limits), default=None), share):
+        raise ConfigError(f'cpu_affinity: {why}')
 
 
 def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address: str | None) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.connection import Connection
@@ -30,6 +31,7 @@ from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import launch
+from relay_parsl.engines.barren import Barren
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end
 from relay_parsl.wire import codec
@@ -73,6 +75,7 @@ class Service:
         self._strategy = Strategy(strategy=options.pop('strategy', 'simple'), max_idletime=float(options.pop('max_idletime', 120.0)))
         self._htex = launch.build(plan, Htex, early)
         self._early = early
+        self._barren = Barren(Path(self._htex.worker_logdir), float(self._htex.heartbeat_period))
         self._journal = launch.Journal(Path(plan['journal']))
         self._provider: ExecutionProvider = plan['htex']['provider']
         self._journal.follow(self._provider)
@@ -190,12 +193,27 @@ class Service:
         """Tell the endpoint how the blocks stand; returns the number of managers."""
         rows = self._htex.command_client.run('MANAGERS', timeout_s=COMMAND_TIMEOUT)
         self._blocks.update({row['manager']: row['block_id'] for row in rows})
+        barren = self._barren.look(rows, time.monotonic())
         states = {block: [status.state.name, status.message or ''] for block, status in self._htex.status_facade.items()}
-        workers = sum(row['worker_count'] for row in rows if row['active'])
+        workers = sum(row['worker_count'] for row in rows if row['active'] and row not in barren)
         python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
         facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None), 'states': states}
-        self._out.put(['status', facts])
+        self._out.put(['status', {**facts, 'reason': self._barren.reason}])
+        if barren and len(barren) == len(rows):
+            self.die(self._barren.evidence)
+        self._avoid(barren, rows)
         return len(rows)
+
+    def _avoid(self, barren: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+        """A manager without workers takes tasks all the same: it gets no more, and a block of such managers ends, so that its tasks run elsewhere."""
+        fine = {row['block_id'] for row in rows if row not in barren}
+        for row in barren:
+            if row['active']:
+                logger.error('no more tasks for manager %s: %s', row['manager'], self._barren.reason)
+                self._htex.command_client.run(['HOLD_MANAGER', row['manager']], timeout_s=COMMAND_TIMEOUT)
+                job = self._htex.blocks_to_job_id.get(row['block_id'])
+                if job is not None and row['block_id'] not in fine:
+                    self._provider.cancel([job])
 
     def _mourn(self) -> None:
         """Wait for the interchange's end without reaping it: `shutdown` does that."""

@@ -19,7 +19,7 @@ import pytest
 from parsl.providers import LocalProvider
 
 from relay_parsl.engines import leash
-from relay_parsl.engines.base import Event, Finished, Lost, Work
+from relay_parsl.engines.base import Changed, Event, Finished, Lost, Work
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.wire import payload
 
@@ -259,6 +259,32 @@ def test_blocks_that_fail_say_why(rigs: Callable[..., Rig]) -> None:
     assert lost.cause == 'engine'
     assert 'the module is gone' in lost.evidence
     assert rig.engine.status().state in ('rebuilding', 'ready')
+
+
+ONE_CPU = 'taskset -cp $(taskset -cp $$ | sed "s/.*: //; s/[-,].*//") $$ >&2'
+"""Leaves a batch job one CPU, of which the endpoint cannot know."""
+
+
+def test_workers_that_die_before_any_task_end_the_engine_with_their_last_words(rigs: Callable[..., Rig]) -> None:
+    provider = LocalProvider(worker_init=ONE_CPU)
+    rig = rigs(provider=provider, heartbeat_period=1, cpu_affinity='block', job_status_kwargs={'strategy_period': 0.5})
+    lost = rig.lost(rig.submit(pid))
+    assert lost.cause == 'engine'
+    assert '2 of 2 workers' in lost.evidence
+    assert 'Affinity does not work if there are more workers than cores' in lost.evidence
+    assert any('2 of 2 workers' in event.status.reason for event in rig.events if isinstance(event, Changed))
+
+
+def test_a_node_whose_workers_die_gets_no_more_tasks_and_the_others_work(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    provider = LocalProvider(worker_init=f'mkdir {tmp_path}/first && {ONE_CPU}', init_blocks=2, min_blocks=2, max_blocks=2)
+    options = {'heartbeat_period': 1, 'heartbeat_threshold': 4, 'job_status_kwargs': {'strategy_period': 0.5}}
+    rig = rigs(provider=provider, cpu_affinity='block', **options)
+    rig.wait(lambda: rig.engine.status().managers == 2)
+    for task_id in [rig.submit(pid) for _ in range(12)]:
+        end = rig.end(task_id)
+        assert isinstance(end, Finished) or end.cause == 'manager'
+    rig.wait(lambda: not rig.engine.status().reason)
+    assert all(isinstance(rig.end(task_id), Finished) for task_id in [rig.submit(pid) for _ in range(12)])
 
 
 PARTY = """

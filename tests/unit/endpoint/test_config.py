@@ -268,6 +268,14 @@ def test_mistakes_and_their_remedies(mistakes, line: str, said: str) -> None:
     assert said in found[0]
 
 
+def test_workers_that_cannot_be_bound_to_cpus_of_this_host(mistakes, load) -> None:
+    many = HTEX.replace('node: 1', 'node: 100000') + '  cores_per_worker: 0.00001\n'
+    (mistake,) = mistakes(many + '  cpu_affinity: block\n')
+    assert '100000 workers would start here, but this process may use' in mistake
+    load(many + '  cpu_affinity: none\n')
+    load(many.replace('LocalProvider', 'LocalProvider\n    launcher:\n      type: SrunLauncher') + '  cpu_affinity: block\n')
+
+
 def test_an_address_must_be_one(mistakes) -> None:
     assert 'must be an IP address' in mistakes(PBS.replace('127.0.0.1', 'login1.example.org'))[0]
     assert 'needs `ifname`' in mistakes(PBS.replace('127.0.0.1', '{type: address_by_interface}'))[0]

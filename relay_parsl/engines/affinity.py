@@ -1,0 +1,41 @@
+"""Whether Parsl can bind this host's workers to CPUs: it asserts so in each worker only, where nobody sees it."""
+
+from __future__ import annotations
+
+import math
+import os
+
+
+def workers_here(most: int | None, share: float) -> int:
+    """Workers that a manager on this host starts.
+
+    Args:
+        most: the limit of `max_workers_per_node` and `available_accelerators`, if there is one.
+        share: `cores_per_worker`.
+    """
+    cores = int(os.environ.get('PARSL_CORES') or os.cpu_count() or 1)
+    there = math.floor(cores / share)
+    return there if most is None else min(there, most)
+
+
+def fault(affinity: str, most: int | None, share: float) -> str:
+    """Why workers would die at once on this host, with the remedy; '' when they would not.
+
+    Args:
+        affinity: `cpu_affinity` as Parsl takes it.
+        most: as in `workers_here`.
+        share: as in `workers_here`.
+    """
+    if affinity in ('', 'none') or not hasattr(os, 'sched_getaffinity'):
+        return ''
+    cpus, workers = len(os.sched_getaffinity(0)), workers_here(most, share)
+    groups = len(affinity.split(':')) - 1
+    if workers > cpus:
+        return f'{workers} workers would start here, but this process may use {cpus} CPUs, and each worker is bound to its own: {_remedy(cpus)}'
+    if affinity.startswith('list') and groups != workers:
+        return f'names CPUs for {groups} workers, but {workers} would start here: {_remedy(groups)} and enough cores, or a list for each of {workers}'
+    return ''
+
+
+def _remedy(workers: int) -> str:
+    return f'write `max_workers_per_node: {workers}`' if workers > 0 else 'write `cpu_affinity: none`'

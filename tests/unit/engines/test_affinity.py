@@ -1,0 +1,50 @@
+"""Whether workers of this host can be bound to its CPUs, with hosts that are numbers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from parsl.launchers import SrunLauncher
+from parsl.providers import LocalProvider
+
+from relay_parsl.engines import affinity
+from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight cores, four of them for this process."""
+    monkeypatch.delenv('PARSL_CORES', raising=False)
+    monkeypatch.setattr(os, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _pid: {0, 1, 2, 3}, raising=False)
+
+
+@pytest.mark.parametrize(
+    ('given', 'most', 'share', 'said'),
+    [
+        ('none', 100, 0.01, ''),
+        ('block', 4, 1.0, ''),
+        ('block', 5, 1.0, '5 workers would start here, but this process may use 4 CPUs'),
+        ('alternating', None, 1.0, 'write `max_workers_per_node: 4`'),
+        ('block-reverse', None, 2.0, ''),
+        ('list:0-1:2-3', 2, 1.0, ''),
+        ('list:0:1:2', 2, 1.0, 'names CPUs for 3 workers, but 2 would start here'),
+        ('list:0:1', 2, 8.0, 'names CPUs for 2 workers, but 1 would start here'),
+    ],
+)
+def test_what_kills_every_worker_is_said_with_its_remedy(given: str, most: int | None, share: float, said: str) -> None:
+    fault = affinity.fault(given, most, share)
+    assert said in fault
+    assert bool(said) == bool(fault)
+
+
+def test_an_engine_for_this_host_refuses_it() -> None:
+    with pytest.raises(ConfigError, match='cpu_affinity: 6 workers would start here, but this process may use 4 CPUs'):
+        HtexEngine(max_workers_per_node=6, cpu_affinity='block')
+    with pytest.raises(ConfigError, match='names CPUs for 3 workers, but 2 would'):
+        HtexEngine(available_accelerators=2, cpu_affinity='list:0:1:2')
+    HtexEngine(max_workers_per_node=4, cpu_affinity='block')
+    HtexEngine(max_workers_per_node=6, cpu_affinity='block', mem_per_worker=1)  # how many there will be is known to the node alone
+    HtexEngine(provider=LocalProvider(launcher=SrunLauncher()), max_workers_per_node=64, cpu_affinity='block')  # on other nodes
