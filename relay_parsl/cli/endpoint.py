@@ -174,6 +174,10 @@ def start_detached(place: Place, take_over: bool) -> int:
 
 def serve(place: Place, take_over: bool) -> int:
     """Be the endpoint, until it is told to stop; its exit code."""
+    from relay_parsl.endpoint.ahead import start_engine_process
+
+    start_engine_process(place.config)  # before what follows imports as much
+
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.endpoint import Endpoint
 

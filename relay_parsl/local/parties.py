@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from relay_parsl.daemon import READY
@@ -46,7 +47,11 @@ def sweep(root: str) -> None:
 
 def endpoint(root: str, name: str) -> None:
     """Be an endpoint of a private home; its libraries load while the relay finds its port."""
-    from relay_parsl.endpoint.config import load_endpoint_config  # noqa: PLC0415  each process loads its own party
+    from relay_parsl.endpoint.ahead import start_engine_process  # noqa: PLC0415  each process loads its own party
+
+    start_engine_process(Path(root, 'endpoints', name, 'endpoint.yaml'))  # before what follows imports as much
+
+    from relay_parsl.endpoint.config import load_endpoint_config  # noqa: PLC0415  as above
     from relay_parsl.endpoint.endpoint import Endpoint  # noqa: PLC0415  as above
     from relay_parsl.endpoint.place import Place  # noqa: PLC0415  as above
     from relay_parsl.home import Credentials, Home, RelayEntry  # noqa: PLC0415  as above
