@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.show import BadInput, facts, json_option, log_at, relay_options
+from relay_parsl.cli.sizes import read_size
+from relay_parsl.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from relay_parsl.daemon import PidFile
@@ -44,8 +46,18 @@ def relay() -> None:
 )
 @click.option('--public', metavar='HOST:PORT', help='What invitations say where the relay is.  [default: --bind, or the host name for 0.0.0.0]')
 @click.option('--user', metavar='NAME', help='Make an account NAME on this machine too, that may submit tasks.')
+@click.option(
+    '--body-limit',
+    metavar='SIZE',
+    callback=read_size,
+    help='The largest argument or result of a task; those up to 256KiB always pass.  [default: 1GiB]',
+)
+@click.option(
+    '--store-limit', metavar='SIZE', callback=read_size, help='Over this, results that were received make room, the oldest first.  [default: 20GiB]'
+)
+@click.option('--queue-limit', type=click.IntRange(1), metavar='N', help='Tasks of one account that may wait.  [default: 2000000]')
 @click.option('--detach', is_flag=True, help='Go on in the background.')
-def start(bind: str, public: str | None, user: str | None, detach: bool) -> None:
+def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: int | None) -> None:
     """Serve, until Ctrl-C, SIGTERM or `relay stop`.
 
     The first start makes the relay's keys and its first operator, and says what to do next. Everything accepted is on disk, in
@@ -53,6 +65,8 @@ def start(bind: str, public: str | None, user: str | None, detach: bool) -> None
 
     One open TCP port is all it needs. At 127.0.0.1, the default, only this machine reaches it: to be reached from others, --bind 0.0.0.0:7400
     and, if they know this host by another name, --public NAME:7400.
+
+    Limits hold for this start and are not remembered: say them at each start.
     """
     from relay_parsl import daemon
     from relay_parsl.home import Home
@@ -62,23 +76,28 @@ def start(bind: str, public: str | None, user: str | None, detach: bool) -> None
     running = pid_file(home).running()
     if running:
         raise BadInput(f'the relay of {home.root} already runs as {running}: `relay-parsl relay stop`, or choose another $RELAY_PARSL_HOME')
+    given = {name: limit for name, limit in limits.items() if limit is not None}
     if detach:
         options = ['--bind', bind, *(['--public', public] if public else []), *(['--user', user] if user else [])]
+        options += [word for name, limit in given.items() for word in (f'--{name.replace("_", "-")}', str(limit))]
         click.echo(daemon.detach(['relay', 'start', *options], home.directory('relay') / 'relay.log', START))
         return
-    serve(home, listen, told, user)
+    serve(home, listen, told, user, given)
 
 
-def serve(home: Home, listen: str, told: str, user: str | None) -> None:
-    """Be the relay, until it is told to stop."""
+def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, int]) -> None:
+    """Be the relay, until it is told to stop. `limits`: those of its `RelaySettings` that are not the default ones."""
     from relay_parsl import daemon
+    from relay_parsl.relay.reactor import RelaySettings
     from relay_parsl.relay.server import RelayServer
 
     home.directory('relay')
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()
         founders = enrol_founders(home, user)
-        server = RelayServer(home, f'tcp://{listen}', bootstrap=[(each.name, each.role, each.card, None) for each in founders])
+        settings = RelaySettings(versions={'relay-parsl': VERSION}, **limits)
+        bootstrap = [(each.name, each.role, each.card, None) for each in founders]
+        server = RelayServer(home, f'tcp://{listen}', bootstrap=bootstrap, settings=settings)
         server.start()
         log_at(logging.INFO)  # from here on: the self-test before refuses a stranger, and that is no news
         told = told.removesuffix(':0') + f':{server.port}' if told.endswith(':0') else told

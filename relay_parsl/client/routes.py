@@ -74,7 +74,8 @@ class Routes:
     def _seal(self, order: Order, route: Route) -> tuple[Task, TaskHeader]:
         limit = self._reactor.limits.get('body', BODY_LIMIT)
         if order.length > limit:
-            raise TaskRejected(f'the arguments have {order.length / 1e6:.0f} MB serialized, the relay takes {limit / 1e6:.0f}')
+            sizes = f'{order.length / 1e6:,.1f} MB serialized, more than the {limit / 1e6:,.1f} MB'
+            raise TaskRejected(f'the arguments have {sizes} that the relay takes (its operator may raise --body-limit)')
         function = route.functions.get(order.function.digest)
         if function is None:
             function = route.function(order.function)

@@ -1,0 +1,43 @@
+"""An operator's limits: what is refused names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands import THREADS, Commands, commands
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+SCRIPT = """
+import relay_parsl as rp
+
+with rp.Executor('site') as executor:
+    executor.submit(len, b'').accepted(timeout=30)
+    for refused in (executor.submit(len, bytes(1_000_000)), executor.submit(len, b'')):
+        try:
+            refused.accepted(timeout=30)
+            print(refused.result(30))
+        except Exception as error:
+            print(type(error).__name__, error)
+    executor.shutdown(wait=False, cancel_futures=True)
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Commands]:
+    with commands(tmp_path / 'home') as made:
+        yield made
+
+
+def test_what_is_over_a_limit_is_refused_by_its_number(cli: Commands) -> None:
+    cli.relay('--body-limit', '400kB', '--queue-limit', '1', '--store-limit', '1GiB')
+    (cli.cwd / 'site.yaml').write_text(THREADS)
+    cli.ok('endpoint', 'configure', 'site', '--endpoint-config', str(cli.cwd / 'site.yaml'))
+    done = cli.python(SCRIPT)
+    large, many = done.stdout.splitlines()
+    assert large == (
+        'TaskRejected the arguments have 1.0 MB serialized, more than the 0.4 MB that the relay takes (its operator may raise --body-limit)'
+    )
+    assert many == 'TaskRejected the relay did not take the task (limit): 1 tasks of this account wait already'
