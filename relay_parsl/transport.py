@@ -198,11 +198,11 @@ class Dealer:
         self._drop()
         self._open()
 
-    def close(self) -> None:
-        """Drop the connection and what is queued; nothing else may be called afterwards but `wake`."""
-        self._drop()
+    def close(self, *, last_words: bool = False) -> None:
+        """Drop the connection and what is queued; nothing else may be called afterwards but `wake`. `last_words` have a moment to leave."""
+        self._drop(_LAST_WORDS if last_words else 0)
         self._waker.close()
-        self._context.destroy(linger=0)
+        self._context.destroy()
 
     def _open(self) -> None:
         self._socket = _socket(self._context, zmq.DEALER)
@@ -226,10 +226,10 @@ class Dealer:
         self._connected = False
         self._socket.connect(self._url)
 
-    def _drop(self) -> None:
+    def _drop(self, linger: int = 0) -> None:
         self._socket.disable_monitor()
         self._monitor.close(0)
-        self._socket.close(0)
+        self._socket.close(linger)
 
     def _watch(self) -> None:
         """For words to the user only: nothing is decided by a monitor's events. It must be drained, for a full one stops libzmq."""

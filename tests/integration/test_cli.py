@@ -37,6 +37,16 @@ def pid_of(file: Path) -> int:
     return int(json.loads(file.read_text())['pid'])
 
 
+def test_who_has_finished_is_not_counted_as_connected(cli: Commands) -> None:
+    cli.relay()
+    cli.endpoint('laptop')
+    cli.ok('task', 'list')
+    assert 'no endpoint' in cli.refused('task', 'list', '--endpoint', 'unknown')
+    done = cli.python(SCRIPT.format(name='laptop'))
+    assert done.stdout == '(3, 2)\n', done.stderr
+    assert json.loads(cli.ok('relay', 'status', '--json'))['clients'] == 1, 'the one who asks'
+
+
 def test_two_commands_and_a_script(cli: Commands) -> None:
     said = cli.relay()
     assert 'relay-parsl endpoint start NAME --detach' in said

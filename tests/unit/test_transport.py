@@ -66,6 +66,27 @@ def test_messages_go_both_ways_and_name_their_key() -> None:
         assert dealer.failure == ''
 
 
+def test_last_words_are_heard() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key):
+        for _ in range(20):
+            dealer = Dealer(f'tcp://127.0.0.1:{router.port}', server_key, key)
+            until(lambda: dealer.handshakes, lambda: (router.wait(0.01), router.receive(), dealer.receive()))  # noqa: B023  called in this round
+            dealer.send(Goodbye('done'))
+            dealer.close(last_words=True)
+            assert until(router.receive, lambda: router.wait(0.05))[0][1] == Goodbye('done')  # type: ignore[index]
+
+
+def test_last_words_are_not_waited_for_without_end() -> None:
+    key = new_key()
+    with routing({public_key(key)}) as (router, server_key):
+        dealer = Dealer(f'tcp://127.0.0.1:{router.port}', server_key, key)
+    began = time.monotonic()
+    dealer.send(Goodbye('done'))
+    dealer.close(last_words=True)
+    assert time.monotonic() - began < 2
+
+
 def test_a_stranger_gets_nothing_through() -> None:
     with routing(set()) as (router, server_key), dealing(router.port, server_key, new_key()) as dealer:
         dealer.send(Ping())

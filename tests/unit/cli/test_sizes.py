@@ -42,7 +42,12 @@ def test_a_queue_limit_is_a_number() -> None:
 def test_limits_are_carried_into_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'home'))
     said: list[list[str]] = []
-    monkeypatch.setattr(daemon, 'detach', lambda words, _log, _timeout: str(said.append(words)))
+
+    def detach(words: list[str], _log: Path, _timeout: float) -> str:
+        said.append(words)
+        return 'ready'
+
+    monkeypatch.setattr(daemon, 'detach', detach)
     for limits in ([], ['--body-limit', '2MB', '--store-limit', '1GiB', '--queue-limit', '5']):
         assert CliRunner().invoke(main, ['relay', 'start', '--detach', *limits]).exit_code == 0
     start = ['relay', 'start', '--bind', '127.0.0.1:7400']
