@@ -24,6 +24,8 @@ RESEND = 10.0
 """Seconds until an unanswered message is sent again."""
 REFRESH = 30.0
 """Seconds between repetitions of what has no answer of its own: `Window`, `Follow`."""
+REJECTS = 10_000
+"""The latest rejected tasks that are remembered."""
 PAGE = 1000
 """Ids in one message."""
 T = TypeVar('T')
@@ -51,6 +53,7 @@ class ClientReactor:
         self._objects = Objects()
         self._pulls = Pulls()
         self._cancels: dict[Id, float] = {}
+        self._rejects: dict[Id, None] = {}
         self._requests = Requests()
         self._wanted = Wanted()
         self._watched: tuple[Id, ...] = ()
@@ -206,6 +209,7 @@ class ClientReactor:
         if accepted:
             self._effects.append(Accept(accepted))
         self._say_cancels(cancelled, now)
+        self._say_cancels([each for each in message.ids if each in self._rejects])  # its user has been told that it was not taken
         self._pump(now)
 
     def _rejected(self, message: m.Rejected, now: float) -> None:
@@ -213,10 +217,17 @@ class ClientReactor:
             if each.task_id in self.outbox:
                 self._answered(each.task_id)
                 self._cancels.pop(each.task_id, None)
+                self._remember(each.task_id)
                 self._effects.append(Reject(each))
             elif each.code == 'unknown' and each.task_id in self.open:
                 self._unknown(each)
         self._pump(now)
+
+    def _remember(self, task_id: Id) -> None:
+        """It was rejected; one that had been sent again may still be accepted."""
+        self._rejects[task_id] = None
+        if len(self._rejects) > REJECTS:
+            del self._rejects[next(iter(self._rejects))]
 
     def _unknown(self, rejection: Rejection) -> None:
         """What was accepted from here is lost; what is merely followed does not exist."""
