@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ def invite(name: str, role: str, wait: bool, relay: str | None, credentials: str
 
         relay-parsl join 'relay-parsl://...'
 
-    Both sides keep the other's identity key. The relay takes no part in that and can put nobody in between. The joiner's name is confirmed when it is
-    first used here, or right away with --wait.
+    Both sides keep the other's identity key. The relay takes no part in that and can put nobody in between. The joiner is confirmed by the next
+    command that talks to the relay here, or right away with --wait; until then a service cannot run anything.
     """  # noqa: D301  click takes the backspaces for its marks
     from relay_parsl.cli.desk import open_desk
     from relay_parsl.client import enrol
@@ -139,34 +140,34 @@ def account() -> None:
 @json_option
 def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> None:
     """List accounts: those that you invited and your own, or, as an operator, all."""
-    from relay_parsl.cli.desk import choose
-    from relay_parsl.client.admin import Desk
-    from relay_parsl.client.enrol import confirm
+    from relay_parsl.cli.desk import open_desk
     from relay_parsl.home import Home
 
-    home = Home.find()
-    with Desk(*choose(home, relay, credentials, ())) as desk:
-        confirm(home, desk)
+    with open_desk(relay, credentials) as desk:
         rows = desk.rows('accounts')
-    pins = home.pins()
+    pins = {name: pin.id for name, pin in Home.find().pins().items()}
     for row in rows:
-        row['confirmed'] = row['name'] in pins
+        row['confirmed'] = pins.get(row['name']) == row['id']
     listing(rows, ['name', 'role', 'id', 'standing', 'seen', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
 
 
 @account.command()
-@click.argument('name')
+@click.argument('name', metavar='NAME|UUID')
 @relay_options
 def revoke(name: str, relay: str | None, credentials: str | None) -> None:
     """Shut NAME out, at once: live sessions end, and its key is not admitted again.
 
-    An operator revokes anyone, a user those whom it invited. What is revoked stays so; invite it again under another name.
+    An operator revokes anyone, a user those whom it invited; a user's services end with it. Names are one's own: where an operator sees several of
+    one name, it takes the UUID. What is revoked stays so; invite it again under another name.
     """
     from relay_parsl.cli.desk import open_desk
 
     with open_desk(relay, credentials, ('operator', 'user')) as desk:
-        desk.order('revoke', name=name)
-    click.echo(f'{name!r} is revoked')
+        try:
+            done = desk.order('revoke', id=uuid.UUID(name).bytes)
+        except ValueError:
+            done = desk.order('revoke', name=name)
+    click.echo(f'{done["name"]!r} is revoked')
 
 
 @account.command()

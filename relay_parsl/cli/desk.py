@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
+import click
+
 from relay_parsl.client.admin import TIMEOUT, Desk
-from relay_parsl.errors import AccessDenied
+from relay_parsl.client.enrol import confirm
+from relay_parsl.errors import AccessDenied, RelayError
 from relay_parsl.home import CREDENTIALS, Credentials, Home, RelayEntry
 
 
 def open_desk(relay: str | None, credentials: str | None, roles: tuple[str, ...] = (), *, timeout: float = TIMEOUT) -> Desk:
-    """A connection to the relay that was meant, as an account that may do what is to be done.
+    """A connection to the relay that was meant, as an account that may do what is to be done. Whoever joined meanwhile is confirmed by the way.
 
     Args:
         relay: Its name or URL, or None for the only one.
@@ -22,7 +25,16 @@ def open_desk(relay: str | None, credentials: str | None, roles: tuple[str, ...]
         AccessDenied: no account of this home has one of `roles`.
         ConfigError, HomeError, RelayUnavailable: there is no such relay, its files cannot be used, it does not answer.
     """
-    return Desk(*choose(Home.find(), relay, credentials, roles), timeout=timeout)
+    home = Home.find()
+    desk = Desk(*choose(home, relay, credentials, roles), timeout=timeout)
+    try:
+        confirm(home, desk)
+    except RelayError as error:
+        click.echo(f'note: who joined by an invitation of yours is not confirmed: {error}', err=True)
+    except BaseException:
+        desk.close()
+        raise
+    return desk
 
 
 def choose(home: Home, relay: str | None, credentials: str | None, roles: tuple[str, ...]) -> tuple[RelayEntry, Credentials]:

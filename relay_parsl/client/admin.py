@@ -25,6 +25,7 @@ REFUSALS: dict[str, type[RelayError]] = {
     'full': StoreError,
     'malformed': ConfigError,
     'limit': ConfigError,
+    'ambiguous': ConfigError,
     'too-large': ConfigError,
 }
 """What a refusal's code is raised as; every other code is `AccessDenied`."""
@@ -60,8 +61,9 @@ class Desk:
         self.close()
 
     def close(self) -> None:
-        """Leave; what was not answered is not asked again."""
-        self._dealer.close()
+        """Say goodbye, so that the relay counts nobody who is gone; what was not answered is not asked again."""
+        self._dealer.send(Goodbye('done'))
+        self._dealer.close(last_words=True)
 
     def rows(self, what: str, **filters: Any) -> list[dict[str, Any]]:
         """All rows that one may see of `accounts`, `endpoints`, `tasks`, `cards`, `invites` or `functions`."""
@@ -76,7 +78,7 @@ class Desk:
                 return found
 
     def order(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        """Have the relay do something: `invite`, `revoke`, `delete-endpoint`, `status`, `stop`."""
+        """Have the relay do something: `invite`, `vouch`, `revoke`, `delete-endpoint`, `status`, `stop`."""
         self._request += 1
         done: Done = self._ask(Admin(self._request, verb, arguments), Done)
         return done.result

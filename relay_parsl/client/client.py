@@ -226,7 +226,7 @@ class Client:
         wanted = question(home, reference)
         if 'id' in wanted:
             return Id(wanted['id'])
-        return judge(home, reference, self._executor.session.list('cards', wanted)).card.id
+        return judge(home, self._executor.target.credentials, reference, self._executor.session.list('cards', wanted)).card.id
 
     def _endpoint_row(self, endpoint_id: uuid.UUID | str) -> dict[str, Any]:
         wanted = self._resolve(str(endpoint_id))

@@ -6,9 +6,11 @@
           ── the URL, by hand ───────────────────────────► join(): makes its keys
                               ◄── token, card, MAC ───────
  confirm() ◄─ card, MAC ─────                              keeps the inviter's identity
+           ── voucher ───────►  keeps it, for ────────►    a service, the inviter's other machines
 ```
 
 The relay sees neither the second secret nor the MAC's key: it can refuse a joiner, and cannot put another in its place.
+Once the MAC has proved the joiner, the inviter signs a voucher of it: what that says holds wherever the inviter's identity is known.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from relay_parsl.client.admin import Desk, enrol
 from relay_parsl.errors import AccessDenied, ConfigError
 from relay_parsl.home import Credentials, Home, Invitation, Pin
 from relay_parsl.wire.messages import Enrol
-from relay_parsl.wire.seal import enrolment_mac, mac_holds, read_card, uuid_of
+from relay_parsl.wire.seal import enrolment_mac, issue_voucher, mac_holds, read_card, uuid_of
 
 MAY_INVITE = {'user': ('operator',), 'operator': ('operator',), 'service': ('user', 'operator'), 'endpoint': ('user',)}
 """Whom it takes to invite each role."""
@@ -62,7 +64,7 @@ def join(invitation: Invitation, *, keep: Callable[[Credentials], None], drop: C
     """
     if invitation.expires < time.time():
         raise ConfigError(f'this invitation of {invitation.name!r} has expired: ask for a new one, it holds for {VALID / 60:g} minutes')
-    credentials = Credentials.create(invitation.name, invitation.role, now=time.time(), lifetime=LIFETIME)
+    credentials = Credentials.create(invitation.name, invitation.role, now=time.time(), lifetime=LIFETIME, inviter=invitation.inviter_identity)
     mac = enrolment_mac(invitation.secret, credentials.card.data, invitation.name, invitation.role)
     keep(credentials)
     try:
@@ -74,16 +76,23 @@ def join(invitation: Invitation, *, keep: Callable[[Credentials], None], drop: C
 
 
 def confirm(home: Home, desk: Desk) -> list[Pin]:
-    """Pin everyone who joined by an invitation of ours since: those whose MAC proves it. Invitations long expired are dropped."""
+    """Pin everyone who joined by an invitation of ours since, and vouch for them: those whose MAC proves it. Invitations long expired are dropped.
+
+    Raises:
+        HomeError: a name is pinned to another identity here.
+        RelayUnavailable, AccessDenied, NotFound: the relay does not answer, or refuses.
+        SealError: the relay shows a card that is none.
+    """
     pinned = []
     for pending in home.invites():
         if pending.relay != desk.entry.name:
             continue
-        for row in desk.rows('cards', name=pending.name):
+        for row in desk.rows('cards', name=pending.name) if pending.is_of(desk.credentials) else ():
             card = read_card(row['card'], now=time.time())
             if card.kind == pending.role and mac_holds(pending.secret, card.data, pending.name, pending.role, row['mac']):
                 pinned.append(Pin(pending.name, card.identity, card.kind))
                 home.pin(pinned[-1])
+                desk.order('vouch', id=card.id, voucher=issue_voucher(desk.credentials.keys, pending.name, card).data)
                 home.drop_invite(pending)
         if pending.expires + VALID < time.time():
             home.drop_invite(pending)
@@ -95,5 +104,5 @@ def inviter_pin(invitation: Invitation) -> Pin:
     return Pin(
         str(uuid.UUID(bytes=uuid_of(invitation.inviter_identity))),
         invitation.inviter_identity,
-        'operator' if invitation.role != 'endpoint' else 'user',
+        'operator' if invitation.role in ('user', 'operator') else 'user',
     )

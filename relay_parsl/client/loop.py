@@ -52,7 +52,7 @@ class Loop:
         self._dealer = Dealer(target.relay.url, target.relay.key, target.credentials.keys.curve)
         self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON})
         self.questions = Questions(self.reactor)
-        self._routes = Routes(target, self.reactor, self.questions.ask, self._fail)
+        self._routes = Routes(target, self.reactor, self.questions.ask, self.questions.order, self._fail)
         self._inbox: deque[tuple[Order, TaskFuture] | Callable[[], None]] = deque()
         self._awake = False
         self._handshakes = 0
@@ -88,7 +88,7 @@ class Loop:
             log.exception('the session with relay %s failed', self._target.relay.name)
             self._give_up(RelayError(f'the session with relay {self._target.relay.name!r} failed: {type(error).__name__}: {error}'))
         finally:
-            self._dealer.close()
+            self._dealer.close(last_words=self.reactor.connected)
             self._give_up(self._board.refusal or RelayError(f'the session with relay {self._target.relay.name!r} was closed'))
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +13,13 @@ from relay_parsl.client.defaults import Target
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Order
 from relay_parsl.client.reactor import ClientReactor
-from relay_parsl.client.trust import GRANT_USE, Found, Route, judge, new_route, question, worker_python
+from relay_parsl.client.trust import GRANT_USE, Found, Route, judge, new_route, own_voucher, question, worker_python
 from relay_parsl.errors import RelayError, TaskRejected
+from relay_parsl.home import PendingInvite
 from relay_parsl.wire.messages import Body, Hash, Object, Task, TaskHeader
-from relay_parsl.wire.seal import Grant
+from relay_parsl.wire.seal import Grant, issue_voucher
+
+log = logging.getLogger(__name__)
 
 CHECK_AGAIN = 300.0
 """Seconds after which an endpoint's card and its workers' version are looked up again, while tasks go on."""
@@ -25,6 +30,8 @@ Pair = tuple[Order, TaskFuture]
 Rows = list[dict[str, Any]]
 Ask = Callable[[str, dict[str, Any], Callable[[Rows], None], Callable[[RelayError], None]], None]
 """Ask the relay for rows: what, filter, what to do with them, what to do without."""
+Tell = Callable[[str, dict[str, Any], Callable[[dict[str, Any]], None], Callable[[RelayError], None]], None]
+"""Have the relay do something: verb, arguments, what to do when it is done, and when not."""
 
 
 @dataclass
@@ -33,16 +40,18 @@ class Search:
 
     waiting: list[Pair]
     found: Found | None = None
+    python: str = ''
 
 
 class Routes:
     """Every endpoint that this session has been told to use."""
 
-    def __init__(self, target: Target, reactor: ClientReactor, ask: Ask, fail: Callable[[TaskFuture, RelayError | None], None]) -> None:
+    def __init__(self, target: Target, reactor: ClientReactor, ask: Ask, tell: Tell, fail: Callable[[TaskFuture, RelayError | None], None]) -> None:
         """`fail` settles a future whose task will not be sent; with None it is settled already."""
         self._target = target
         self._reactor = reactor
         self._ask = ask
+        self._tell = tell
         self._fail = fail
         self._routes: dict[str, Route] = {}
         self._searches: dict[str, Search] = {}
@@ -112,29 +121,55 @@ class Routes:
 
     def _cards(self, reference: str, rows: Rows) -> None:
         try:
-            found = judge(self._target.home, reference, rows)
+            found = judge(self._target.home, self._target.credentials, reference, rows)
         except RelayError as error:
             self._lost(reference, error)
             return
+        if found.joined is not None:
+            self._vouch(found, found.joined)
         self._searches[reference].found = found
         wanted = {'id': found.card.id}
         self._ask('endpoints', wanted, lambda rows: self._reported(reference, rows), lambda error: self._lost(reference, error))
 
     def _reported(self, reference: str, rows: Rows) -> None:
-        search = self._searches.pop(reference)
+        search, me = self._searches[reference], self._target.credentials
         assert search.found is not None, 'set before this was asked'  # noqa: S101
-        python = worker_python(rows, search.found.card.id)
-        self._checked[reference] = time.monotonic()
+        search.python = worker_python(rows, search.found.card.id)
         route = self._routes.get(reference)
-        try:
-            if route is None or route.card.data != search.found.card.data or time.time() - route.made > GRANT_USE:
-                self._open(reference, new_route(self._target.credentials, search.found, python))
-            else:
-                route.python, route.trusted = python, search.found.trusted
-        except RelayError as error:
-            self._fail_all(search.waiting, error)
+        if route is not None and route.card.data == search.found.card.data and time.time() - route.made <= GRANT_USE:
+            route.python, route.trusted = search.python, search.found.trusted
+            self._found(reference)
+        elif me.role == 'service':
+            self._ask('cards', {'id': me.id}, lambda rows: self._make(reference, rows), lambda error: self._lost(reference, error))
         else:
-            self.send(search.waiting)
+            self._make(reference, None)
+
+    def _make(self, reference: str, own: Rows | None) -> None:
+        """A grant, and so a route; `own` holds the card of the service that we are, and on it the voucher that the grant must carry."""
+        search, me = self._searches[reference], self._target.credentials
+        assert search.found is not None, 'set before this was asked'  # noqa: S101
+        try:
+            route = new_route(me, search.found, search.python, own_voucher(me, own) if own is not None else b'')
+        except RelayError as error:
+            self._lost(reference, error)
+        else:
+            self._open(reference, route)
+            self._found(reference)
+
+    def _found(self, reference: str) -> None:
+        self._checked[reference] = time.monotonic()
+        self.send(self._searches.pop(reference).waiting)
+
+    def _vouch(self, found: Found, invite: PendingInvite) -> None:
+        """Say of whom we invited who it is, for the other machines of this account. If the relay refuses, the next command says it again."""
+
+        def kept(_answer: object) -> None:
+            with suppress(RelayError, OSError):
+                self._target.home.drop_invite(invite)
+
+        voucher = issue_voucher(self._target.credentials.keys, invite.name, found.card)
+        arguments = {'id': found.card.id, 'voucher': voucher.data}
+        self._tell('vouch', arguments, kept, lambda error: log.info('the voucher of %s is not at the relay yet: %s', invite.name, error))
 
     def _open(self, reference: str, route: Route) -> None:
         old = self._routes.get(reference)

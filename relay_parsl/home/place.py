@@ -151,11 +151,15 @@ class Home:
         values = from_json(path, read_private(path))
         with damaged(path):
             secret, expires = to_bytes(values['secret']), float(values['expires'])
-            return PendingInvite(str(values['name']), str(values['role']), secret, bytes.fromhex(path.stem), expires, str(values['relay']))
+            about = str(values['name']), str(values['role']), secret, bytes.fromhex(path.stem), expires
+            return PendingInvite(*about, str(values['relay']), to_bytes(values.get('inviter', '')))
 
     def add_invite(self, invite: PendingInvite) -> None:
-        """Keep it until the joiner is confirmed."""
-        values = {'name': invite.name, 'role': invite.role, 'secret': to_text(invite.secret), 'expires': invite.expires, 'relay': invite.relay}
+        """Keep it until the joiner is confirmed, and vouched for at the relay."""
+        values = {
+            'name': invite.name, 'role': invite.role, 'secret': to_text(invite.secret), 'expires': invite.expires, 'relay': invite.relay,
+            'inviter': to_text(invite.inviter),
+        }  # fmt: skip
         write_private(self.directory('invites') / f'{invite.token_hash.hex()}.json', to_json(values))
 
     def drop_invite(self, invite: PendingInvite) -> None:

@@ -16,19 +16,20 @@ from relay_parsl.errors import ConfigError, HomeError, ProtocolError
 from relay_parsl.home.files import check_name, damaged, from_json, read_private, to_bytes, to_json, to_text, write_private
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Id
-from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card
+from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card, uuid_of
 
 SCHEME = 'relay-parsl'
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The private side of an account, an endpoint or a relay."""
+    """The private side of an account, an endpoint or a relay. `inviter` is the identity key of whoever invited it, where somebody did."""
 
     name: str
     role: str
     keys: Keys
     card: Card
+    inviter: bytes = b''
 
     @property
     def id(self) -> Id:
@@ -36,10 +37,10 @@ class Credentials:
         return self.card.id
 
     @classmethod
-    def create(cls, name: str, role: str, *, now: float, lifetime: float) -> Credentials:
+    def create(cls, name: str, role: str, *, now: float, lifetime: float, inviter: bytes = b'') -> Credentials:
         """Fresh keys, and a card that is valid for `lifetime` seconds from `now` [s since 1970]. `role` is one of `wire.seal.KINDS`."""
         keys = Keys.generate()
-        return cls(check_name(name), role, keys, issue_card(keys, role, serial=1, not_after=now + lifetime))
+        return cls(check_name(name), role, keys, issue_card(keys, role, serial=1, not_after=now + lifetime), inviter)
 
     def save(self, path: Path | str, *, replace: bool = False) -> None:
         """Write them to `path`. Raises HomeError when keys are there already, unless `replace`: lost keys are lost for ever."""
@@ -55,6 +56,7 @@ class Credentials:
     def plain(self) -> dict[str, str]:
         """As text, private keys included."""
         keys = {'identity': self.keys.identity, 'sealing': self.keys.sealing, 'curve': self.keys.curve, 'card': self.card.data}
+        keys |= {'inviter': self.inviter} if self.inviter else {}
         return {'name': self.name, 'role': self.role, **{key: to_text(value) for key, value in keys.items()}}
 
     @classmethod
@@ -64,9 +66,10 @@ class Credentials:
             keys = Keys(to_bytes(values['identity']), to_bytes(values['sealing']), to_bytes(values['curve']))
             card = read_card(to_bytes(values['card']))
             name, role = check_name(values['name']), str(values['role'])
+            inviter = to_bytes(values.get('inviter', ''))
         if (card.identity, card.sealing, card.curve, card.kind) != (keys.identity_public, keys.sealing_public, keys.curve_public, role):
             raise HomeError(f'{where} is damaged: its card belongs to other keys')
-        return cls(name, role, keys, card)
+        return cls(name, role, keys, card, inviter)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,11 @@ class Pin:
     identity: bytes
     kind: str
 
+    @property
+    def id(self) -> Id:
+        """The id that follows from the identity key."""
+        return uuid_of(self.identity)
+
     def plain(self) -> dict[str, str]:
         """As text, without the name."""
         return {'identity': to_text(self.identity), 'kind': self.kind}
@@ -112,7 +120,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class PendingInvite:
-    """An invitation that this account gave out: `secret` checks the joiner's MAC, `token_hash` is what the relay knows it by."""
+    """An invitation that the account of the identity `inviter` gave out: `secret` checks the joiner's MAC, by `token_hash` the relay knows it."""
 
     name: str
     role: str
@@ -120,6 +128,11 @@ class PendingInvite:
     token_hash: bytes
     expires: float
     relay: str = ''
+    inviter: bytes = b''
+
+    def is_of(self, account: Credentials) -> bool:
+        """Whether this account gave it out, of those that may share a home."""
+        return self.inviter == account.card.identity
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,7 @@ class Invitation:
 
     def pending(self, relay: str = '') -> PendingInvite:
         """What the inviter keeps. `relay` is its name for the relay."""
-        return PendingInvite(self.name, self.role, self.secret, self.token_hash, self.expires, relay)
+        return PendingInvite(self.name, self.role, self.secret, self.token_hash, self.expires, relay, self.inviter_identity)
 
     def link(self) -> str:
         """`relay-parsl://HOST:PORT/#…`: the part after # never reaches a server's log."""

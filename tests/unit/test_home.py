@@ -325,7 +325,7 @@ def test_the_inviter_remembers_until_it_drops(home: Home) -> None:
     home.add_invite(second.pending('main'))
     assert {each.token_hash for each in home.invites()} == {first.token_hash, second.token_hash}
     found = next(each for each in home.invites() if each.token_hash == first.token_hash)
-    assert found == PendingInvite('bob', 'service', first.secret, first.token_hash, NOW + 600, 'main')
+    assert found == PendingInvite('bob', 'service', first.secret, first.token_hash, NOW + 600, 'main', first.inviter_identity)
     home.drop_invite(found)
     home.drop_invite(found)
     assert [each.token_hash for each in home.invites()] == [second.token_hash]
