@@ -82,7 +82,7 @@ def test_a_relay_killed_under_a_thousand_tasks(cli: Commands) -> None:
     ) as script:
         assert script.stdout is not None
         assert script.stdout.readline() == 'submitted\n'
-        until(lambda: 50 <= len(lines(record)))
+        until(lambda: len(lines(record)) >= 50)
         assert len(lines(record)) < TASKS, 'the blow must fall while tasks run'
         killed = relay_pid(cli)
         os.kill(killed, signal.SIGKILL)
