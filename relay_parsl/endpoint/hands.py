@@ -129,7 +129,8 @@ class Hands:
         account, spool = opened.grant.account, str(self._spool.directory)
         self._inside[info.task_id, effect.attempt] = info
         self._started.setdefault((account.hex(), call.function.hex(), call.name[:200]), []).append(info.task_id.hex())
-        self._crew.submit(info.pool, Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool))
+        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority)
+        self._crew.submit(info.pool, work)
 
     def _cancel(self, effect: do.CancelWork) -> None:
         if self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):

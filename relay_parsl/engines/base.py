@@ -46,6 +46,8 @@ class Work:
     """retries, resource_specification, result_serializers and whatever else the sealed call asked for."""
     spool: str = ''
     """Directory for sealed results that are too large for a message; workers must be able to write there."""
+    priority: int = 0
+    """Lower first, for an engine whose tasks wait; the runner does not see it."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from relay_parsl.engines import build, launch, options
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Lost, Running, Work
 from relay_parsl.engines.frames import Place, encode_work, event_of
 from relay_parsl.engines.pool import place_of, refused_options, rejection
+from relay_parsl.engines.waiting import Waiting, urgency
 from relay_parsl.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ BATCH = 100
 """The most attempts in one message to the child."""
 SHOW_AFTER = 1.0
 """Seconds after which an attempt is shown as running: shorter ones are over before anybody looks."""
+AHEAD, PACE = 0.1, 0.25
+"""Seconds of work that HTEX is given beyond what its workers run, at the pace of the last quarter of a second: short tasks wait for nobody's word."""
 SILENCE = 600.0
 """Seconds without a word from a living child, beyond two strategy periods, after which it is taken for hung."""
 STOP = 30.0
@@ -83,12 +86,13 @@ class HtexEngine:
 
     def _start_empty(self) -> None:
         self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
-        self._waiting: OrderedDict[tuple[bytes, int], Work] = OrderedDict()
+        self._waiting = Waiting()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._build: build.Build | None = None
         self._number = self._demand = self._told = 0
         self._shown = 0.0
+        self._pace, self._counted, self._paced = 0.0, 0, 0.0
         self._facts: dict[str, Any] = {}
         self._state, self._reason = 'starting', ''
         self._place = Place()
@@ -132,14 +136,14 @@ class HtexEngine:
         if reason := refused_options(work):
             return self._deliver(rejection(work, reason))
         with self._changed:
-            self._waiting[work.task_id, work.attempt] = work
+            self._waiting.push(work)
             self._changed.notify_all()
         return None
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`. What HTEX has, it keeps: its futures cannot be cancelled."""
         with self._changed:
-            return self._waiting.pop((task_id, attempt), None) is not None
+            return self._waiting.remove(task_id, attempt)
 
     def demand(self, count: int) -> None:
         """See `Engine`."""
@@ -221,10 +225,17 @@ class HtexEngine:
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
             done = [(self._inside.pop(number, None), frame) for number, frame in ends]
+            self._measure(len(ends))
             self._changed.notify_all()
         for entry, frame in done:
             if entry is not None and not self._stopping.is_set():
                 self._deliver(event_of(entry[0], frame))
+
+    def _measure(self, ended: int) -> None:
+        now = time.monotonic()
+        self._counted += ended
+        if now - self._paced >= PACE:
+            self._pace, self._counted, self._paced = self._counted / (now - self._paced), 0, now
 
     def _report(self, facts: dict[str, Any]) -> None:
         changed, self._facts = facts != self._facts, facts
@@ -265,7 +276,7 @@ class HtexEngine:
             self._build.send(['stop'])
 
     def _room(self) -> int:
-        return 2 * self.capacity + self._prefetch + 8 - len(self._inside)
+        return 2 * self.capacity + self._prefetch + 8 + int(AHEAD * self._pace) - len(self._inside)
 
     def _may_feed(self) -> bool:
         return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._demand))
@@ -274,7 +285,7 @@ class HtexEngine:
         first = self._number + 1
         for _ in range(min(self._room(), BATCH, len(self._waiting))):
             self._number += 1
-            self._inside[self._number] = (self._waiting.popitem(last=False)[1], time.monotonic())
+            self._inside[self._number] = (self._waiting.pop(), time.monotonic())
         return list(range(first, self._number + 1))
 
     def _frames(self, numbers: list[int]) -> list[list[Any]]:
@@ -282,7 +293,7 @@ class HtexEngine:
         for number in numbers:
             work = self._inside[number][0]
             try:
-                frames.append([number, (work.options.get('resource_specification') or {}).get('priority'), encode_work(work, self._place)])
+                frames.append([number, urgency(work), encode_work(work, self._place)])
             except ProtocolError as error:
                 self._inside.pop(number)
                 self._deliver(rejection(work, str(error)))

@@ -7,13 +7,13 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Running, Work
 from relay_parsl.engines.frames import Place, encode_end, encode_work, event_of
+from relay_parsl.engines.waiting import Waiting
 from relay_parsl.engines.worker import Worker
 from relay_parsl.errors import ConfigError, TaskRejected
 from relay_parsl.wire import payload
@@ -23,36 +23,36 @@ JOIN = 5.0
 
 
 class Queue:
-    """Attempts that wait for a worker, in the order in which they came."""
+    """Attempts that wait for a worker, the most urgent first."""
 
     def __init__(self) -> None:
         """An open and empty one."""
-        self._waiting: OrderedDict[tuple[bytes, int], Work] = OrderedDict()
+        self._waiting = Waiting()
         self._changed = threading.Condition()
         self._open = True
 
     def put(self, work: Work) -> None:
         """Add an attempt."""
         with self._changed:
-            self._waiting[work.task_id, work.attempt] = work
+            self._waiting.push(work)
             self._changed.notify()
 
     def take(self) -> Work | None:
         """The next attempt; waits for one. None: the queue was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
-            return self._waiting.popitem(last=False)[1] if self._open else None
+            return self._waiting.pop() if self._open else None
 
     def remove(self, task_id: bytes, attempt: int) -> bool:
         """Forget an attempt that waits."""
         with self._changed:
-            return self._waiting.pop((task_id, attempt), None) is not None
+            return self._waiting.remove(task_id, attempt)
 
     def close(self) -> None:
         """Wake all takers; what waits is dropped."""
         with self._changed:
             self._open = False
-            self._waiting.clear()
+            self._waiting = Waiting()
             self._changed.notify_all()
 
     def __len__(self) -> int:
@@ -61,8 +61,13 @@ class Queue:
 
 def refused_options(work: Work) -> str:
     """Why an engine that has no nodes to share out cannot honour an attempt's resource specification; '' when it can."""
-    foreign = set(work.options.get('resource_specification') or {}) - {'priority'}
-    return f'resource_specification: this engine knows priority only, not {", ".join(sorted(foreign))}' if foreign else ''
+    specification = work.options.get('resource_specification') or {}
+    foreign = sorted(str(each) for each in specification if each != 'priority')
+    if foreign:
+        return f'resource_specification: this engine knows priority only, not {", ".join(foreign)}'
+    if type(specification.get('priority', 0)) is not int:  # HTEX's interchange would die of it
+        return f'resource_specification: priority is a whole number, not {str(specification["priority"])[:80]}'
+    return ''
 
 
 def rejection(work: Work, reason: str) -> Finished:

@@ -123,8 +123,8 @@ class Service:
     def _active_blocks(self) -> int:
         return sum(status.state not in TERMINAL_STATES for status in list(self._htex.status_facade.values()))
 
-    def _submit(self, number: int, priority: int | None, frame: bytes) -> None:
-        context = RUN_TASK if priority is None else {**RUN_TASK, 'resource_spec': {'priority': priority}}
+    def _submit(self, number: int, priority: int, frame: bytes) -> None:
+        context = {**RUN_TASK, 'resource_spec': {'priority': priority}}
         try:
             future = self._htex.submit_payload(context, frame)
         except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever

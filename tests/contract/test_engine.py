@@ -201,6 +201,9 @@ def test_what_it_cannot_give_is_refused(rig: Rig) -> None:
     with pytest.raises(TaskRejected, match='num_nodes'):
         rig.call(double, 1, resource_specification={'num_nodes': 2})
     assert rig.call(double, 1, resource_specification={'priority': 3}) == 2
+    with pytest.raises(TaskRejected, match='priority is a whole number'):
+        rig.call(double, 1, resource_specification={'priority': 'high'})
+    assert rig.call(double, 1) == 2, 'nobody died of it'
 
 
 def hold(path: str) -> None:

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from relay_parsl.engines.base import Work
+from relay_parsl.engines.pool import refused_options
+from relay_parsl.engines.waiting import Waiting
+
+
+def work(number: int, priority: int = 0, specification: dict[str, int] | None = None) -> Work:
+    return Work(bytes([number]) * 16, 1, b'', b'', b'', options={'resource_specification': specification}, priority=priority)
+
+
+def test_urgent_ones_come_first_then_the_oldest() -> None:
+    waiting = Waiting()
+    for each in (work(1), work(2, 5), work(3), work(4, -1), work(5, 5, {'priority': -7}), work(6)):
+        waiting.push(each)
+    assert len(waiting) == 6
+    assert waiting.remove(bytes([3]) * 16, 1)
+    assert not waiting.remove(bytes([3]) * 16, 1)
+    assert [waiting.pop().task_id[0] for _ in range(len(waiting))] == [5, 4, 1, 6, 2]
+    with pytest.raises(IndexError):
+        waiting.pop()
+
+
+@pytest.mark.parametrize('priority', ['high', 1.5, True, None, [1], float('nan')])
+def test_a_priority_that_is_no_number_is_refused(priority: object) -> None:
+    asked = {'resource_specification': {'priority': priority}}
+    assert 'priority is a whole number' in refused_options(Work(b'', 1, b'', b'', b'', options=asked))
