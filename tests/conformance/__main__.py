@@ -1,6 +1,7 @@
 """Run the test suite that Parsl ships in its wheel on `RelayExecutor`, and compare with what HighThroughputExecutor gives: `make conformance`.
 
-The suite needs pytest before 8, so it has an environment of its own, `.conformance-venv`.
+The suite needs pytest before 8, so it has an environment of its own, `.conformance-venv`. What Parsl's monitoring sees of our tasks is tested
+there too, by tests of our own, for the environment has the libraries that monitoring needs.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ NOT_FOR_ROOT = {'test_bad_stdout_file', 'test_bad_stderr_file'}
 BAD = Path('/bad')
 """What these two make when root may."""
 PASSED, SKIPPED = 144, 2
+MONITORING = 4
+"""Tests of `monitoring.py`."""
 LIMIT = 600
 """Seconds that the suite may take, all in all."""
+OWN_LIMIT = 120
+"""Seconds that our own tests may take, all in all."""
 
 
 def main() -> int:
@@ -43,14 +48,32 @@ def main() -> int:
 
 
 def _run() -> int:
+    allowed = NOT_FOR_ROOT if os.geteuid() == 0 else set()
+    expected = {'passed': PASSED - len(allowed), 'failure': len(allowed), 'skipped': SKIPPED}
     with tempfile.TemporaryDirectory(prefix='relay-parsl-conformance-') as directory:
-        report = Path(directory) / 'report.xml'
-        try:
-            subprocess.run(_command(report), cwd=directory, timeout=LIMIT, check=False, env=_environment())
-        except subprocess.TimeoutExpired:
-            sys.stderr.write(f'conformance: not done after {LIMIT} s\n')
-            return 1
-        return _compare(report)
+        suite = _outcome(Path(directory) / 'suite.xml', _suite(), LIMIT)
+        own = _outcome(Path(directory) / 'own.xml', [HERE / 'monitoring.py'], OWN_LIMIT)
+    same = _compare('conformance', 'as with HighThroughputExecutor', suite, expected, allowed)
+    seen = _compare('monitoring', 'all of it reaches the database', own, {'passed': MONITORING}, set())
+    return 0 if same and seen else 1
+
+
+def _outcome(report: Path, tests: list[str | Path], limit: float) -> tuple[Counter[str], set[str]]:
+    """How many tests ended how, and which failed. Nothing when they do not end in time."""
+    options = ['-c', HERE / 'pytest.ini', '-p', 'no:cacheprovider', '-q', '-rs', '--timeout', '120', f'--junitxml={report}']
+    command = [VENV / 'bin' / 'python', '-m', 'pytest', *tests, *options]
+    try:
+        subprocess.run(command, cwd=report.parent, timeout=limit, check=False, env=_environment())
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f'conformance: not done after {limit:g} s\n')
+    outcomes: Counter[str] = Counter()
+    failed = set()
+    for case in ET.parse(report).iter('testcase') if report.exists() else ():  # noqa: S314  written by our own pytest
+        kinds = {each.tag for each in case} & {'failure', 'error', 'skipped'}
+        outcomes[min(kinds, default='passed')] += 1
+        if kinds & {'failure', 'error'}:
+            failed.add(str(case.get('name')))
+    return outcomes, failed
 
 
 def _install() -> None:
@@ -65,12 +88,11 @@ def _install() -> None:
     stamp.write_text(recipe)
 
 
-def _command(report: Path) -> list[str | Path]:
-    python = VENV / 'bin' / 'python'
+def _suite() -> list[str | Path]:
+    """Parsl's own suite, on our configuration."""
     where = 'import parsl, pathlib; print(pathlib.Path(parsl.__file__).parent / "tests")'
-    suite = subprocess.run([python, '-c', where], capture_output=True, text=True, check=True).stdout.strip()
-    options = ['-c', HERE / 'pytest.ini', '-p', 'no:cacheprovider', '-q', '-rs', '--timeout', '120', f'--junitxml={report}']
-    return [python, '-m', 'pytest', suite, *options, '-k', LEFT_OUT, '--config', HERE / 'config.py']
+    suite = subprocess.run([VENV / 'bin' / 'python', '-c', where], capture_output=True, text=True, check=True).stdout.strip()
+    return [suite, '-k', LEFT_OUT, '--config', HERE / 'config.py']
 
 
 def _environment() -> dict[str, str]:
@@ -78,25 +100,14 @@ def _environment() -> dict[str, str]:
     return {**os.environ, 'PATH': f'{VENV / "bin"}{os.pathsep}{os.environ["PATH"]}', 'PYTHONDONTWRITEBYTECODE': '1'}
 
 
-def _compare(report: Path) -> int:
-    """Say the outcome, and what differs."""
-    if not report.exists():
-        sys.stderr.write('conformance: the suite did not run\n')
-        return 1
-    outcomes: Counter[str] = Counter()
-    failed = set()
-    for case in ET.parse(report).iter('testcase'):  # noqa: S314  written by our own pytest
-        kinds = {each.tag for each in case} & {'failure', 'error', 'skipped'}
-        outcomes[min(kinds, default='passed')] += 1
-        if kinds & {'failure', 'error'}:
-            failed.add(str(case.get('name')))
-    allowed = NOT_FOR_ROOT if os.geteuid() == 0 else set()
-    expected = {'passed': PASSED - len(allowed), 'failure': len(allowed), 'skipped': SKIPPED}
+def _compare(name: str, promise: str, outcome: tuple[Counter[str], set[str]], expected: dict[str, int], allowed: set[str]) -> bool:
+    """Say the outcome, and what differs from what was expected; whether nothing does."""
+    outcomes, failed = outcome
     same = failed == allowed and +outcomes == +Counter(expected)
-    sys.stdout.write(f'conformance: {dict(outcomes)}; as with HighThroughputExecutor: {"yes" if same else f"no, that gives {expected}"}\n')
-    for name in sorted(failed ^ allowed):
-        sys.stdout.write(f'  {name}: {"failed" if name in failed else "did not fail"}\n')
-    return 0 if same else 1
+    sys.stdout.write(f'{name}: {dict(outcomes)}; {promise}: {"yes" if same else f"no, that gives {expected}"}\n')
+    for each in sorted(failed ^ allowed):
+        sys.stdout.write(f'  {each}: {"failed" if each in failed else "did not fail"}\n')
+    return same
 
 
 if __name__ == '__main__':
