@@ -53,22 +53,26 @@ class Peer:
 
 
 class _Waker:
-    """A socket pair that ends another thread's poll."""
+    """A socket pair that ends another thread's poll. Who was woken looks at whatever may have come, after the `drain`."""
 
     def __init__(self) -> None:
         self.reader, self._writer = socket.socketpair()
         self.reader.setblocking(False)
         self._writer.setblocking(False)
+        self._woken = False
 
     def wake(self) -> None:
-        """From any thread. A full pair wakes as well as one byte does; a closed one has nobody left to wake."""
-        with contextlib.suppress(OSError):
-            self._writer.send(b'\0')
+        """From any thread. A byte that is there already wakes for all; of a closed pair nobody is left to wake."""
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):
+                self._writer.send(b'\0')
 
     def drain(self) -> None:
+        """In this order: a `wake` in between is one whose reason is looked at after this."""
         with contextlib.suppress(BlockingIOError):
-            while self.reader.recv(4096):
-                pass
+            self.reader.recv(4096)
+        self._woken = False
 
     def close(self) -> None:
         self.reader.close()
@@ -185,9 +189,10 @@ class Dealer:
 
     def wait(self, timeout: float) -> None:
         """Until a message, a `wake`, or `timeout` seconds."""
-        if self._poller.poll(max(0, int(timeout * 1000))):
-            self._waker.drain()
-            self._watch()
+        for ready, _ in self._poller.poll(max(0, int(timeout * 1000))):
+            if ready == self._waker.reader.fileno():
+                self._waker.drain()
+        self._watch()
 
     def wake(self) -> None:
         """End a `wait`, from any thread."""
@@ -233,7 +238,7 @@ class Dealer:
 
     def _watch(self) -> None:
         """For words to the user only: nothing is decided by a monitor's events. It must be drained, for a full one stops libzmq."""
-        while self._monitor.poll(0):
+        while self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             event = recv_monitor_message(self._monitor)['event']
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._failure = ''
@@ -263,7 +268,7 @@ class Router:
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAX_SOCKETS, 8192)
         self._waker = _Waker()
-        self._zap = self._context.socket(zmq.REP)
+        self._zap: Socket = self._context.socket(zmq.REP)
         self._socket = _socket(self._context, zmq.ROUTER)
         try:
             self._zap.bind(_ZAP)
@@ -283,7 +288,8 @@ class Router:
         for ready, _ in self._poller.poll(max(0, int(timeout * 1000))):
             if ready is self._zap:
                 self._authenticate()
-        self._waker.drain()
+            elif ready == self._waker.reader.fileno():
+                self._waker.drain()
 
     def receive(self, limit: int = 256) -> list[tuple[Peer, Message | ProtocolError]]:
         """What has arrived, up to `limit` messages, each with its sender; an error in the place of what is no message."""
@@ -344,7 +350,7 @@ class Router:
 
     def _authenticate(self) -> None:
         """Answer every handshake that waits; ZAP runs in this thread, so that `admit` may read what the loop reads."""
-        while self._zap.poll(0):
+        while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             request = self._zap.recv_multipart()
             known = len(request) == 7 and request[2] == _ZAP_DOMAIN and request[5] == b'CURVE' and self._admit(request[6])
             if not known:

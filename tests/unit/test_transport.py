@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import zmq
 from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
-from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, public_key
+from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, _Waker, public_key
 from relay_parsl.wire.messages import NO_ID, Body, Goodbye, Ping, Pong, Segment, Submit, Task
 
 ANY = 'tcp://127.0.0.1:*'
@@ -171,11 +172,26 @@ def test_wake_ends_a_wait_from_another_thread() -> None:
     with routing(set()) as (router, server_key), dealing(router.port, server_key, new_key()) as dealer:
         for party in (router, dealer):
             timer = threading.Timer(0.05, party.wake)
+            start = time.monotonic()  # before the timer's own, or the wake may come when it is not looked for yet
             timer.start()
-            start = time.monotonic()
             until(lambda start=start: time.monotonic() - start >= 0.05, lambda party=party: party.wait(20))
             assert time.monotonic() - start < 10
             timer.join()
+
+
+def test_many_wakes_end_one_wait_and_the_next_wake_ends_the_next() -> None:
+    waker = _Waker()
+    try:
+        for _ in range(3):
+            for _ in range(100):
+                waker.wake()
+            assert select.select([waker.reader], [], [], 10.0)[0]
+            waker.drain()
+            assert not select.select([waker.reader], [], [], 0.0)[0]
+        waker.drain()
+    finally:
+        waker.close()
+    waker.wake()
 
 
 def test_a_fresh_socket_is_a_fresh_peer() -> None:
