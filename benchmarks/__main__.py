@@ -52,7 +52,7 @@ def htex(workers: int) -> Iterator[Submit]:
 
 @contextmanager
 def relay(workers: int) -> Iterator[Submit]:
-    """The whole path: executor, relay with its store on disk, endpoint, HtexEngine."""
+    """The whole path: executor, relay with its store in a file (a private one, so it does not wait for the disk), endpoint, HtexEngine."""
     with rp.local(workers=workers), rp.Executor('local') as executor:
         yield executor.submit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import select
 import shutil
 import signal
 import socket
@@ -61,8 +62,10 @@ class Build:
 
     def messages(self, silence: float) -> Iterator[list[Any]]:
         """What the child says, until it ends or says nothing for `silence` seconds. Nothing of it is unpickled: it has met strangers' bytes."""
+        watch = select.poll()  # one for all: `Connection.poll` makes a selector each time
         with contextlib.suppress(EOFError, OSError, ProtocolError):
-            while self._connection.poll(silence):
+            watch.register(self._connection.fileno(), select.POLLIN)
+            while watch.poll(1000 * silence):
                 message = codec.unpack(self._connection.recv_bytes())
                 if isinstance(message, list) and message:
                     yield message
