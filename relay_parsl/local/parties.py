@@ -29,7 +29,7 @@ def relay(root: str, _name: str) -> None:
     home = Home(root)
     everybody = founders(home)
     port = orders()['port']
-    server = RelayServer(home, f'tcp://127.0.0.1:{port}', bootstrap=everybody, outlives=False)
+    server = RelayServer(home, f'tcp://127.0.0.1:{port}', bootstrap=everybody)
     server.start()
     say(ready='', port=server.port)
     server.run()

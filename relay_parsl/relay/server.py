@@ -50,19 +50,9 @@ class RelayServer:
 
     _reactor: RelayReactor
 
-    def __init__(
-        self, home: Home, bind: str, *, bootstrap: Sequence[Founder] = (), settings: RelaySettings | None = None, outlives: bool = True
-    ) -> None:
-        """Nothing is opened yet.
-
-        Args:
-            home: keys, store and spool stand in it.
-            bind: `tcp://address:port`.
-            bootstrap: accounts that are put into the store if they are not there.
-            settings: other ones than the defaults.
-            outlives: as in `SqliteStore`; False where everybody, and the home itself, ends with this host anyway.
-        """
-        self._home, self._bind, self._bootstrap, self._outlives = home, bind, bootstrap, outlives
+    def __init__(self, home: Home, bind: str, *, bootstrap: Sequence[Founder] = (), settings: RelaySettings | None = None) -> None:
+        """`bind`: `tcp://address:port`; `bootstrap`: accounts that are put into the store if they are not there."""
+        self._home, self._bind, self._bootstrap = home, bind, bootstrap
         self._settings = settings or RelaySettings(versions={'relay-parsl': VERSION})
         self._stopping = False
         self._running = False
@@ -125,7 +115,7 @@ class RelayServer:
         if not path.exists():
             Credentials.create('relay', 'relay', now=time.time(), lifetime=LIFETIME).save(path)
         keys = Credentials.load(path).keys
-        self._store = SqliteStore(directory / 'relay.db', outlives=self._outlives)
+        self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
         self._audit = AuditLog(directory / 'audit.log')

@@ -43,14 +43,14 @@ SCAN = 20_000
 class SqliteStore(Store):
     """One relay's store in one file, which nobody else may open meanwhile."""
 
-    def __init__(self, path: Path | str, *, outlives: bool = True) -> None:
-        """Open the file, or make it; one that `outlives` survives a power failure too, not only the death of this process: commits wait for the disk.
+    def __init__(self, path: Path | str) -> None:
+        """Open the file, or make it.
 
         Raises:
             StoreError: another relay uses it, a newer version wrote it, it is no relay's store, or the disk refuses.
         """
         self.broken = False
-        self._path, self._sync = str(path), 'FULL' if outlives else 'NORMAL'
+        self._path = str(path)
         self._ids: dict[int, Id] = {}
         self._numbers: dict[Id, int] = {}
         try:
@@ -76,11 +76,10 @@ class SqliteStore(Store):
         self._one('PRAGMA locking_mode = EXCLUSIVE')
         if self._one('PRAGMA journal_mode = WAL')[0] != 'wal':
             raise StoreError(f'{self._path}: its filesystem cannot do write-ahead logging; keep the store on a local disk')
-        sync = f'synchronous = {self._sync}'
-        for pragma in (sync, 'wal_autocheckpoint = 4000', 'cache_size = -32768', 'temp_store = MEMORY', 'trusted_schema = OFF'):
+        for pragma in ('synchronous = FULL', 'wal_autocheckpoint = 4000', 'cache_size = -32768', 'temp_store = MEMORY', 'trusted_schema = OFF'):
             self._run(f'PRAGMA {pragma}')
-        if self._one('PRAGMA synchronous')[0] != {'FULL': 2, 'NORMAL': 1}[self._sync]:
-            raise StoreError(f'{self._path}: SQLite does not take synchronous={self._sync}')
+        if self._one('PRAGMA synchronous')[0] != 2:
+            raise StoreError(f'{self._path}: SQLite does not take synchronous=FULL')
         self.begin()  # and so the exclusive lock, until the file is closed
         self._migrate()
         self.commit()

@@ -327,10 +327,3 @@ def test_the_memory_store_fails_when_told_and_then_takes_nothing_more() -> None:
     store.rollback()
     store.begin()
     assert store.accounts() == []
-
-
-def test_only_a_store_that_outlives_the_host_waits_for_the_disk(tmp_path: Path) -> None:
-    for outlives, level in ((True, 2), (False, 1)):
-        store = SqliteStore(tmp_path / f'{level}.db', outlives=outlives)
-        assert store._one('PRAGMA synchronous')[0] == level
-        store.close()
