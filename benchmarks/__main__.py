@@ -41,7 +41,7 @@ def htex(workers: int) -> Iterator[Submit]:
         executor.provider.script_dir = str(Path(run_dir, 'scripts'))
         Path(executor.provider.script_dir).mkdir()
         executor.start()
-        poller = JobStatusPoller(strategy='simple', max_idletime=120.0, strategy_period=5)
+        poller = JobStatusPoller(strategy='simple', max_idletime=120.0, strategy_period=0.1)  # with Parsl's 5 s its first block would start late
         poller.add_executors([executor])
         try:
             yield lambda fn, *args: executor.submit(fn, {}, *args)
@@ -52,7 +52,7 @@ def htex(workers: int) -> Iterator[Submit]:
 
 @contextmanager
 def relay(workers: int) -> Iterator[Submit]:
-    """The whole path: executor, relay with its store in a file (a private one, so it does not wait for the disk), endpoint, HtexEngine."""
+    """The whole path: executor, relay with its store on disk (every commit waits for it), endpoint, HtexEngine."""
     with rp.local(workers=workers), rp.Executor('local') as executor:
         yield executor.submit
 
