@@ -276,7 +276,8 @@ class HtexEngine:
             self._build.send(['stop'])
 
     def _room(self) -> int:
-        return 2 * self.capacity + self._prefetch + 8 + int(AHEAD * self._pace) - len(self._inside)
+        recent = time.monotonic() - self._paced < 2 * PACE  # what ended long ago says nothing about the tasks of now
+        return 2 * self.capacity + self._prefetch + 8 + (int(AHEAD * self._pace) if recent else 0) - len(self._inside)
 
     def _may_feed(self) -> bool:
         return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._demand))

@@ -23,3 +23,16 @@ def test_short_tasks_are_handed_over_ahead_and_long_ones_are_not(monkeypatch: py
     now += 60
     engine._measure(1)
     assert engine._room() == least
+
+
+def test_a_pace_of_long_ago_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, 'monotonic', lambda: now)
+    engine = HtexEngine(max_workers_per_node=1)
+    least = engine._room()
+    engine._measure(1)
+    now += PACE
+    engine._measure(100)
+    assert engine._room() > least
+    now += 2 * PACE
+    assert engine._room() == least
