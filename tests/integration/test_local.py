@@ -111,7 +111,8 @@ def test_it_is_used_inside_its_block_only(mark: str) -> None:
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background may have it ignored
 import relay_parsl as rp
 with rp.local(endpoints={'x': {'type': 'HtexEngine', 'max_workers_per_node': 1, 'provider': {'type': 'LocalProvider', 'init_blocks': 1}}}):
     executor = rp.Executor('x')
