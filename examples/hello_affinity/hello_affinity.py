@@ -29,6 +29,7 @@ import relay_parsl as rp
 
 HERE = Path(__file__).parent
 WORKERS = 4
+PLAYED = f'export RELAY_PARSL_VENDOR=nvidia:{WORKERS}'  # this machine plays the GPUs; a worker finds those of a real node by itself
 
 
 def node() -> dict[str, Any]:
@@ -44,7 +45,7 @@ def node() -> dict[str, Any]:
             'cores_per_worker': 0.1,
             'cpu_affinity': pins,
             'prefetch_capacity': 0,
-            'provider': {'type': 'LocalProvider', 'init_blocks': 1, 'min_blocks': 1, 'max_blocks': 1},
+            'provider': {'type': 'LocalProvider', 'worker_init': PLAYED, 'init_blocks': 1, 'min_blocks': 1, 'max_blocks': 1},
         }
     }
 

@@ -65,8 +65,6 @@ def _workers(node: Located, options: Mapping[str, Any], report: Report) -> None:
             _at(node, 'max_workers_per_node'),
             f'only {len(names)} of {most} workers will start, one for each accelerator; name an accelerator several times for workers that share it',
         )
-    if len(set(names)) < len(names) and not any(',' in name or '-' in name for name in names):
-        report.warn(_at(node, 'available_accelerators'), "Parsl maps repeated names of NVIDIA GPUs wrongly; see Parsl's `available_accelerators`")
 
 
 def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from relay_parsl.endpoint.checks import names_of, workers_of
 from relay_parsl.endpoint.rules import affinity_groups
 from relay_parsl.endpoint.spec import EngineSpec
+from relay_parsl.engines.accelerators import HIERARCHY, Node, shares
 
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker of a node: its number, its accelerator ('' without), its CPUs as the file names them ('' where the node decides)."""
+    """One worker of a node: its number, the accelerator that it sees ('' without), its CPUs as the file names them ('' where the node decides)."""
 
     worker: int
     accelerator: str
@@ -69,8 +73,17 @@ def summarize(spec: EngineSpec) -> PoolSummary:
         walltime=provider.get('walltime', ''),
         affinity=affinity.partition(':')[0],
         workers_per_node=workers,
-        workers=_rows(workers, names_of(options.get('available_accelerators')), affinity_groups(affinity)),
+        workers=_rows(workers, shares(names_of(options.get('available_accelerators')), workers or 0, _node(provider)), affinity_groups(affinity)),
     )
+
+
+def _node(provider: Mapping[str, Any]) -> Node:
+    """What the file says of its nodes' accelerators. A worker looks for itself; this is for those who read the file elsewhere."""
+    if hierarchy := re.search(rf'\b{HIERARCHY}=["\']?(\w+)', str(provider.get('worker_init'))):
+        return Node('intel', hierarchy=hierarchy[1].upper())
+    wishes = f'{provider.get("select_options")} {provider.get("scheduler_options")} --gpus-per-node={provider.get("gpus_per_node")}'
+    asked = re.search(r'(?:\bngpus=|--gpus-per-node[= ](?:[a-z]\w*:)*)(\d+)', wishes)
+    return Node(devices=int(asked[1]) if asked else 0)
 
 
 def _rows(workers: int | None, accelerators: list[str], groups: list[str]) -> tuple[WorkerRow, ...]:

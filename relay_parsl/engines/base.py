@@ -71,6 +71,8 @@ class Finished:
     """Path of the sealed result."""
     size: int = 0
     """Bytes of that file."""
+    seconds: float = 0.0
+    """How long it ran."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class End:
     outcome: bytes = field(repr=False)
     body: str = ''
     size: int = 0
+    seconds: float = 0.0
+    """How long it ran: what scaling goes by."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,16 @@ def encode_end(end: End | Death) -> bytes:
     """How an attempt ended, as an end frame."""
     if isinstance(end, Death):
         return codec.pack(['death', end.cause, end.evidence])
-    return codec.pack(['end', end.ok, end.outcome, end.body, end.size])
+    return codec.pack(['end', end.ok, end.outcome, end.body, end.size, end.seconds])
 
 
 def decode_end(frame: bytes) -> End | Death:
     """Read what `encode_end` wrote; the bytes come from a process that ran user code, so everything is checked. Raises ProtocolError."""
     fields = codec.unpack(frame)
-    if isinstance(fields, list) and list(map(type, fields)) == [str, bool, bytes, str, int] and fields[0] == 'end' and fields[4] >= 0:
+    types = list(map(type, fields)) if isinstance(fields, list) else []
+    if types == [str, bool, bytes, str, int, float] and fields[0] == 'end' and fields[4] >= 0 and fields[5] >= 0:
         return End(*fields[1:])
-    if isinstance(fields, list) and list(map(type, fields)) == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
+    if types == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
         return Death(*fields[1:])
     raise ProtocolError('no end frame')
 
@@ -99,4 +102,4 @@ def event_of(work: Work, frame: bytes) -> Event:
     if end.body not in ('', result_name(work)):
         return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file that is not its own')
     body = str(Path(work.spool, end.body)) if end.body else ''
-    return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size)
+    return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size, end.seconds)

@@ -14,7 +14,8 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import build, launch, options
-from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Lost, Running, Work
+from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
+from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_work, event_of
 from relay_parsl.engines.pool import place_of, refused_options, rejection
 from relay_parsl.engines.waiting import Waiting, urgency
@@ -87,6 +88,7 @@ class HtexEngine:
     def _start_empty(self) -> None:
         self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
         self._waiting = Waiting()
+        self._load = Load()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._build: build.Build | None = None
@@ -227,9 +229,14 @@ class HtexEngine:
             done = [(self._inside.pop(number, None), frame) for number, frame in ends]
             self._measure(len(ends))
             self._changed.notify_all()
-        for entry, frame in done:
-            if entry is not None and not self._stopping.is_set():
-                self._deliver(event_of(entry[0], frame))
+        events = [(entry[0], event_of(entry[0], frame)) for entry, frame in done if entry is not None]
+        with self._changed:  # before anybody hears of an end, and sends more of the same
+            now = time.monotonic()
+            for work, event in events:
+                self._load.end(hash(work.function), event.seconds if isinstance(event, Finished) else None, now)
+        for _, event in events:
+            if not self._stopping.is_set():
+                self._deliver(event)
 
     def _measure(self, ended: int) -> None:
         now = time.monotonic()
@@ -247,6 +254,7 @@ class HtexEngine:
         with self._changed:
             lost = [work for work, _ in self._inside.values()]
             self._inside.clear()
+            self._load.clear()
             self._build, self._facts = None, {}
             self._state, self._reason = 'rebuilding', evidence
         if self._stopping.is_set():
@@ -265,7 +273,7 @@ class HtexEngine:
                 self._changed.wait_for(self._may_feed, SHOW_AFTER)
                 child = self._build if self._state == 'ready' else None
                 numbers = self._admit() if child is not None else []
-                demand, told = max(self._demand, len(self._waiting) and len(self._waiting) + len(self._inside)), self._told
+                demand, told = self._wanted(), self._told
             if child is not None and demand != told:
                 self._told = demand
                 child.send(['demand', demand])
@@ -279,26 +287,41 @@ class HtexEngine:
         recent = time.monotonic() - self._paced < 2 * PACE  # what ended long ago says nothing about the tasks of now
         return 2 * self.capacity + self._prefetch + 8 + (int(AHEAD * self._pace) if recent else 0) - len(self._inside)
 
+    def _wanted(self) -> int:
+        """What scaling is to see: never less than 1 while there is anything to do."""
+        count = max(self._demand, len(self._waiting) + len(self._inside))
+        return self._load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
+
     def _may_feed(self) -> bool:
-        return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._demand))
+        return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._wanted()))
 
     def _admit(self) -> list[int]:
         first = self._number + 1
         for _ in range(min(self._room(), BATCH, len(self._waiting))):
+            work, now = self._waiting.pop(), time.monotonic()
             self._number += 1
-            self._inside[self._number] = (self._waiting.pop(), time.monotonic())
+            self._inside[self._number] = (work, now)
+            self._load.add(hash(work.function), now)
         return list(range(first, self._number + 1))
 
     def _frames(self, numbers: list[int]) -> list[list[Any]]:
         frames = []
         for number in numbers:
-            work = self._inside[number][0]
+            entry = self._inside.get(number)
             try:
-                frames.append([number, urgency(work), encode_work(work, self._place)])
+                if entry is not None:  # else the engine has died since, and it is lost
+                    frames.append([number, urgency(entry[0]), encode_work(entry[0], self._place)])
             except ProtocolError as error:
-                self._inside.pop(number)
-                self._deliver(rejection(work, str(error)))
+                self._refuse(number, str(error))
         return frames
+
+    def _refuse(self, number: int, reason: str) -> None:
+        with self._changed:
+            entry = self._inside.pop(number, None)
+            if entry is not None:
+                self._load.drop(hash(entry[0].function))
+        if entry is not None:
+            self._deliver(rejection(entry[0], reason))
 
     def _show(self) -> None:
         """Say which attempts run. HTEX does not tell; it works off its queue in order, so those are the oldest, as many as there are workers."""

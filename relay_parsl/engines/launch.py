@@ -21,7 +21,7 @@ from parsl.launchers import SimpleLauncher, SingleNodeLauncher
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import leash
+from relay_parsl.engines import accelerators, leash
 from relay_parsl.engines.early import Early
 from relay_parsl.errors import ConfigError, RelayError
 
@@ -56,7 +56,8 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
         htex.interchange_launch_cmd = early.command
     if plan['htex'].get('block_error_handler', True) is True:
         htex.block_error_handler = give_up
-    htex.launch_cmd = launch_command(htex.launch_cmd, plan['container'], plan['directory'], local=is_local(provider))
+    names = accelerators.told(htex.available_accelerators)
+    htex.launch_cmd = launch_command(htex.launch_cmd, plan['container'], plan['directory'], local=is_local(provider), before=names)
     return htex
 
 
@@ -97,12 +98,15 @@ def stays_here(provider: ExecutionProvider | None) -> bool:
     return is_local(provider) and type(getattr(provider, 'launcher', None)) in (SimpleLauncher, SingleNodeLauncher, type(None))
 
 
-def launch_command(command: str, container: Mapping[str, str], directory: str, *, local: bool) -> str:
-    """The command that starts a manager: found by the interpreter, not by PATH; leashed to this process on its own host; in its container."""
+def launch_command(command: str, container: Mapping[str, str], directory: str, *, local: bool, before: str = '') -> str:
+    """The command that starts a manager: found by the interpreter, not by PATH; leashed to this process on its own host; in its container.
+
+    `before` is put in front of it, inside of the container. A command of the user's own stays as it is.
+    """
     if container:
-        return contained(OWN_SCRIPT.sub(f'python3 -m {POOL}', command), container, directory)
+        return contained(OWN_SCRIPT.sub(lambda _: f'{before}python3 -m {POOL}', command), container, directory)
     module = f'{leash.__name__} --watch {leash.identity(os.getpid())} {POOL}' if local else POOL
-    return OWN_SCRIPT.sub(lambda _: f'{shlex.quote(sys.executable)} -m {module}', command)
+    return OWN_SCRIPT.sub(lambda _: f'{before}{shlex.quote(sys.executable)} -m {module}', command)
 
 
 def contained(command: str, container: Mapping[str, str], directory: str) -> str:

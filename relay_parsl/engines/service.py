@@ -48,13 +48,13 @@ RUN_TASK = {'task_executor': {'f': 'relay_parsl.engines.worker.run_task', 'a': (
 
 
 class Htex(HighThroughputExecutor):
-    """HTEX whose strategy sees what waits at the endpoint and at the relay too."""
+    """HTEX whose strategy sees how many workers all work is worth, here, at the endpoint and at the relay, and not how many tasks HTEX was given."""
 
-    demand = 0
+    demand = workers = 0
 
     def outstanding(self) -> int:
-        """Tasks that want a worker."""
-        return max(int(super().outstanding()), self.demand)
+        """Workers that are wanted, by the endpoint's word (`engines.demand`); never fewer than run something now, and never none with a task here."""
+        return max(self.demand, min(int(super().outstanding()), max(1, self.workers)))
 
 
 class Service:
@@ -196,6 +196,7 @@ class Service:
         barren = self._barren.look(rows, time.monotonic())
         states = {block: [status.state.name, status.message or ''] for block, status in self._htex.status_facade.items()}
         workers = sum(row['worker_count'] for row in rows if row['active'] and row not in barren)
+        self._htex.workers = workers
         python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
         facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None), 'states': states}
         self._out.put(['status', {**facts, 'reason': self._barren.reason}])

@@ -102,14 +102,14 @@ def _sealed_arguments(work: Work) -> bytes:
 
 
 def _end(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
-    outcome = payload.encode_outcome(payload.Outcome(ok, data, meta=meta))
+    outcome, seconds = payload.encode_outcome(payload.Outcome(ok, data, meta=meta)), _seconds(meta)
     if len(outcome) + SEAL_ROOM <= INLINE:
-        return End(ok, outcome)
+        return End(ok, outcome, seconds=seconds)
     try:
         return _spooled(work, ok, data, meta)
     except OSError as error:
         failure = payload.dump_failure(TaskError(f'the result of {len(data)} bytes could not be written to {work.spool!r}: {error}'))
-        return End(False, payload.encode_outcome(payload.Outcome(False, failure, meta=meta)))
+        return End(False, payload.encode_outcome(payload.Outcome(False, failure, meta=meta)), seconds=seconds)
 
 
 def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
@@ -127,4 +127,8 @@ def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
         partial.unlink(missing_ok=True)
         raise
     outcome = payload.encode_outcome(payload.Outcome(ok, b'', key, len(data), meta))
-    return End(ok, outcome, path.name, path.stat().st_size)
+    return End(ok, outcome, path.name, path.stat().st_size, _seconds(meta))
+
+
+def _seconds(meta: dict[str, Any]) -> float:
+    return max(0.0, float(meta['ended'] - meta['started']))  # the clock may have been set back

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
-from relay_parsl.engines import leash
+from relay_parsl.engines import accelerators, leash
 from relay_parsl.engines.frames import Death, account_of, encode_end
 
 TAIL = 4096
@@ -221,5 +221,6 @@ def run_task(frame: bytes) -> bytes:
     global _worker  # noqa: PLW0603  one worker is one process: its runner outlives the call
     if _worker is None:
         leash.die_with_parent()
+        accelerators.correct(os.environ)
         _worker = Worker()
     return _worker.run(frame)

@@ -218,6 +218,40 @@ def test_meta_says_which_worker_and_accelerator(rigs: Callable[..., Rig]) -> Non
     assert metas[0]['block'] == '0'
 
 
+def accelerators_seen() -> dict[str, str]:
+    """The masks that user code finds, and its worker; held for a moment, so that every worker gets one."""
+    time.sleep(0.3)
+    masks = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 'ZE_AFFINITY_MASK', 'RELAY_PARSL_ACCELERATORS')
+    return {'worker': os.environ['PARSL_WORKER_RANK'], **{name: os.environ[name] for name in masks if name in os.environ}}
+
+
+@pytest.mark.parametrize(
+    ('names', 'vendor', 'mask', 'expected'),
+    [
+        (6, 'nvidia:4', 'CUDA_VISIBLE_DEVICES', '0 0 1 2 2 3'),
+        (['0', '0', '1', '2', '2', '3'], 'nvidia:4', 'CUDA_VISIBLE_DEVICES', '0 0 1 2 2 3'),
+        (['0', '0', '1', '1'], 'amd:2', 'ROCR_VISIBLE_DEVICES', '0 0 1 1'),
+    ],
+)
+def test_user_code_sees_accelerators_that_exist(rigs: Callable[..., Rig], names: int | list[str], vendor: str, mask: str, expected: str) -> None:
+    """Parsl alone would name the GPUs 4 and 5, put duplicates on one, and blind workers of AMD."""
+    workers = len(expected.split())
+    provider = LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1, worker_init=f'export RELAY_PARSL_VENDOR={vendor}')
+    rig = rigs(available_accelerators=names, max_workers_per_node=workers, cores_per_worker=0.1, provider=provider)
+    seen: dict[str, dict[str, str]] = {}
+    for _ in range(20):
+        for task_id in [rig.submit(accelerators_seen) for _ in range(workers)]:
+            outcome = rig.outcome(task_id)
+            masks = payload.load_outcome(outcome.data)
+            seen[masks.pop('worker')] = masks
+            assert outcome.meta['accelerator'] == masks.get(mask), masks
+        if len(seen) == workers:
+            break
+    shown = [seen[str(rank)] for rank in range(workers)]
+    sys.stdout.write(f'{names} on {vendor}: {shown}\n')
+    assert shown == [{mask: name} for name in expected.split()]
+
+
 @pytest.mark.parametrize('victim', ['interchange', 'engines.child'])
 def test_a_dead_engine_is_killed_whole_and_built_anew(rigs: Callable[..., Rig], tmp_path: Path, victim: str) -> None:
     rig = rigs()

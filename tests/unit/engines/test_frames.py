@@ -56,7 +56,19 @@ def test_any_bytes_of_a_worker_are_an_event(junk: bytes) -> None:
 
 @pytest.mark.parametrize(
     'fields',
-    [['end', True, b'', '', -1], ['end', 1, b'', '', 0], ['end', True, 'text', '', 0], ['death', 'boredom', ''], ['death', 'worker'], 7, ['other']],
+    [
+        ['end', True, b'', '', -1, 0.0],
+        ['end', 1, b'', '', 0, 0.0],
+        ['end', True, 'text', '', 0, 0.0],
+        ['end', True, b'', '', 0, -1.0],
+        ['end', True, b'', '', 0, float('nan')],
+        ['end', True, b'', '', 0, 1],
+        ['end', True, b'', '', 0],
+        ['death', 'boredom', ''],
+        ['death', 'worker'],
+        7,
+        ['other'],
+    ],
 )
 def test_what_is_no_end_is_the_workers_fault(fields: object) -> None:
     event = event_of(WORK, codec.pack(fields))
@@ -66,6 +78,7 @@ def test_what_is_no_end_is_the_workers_fault(fields: object) -> None:
 
 def test_ends_become_events() -> None:
     assert event_of(WORK, encode_end(End(True, b'o'))) == Finished(WORK.task_id, 3, True, b'o')
+    assert event_of(WORK, encode_end(End(False, b'o', seconds=1.5))) == Finished(WORK.task_id, 3, False, b'o', seconds=1.5)
     assert event_of(WORK, encode_end(End(True, b'o', result_name(WORK), 5))) == Finished(
         WORK.task_id, 3, True, b'o', f'/spool/{"01" * 16}.3.result', 5
     )

@@ -64,6 +64,10 @@ def test_managers_are_found_by_the_interpreter_and_leashed_here() -> None:
     assert local.startswith(f'{sys.executable} -m {leash.__name__} --watch ')
     assert local.endswith(f' {launch.POOL} --max 2 --block_id={{{{block_id}}}}')
     assert launch.launch_command('own command', {}, '/run', local=True) == 'own command'
+    told = launch.launch_command(COMMAND, {}, '/run', local=False, before='env A=0+1 ')
+    assert told == f'env A=0+1 {remote}'
+    inside = launch.launch_command(COMMAND, {'type': 'docker', 'uri': 'image', 'options': ''}, '/run', local=False, before='env A=0+1 ')
+    assert f' image env A=0+1 python3 -m {launch.POOL} ' in inside
 
 
 @pytest.mark.parametrize(

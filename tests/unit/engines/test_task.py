@@ -11,7 +11,7 @@ from relay_parsl.engines import task
 from relay_parsl.engines.base import SealedBody, Work
 from relay_parsl.engines.frames import End
 from relay_parsl.errors import RelayError, SealError, SerializationError, TaskError, VersionMismatch
-from relay_parsl.wire import codec, payload, seal
+from relay_parsl.wire import codec, messages, payload, seal
 
 CALLS: list[int] = []
 
@@ -96,3 +96,16 @@ def test_meta_names_the_accelerator_that_the_worker_was_given(monkeypatch: pytes
     monkeypatch.setenv('PARSL_WORKER_RANK', '2')
     meta = payload.decode_outcome(run(payload.dump_importable('builtins:abs'), -1).outcome).meta
     assert (meta['accelerator'], meta['worker']) == (mask, '2')
+
+
+@pytest.mark.parametrize(('set_by', 'seconds'), [(0.0, 2.0), (-3600.0, 0.0)])
+def test_an_end_says_how_long_it_ran_even_when_the_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, set_by: float, seconds: float
+) -> None:
+    for size in (1, 2 * messages.INLINE):
+        ticks = iter([1000.0, 1002.0 + set_by])
+        monkeypatch.setattr(task.time, 'time', lambda ticks=ticks: next(ticks))
+        end = run(payload.dump_importable('builtins:bytes'), size, spool=str(tmp_path))
+        assert end.ok
+        assert bool(end.body) == (size > 1)
+        assert end.seconds == seconds

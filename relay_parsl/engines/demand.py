@@ -1,0 +1,115 @@
+"""How many workers the work is worth: what HTEX's scaling gets to see instead of the number of tasks.
+
+```
+function never measured          a worker for each of its tasks: the first scale-out happens at once
+measured, shorter than HORIZON   as many as finish the work within HORIZON: ten thousand 1 ms tasks are worth one
+measured, longer                 a worker for each of its tasks
+nothing ended for PATIENCE       every task is taken to run for at least that long, whatever was measured
+```
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+HORIZON = 60.0
+"""Seconds in which the present work may as well be done by the workers that are there: a new block takes about as long to come."""
+PATIENCE = 10.0
+"""Seconds without any end after which busy workers show that the tasks are longer than those before: shorter ones are a busy machine."""
+MEMORY = 600.0
+"""Seconds for which a run time is believed when no task has ended since."""
+RECENT = 1 / 8
+"""What the newest run time counts for in an average. It forgets a first run that imported half a library."""
+FUNCTIONS = 1000
+"""Functions that are known at once, at most."""
+
+
+def wanted(count: int, work: float, horizon: float = HORIZON) -> int:
+    """Workers for `count` tasks with `work` seconds of run time in all: never more than tasks, never none while there is one."""
+    return min(count, max(1, math.ceil(work / horizon - 1e-9)))
+
+
+class Load:
+    """What HTEX has, by function, and how long functions run. A few additions a task, whatever the number of functions; not thread-safe.
+
+    A function is any number that stands for it, a time is in seconds on a clock that never goes back.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is inside, and nothing is known."""
+        self._inside: Counter[int] = Counter()
+        self._size = self._strangers = 0  # tasks inside, and those of them whose function is not known
+        self._seconds: dict[int, float] = {}
+        self._work = 0.0  # seconds of all tasks inside whose function is known
+        self._recent = HORIZON  # seconds of a task of the last ones that ended
+        self._learned = self._heard = -math.inf
+
+    def add(self, function: int, now: float) -> None:
+        """HTEX gets a task."""
+        if not self._size:
+            self._heard = now
+        self._inside[function] += 1
+        self._count(function, 1)
+
+    def drop(self, function: int) -> None:
+        """HTEX has one less."""
+        self._count(function, -1)
+        self._inside[function] -= 1
+        if not self._inside[function]:
+            del self._inside[function]
+        if not self._size:
+            self._work = 0.0  # what rounding has left
+
+    def clear(self) -> None:
+        """HTEX has none."""
+        self._inside.clear()
+        self._size, self._strangers, self._work = 0, 0, 0.0
+
+    def end(self, function: int, seconds: float | None, now: float) -> None:
+        """HTEX has one less. It ran for `seconds`; None: it was lost, nobody knows."""
+        self.drop(function)
+        self._heard = now
+        if seconds is not None:
+            self._learn(function, min(seconds, HORIZON))
+            self._learned = now
+
+    def wanted(self, count: int, working: bool, now: float) -> int:
+        """Workers for `count` tasks, of which HTEX has the first. `working`: it has workers, so that tasks could have ended."""
+        if not count:
+            return 0
+        if now - self._learned > MEMORY and self._seconds:
+            self._forget()
+        if not working:
+            self._heard = now
+        rest, silence = max(0, count - self._size), now - self._heard
+        each = HORIZON if not self._seconds or 0 < self._size == self._strangers else self._recent
+        work = self._work + HORIZON * self._strangers + each * rest
+        if self._size and silence >= PATIENCE:
+            work = max(work, count * min(silence, HORIZON))
+        return wanted(count, work)
+
+    def _count(self, function: int, tasks: int) -> None:
+        seconds = self._seconds.get(function)
+        self._size += tasks
+        if seconds is None:
+            self._strangers += tasks
+        else:
+            self._work += tasks * seconds
+
+    def _learn(self, function: int, seconds: float) -> None:
+        if function not in self._seconds and len(self._seconds) >= FUNCTIONS:
+            self._forget()
+        self._recent = _average(self._recent if self._seconds else None, seconds)
+        inside = self._inside[function]
+        self._count(function, -inside)
+        self._seconds[function] = _average(self._seconds.get(function), seconds)
+        self._count(function, inside)
+
+    def _forget(self) -> None:
+        self._seconds.clear()
+        self._strangers, self._work = self._size, 0.0
+
+
+def _average(before: float | None, now: float) -> float:
+    return now if before is None else before + RECENT * (now - before)
