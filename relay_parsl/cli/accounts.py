@@ -145,9 +145,13 @@ def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> 
 
     with open_desk(relay, credentials) as desk:
         rows = desk.rows('accounts')
+        me = desk.credentials.id
     pins = {name: pin.id for name, pin in Home.find().pins().items()}
     for row in rows:
-        row['confirmed'] = pins.get(row['name']) == row['id']
+        row['you'] = row['id'] == me
+        row['confirmed'] = row['you'] or pins.get(row['name']) == row['id']
+        if row['you'] and not as_json:
+            row['confirmed'] = 'you'  # one's own key needs nobody's word
     listing(rows, ['name', 'role', 'id', 'standing', 'seen', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
 
 
@@ -157,8 +161,8 @@ def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> 
 def revoke(name: str, relay: str | None, credentials: str | None) -> None:
     """Shut NAME out, at once: live sessions end, and its key is not admitted again.
 
-    An operator revokes anyone, a user those whom it invited; a user's services end with it. Names are one's own: where an operator sees several of
-    one name, it takes the UUID. What is revoked stays so; invite it again under another name.
+    An operator revokes anyone, a user those whom it invited, nobody their own account; a user's services end with it. Names are
+    one's own: where an operator sees several of one name, it takes the UUID. What is revoked stays so; invite it again under another name.
     """
     from relay_parsl.cli.desk import open_desk
 
@@ -170,21 +174,40 @@ def revoke(name: str, relay: str | None, credentials: str | None) -> None:
     click.echo(f'{done["name"]!r} is revoked')
 
 
-@account.command()
-@click.argument('file', type=click.Path(dir_okay=False, path_type=Path))
-@click.option('--account', 'name', metavar='NAME', help='Which one.  [default: the only one here]')
-@click.password_option('--passphrase', prompt='Passphrase for the file', envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
-def export(file: Path, name: str | None, passphrase: str) -> None:
-    """Write an account's keys, relays and pins to FILE, under a passphrase, to move it to another machine."""
+def account_here(ctx: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """The account that was meant, looked for before a passphrase is asked. Raises BadInput."""
     from relay_parsl.cli.desk import accounts
     from relay_parsl.home import Home
 
+    if ctx.resilient_parsing:
+        return name
     home = Home.find()
-    names = [each.name for each in accounts(home)]
-    if name is None and len(names) != 1:
-        raise BadInput(f'there are {len(names)} accounts here ({", ".join(names)}): say which with --account')
-    home.export_account(name or names[0], file, passphrase)
-    click.echo(f'{name or names[0]!r} is in {file}; on the other machine: relay-parsl account import {file.name}')
+    here = accounts(home) if home.root.exists() else []
+    users = [each.name for each in here if each.role == 'user']
+    names = [each.name for each in here]
+    if not here:
+        raise BadInput(f'there is no account in {home.root}: run this where yours is, or join a relay with `relay-parsl join URL`')
+    if name in names:
+        return name
+    fits = users if len(users) == 1 else names
+    if name is None and len(fits) == 1:
+        return fits[0]
+    wrong = f'no account {name!r} here' if name else f'{len(names)} accounts are here'
+    raise BadInput(f'{wrong}: say which with --account ({", ".join(names)})')
+
+
+@account.command()
+@click.argument('file', type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    '--account', 'name', metavar='NAME', is_eager=True, callback=account_here, help='Which one.  [default: the only one here, or the only user]'
+)
+@click.password_option('--passphrase', prompt='Passphrase for the file', envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
+def export(file: Path, name: str, passphrase: str) -> None:
+    """Write an account's keys, relays and pins to FILE, under a passphrase, to move it to another machine."""
+    from relay_parsl.home import Home
+
+    Home.find().export_account(name, file, passphrase)
+    click.echo(f'{name!r} is in {file}; on the other machine: relay-parsl account import {file.name}')
 
 
 @account.command('import')

@@ -169,6 +169,8 @@ class Admin:
 
     def _revoke(self, asker: AccountRow, args: Row, _now: float) -> Row:
         row = self._find(asker, args)
+        if row.id == asker.id:  # for ever, and the last operator would leave nobody to invite another
+            raise Denied('denied', f'this is your own account: {"another" if asker.role == "operator" else "the"} operator can revoke it')
         if row.standing == Standing.ACTIVE:
             self._end(row, Standing.REVOKED)
         return {'id': row.id, 'name': row.name}

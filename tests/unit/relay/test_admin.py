@@ -284,6 +284,17 @@ def test_one_revokes_what_one_rules(stage: Stage) -> None:
     assert [each.code for each in ann.one(m.Rejected).tasks] == ['not-found']
 
 
+@pytest.mark.parametrize('who', ['ann', 'robot', 'root'])
+def test_nobody_revokes_their_own_account(stage: Stage, who: str) -> None:
+    party = stage.client(who)
+    for named in ({'name': who}, {'id': an_id(who)}):
+        answer = act(party, 'revoke', **named)
+        assert isinstance(answer, m.Refused)
+        assert (answer.code, 'this is your own account' in answer.reason, 'operator can revoke it' in answer.reason) == ('denied', True, True)
+    assert stage.reactor.admits(party.key, stage.now)
+    assert isinstance(act(party, 'status'), m.Done)
+
+
 @pytest.mark.parametrize('whom', ['robot', 'ann'])
 def test_a_service_ends_when_it_is_revoked_and_with_its_owner(stage: Stage, whom: str) -> None:
     root, robot, endpoint = stage.client('root'), stage.client('robot'), stage.endpoint(window=(1, 1 << 30))
