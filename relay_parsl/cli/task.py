@@ -11,6 +11,8 @@ import click
 from relay_parsl.cli.show import BadInput, Failure, json_option, listing, relay_options
 
 TERMINAL = ('success', 'failed', 'cancelled', 'expired')
+STATES = ('waiting-for-ep', 'waiting-for-nodes', 'running', *TERMINAL)
+"""How a task can stand at the relay."""
 
 
 @click.group()
@@ -24,9 +26,7 @@ def task() -> None:
 @task.command('list')
 @click.option('--endpoint', metavar='NAME|UUID', help='Only those of this endpoint.')
 @click.option('--group', metavar='UUID', help="Only those of this task group (an Executor's `task_group_id`).")
-@click.option(
-    '--state', metavar='STATE', help='Only those in this state: waiting-for-ep, waiting-for-nodes, running, success, failed, cancelled, expired.'
-)
+@click.option('--state', type=click.Choice(STATES), help='Only those in this state.')
 @relay_options
 @json_option
 def list_tasks(endpoint: str | None, group: str | None, state: str | None, relay: str | None, credentials: str | None, as_json: bool) -> None:
@@ -40,6 +40,8 @@ def list_tasks(endpoint: str | None, group: str | None, state: str | None, relay
         if endpoint:
             filters['endpoint'] = find_endpoint(desk.rows('endpoints'), endpoint)
         rows = [row for row in desk.rows('tasks', **filters) if state in (None, row.get('state'))]
+    for row in rows:
+        row.pop('header', None)  # a signed encoding, for programs of ours: what it says to people is in the other columns
     listing(rows, ['id', 'endpoint', 'state', 'attempt', 'priority', 'submitted'], as_json=as_json, empty='no tasks')
 
 
