@@ -85,6 +85,11 @@ class Local:
         self._root: Path | None = None
         self._owner = 0
 
+    def __repr__(self) -> str:
+        """The endpoints, and where the relay is while it runs."""
+        where = self._target.relay.url if self._target else 'not running'
+        return f'<rp.local() with {", ".join(self.endpoints)}: {where}>'
+
     @property
     def target(self) -> Target:
         """The relay, and who one is there. Raises ConfigError before the start and after the end."""
