@@ -262,9 +262,12 @@ class Executor(Submitter):
             task_ids: these tasks instead.
 
         Raises:
+            RuntimeError: after `shutdown`.
             RelayUnavailable: the relay did not answer.
         """
         session = self.session
+        if self._shut:
+            raise RuntimeError('cannot reload tasks after shutdown')
         if task_ids is not None:
             ids = [as_id(each) for each in task_ids]
         else:

@@ -89,9 +89,7 @@ class Session:
         """Have it sealed and sent. Never blocks."""
         self.board.futures[order.task_id] = future
         self._loop.post((order, future))
-        if self.board.refusal is not None:  # the loop may have ended before it saw this one
-            self.board.futures.pop(order.task_id, None)
-            future.fail(self.board.refusal)
+        self._refuse([future])
 
     def follow(self, futures: Iterable[TaskFuture]) -> None:
         """Settle these futures of tasks that another process has submitted."""
@@ -101,6 +99,14 @@ class Session:
             self.board.futures[future.id] = future
         ids = [future.id for future in futures]
         self._loop.post(lambda: self._loop.reactor.follow(ids, [], time.monotonic()))
+        self._refuse(futures)
+
+    def _refuse(self, futures: Iterable[TaskFuture]) -> None:
+        """Called after they were posted: the loop may have ended before it saw them."""
+        if self.board.refusal is not None:
+            for future in futures:
+                self.board.futures.pop(future.id, None)
+                future.fail(self.board.refusal)
 
     def cancel(self, task_id: Id) -> None:
         """Ask for the end of the task, again and again until it has ended."""

@@ -13,11 +13,14 @@ import pytest
 
 from relay_parsl.client import defaults
 from relay_parsl.client.executor import Executor
+from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import (
     ConfigError,
     NotFound,
+    RelayError,
 )
 from relay_parsl.wire import messages as m
+from relay_parsl.wire.messages import Id
 from tests.unit.client.calls import LONG, double, until
 from tests.unit.client.fake_relay import FakeRelay
 
@@ -158,6 +161,21 @@ def test_after_ctrl_c_the_block_does_not_wait(relay: FakeRelay, executor: Execut
         (again,) = other.reload_tasks(executor.task_group_id)
         relay.runs = True
         assert again.result(LONG) == 2
+
+
+def test_after_shutdown_nothing_is_reloaded(executor: Executor) -> None:
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match='after shutdown'):
+        executor.reload_tasks(task_ids=[uuid.uuid4()])
+
+
+def test_a_session_that_has_ended_refuses_what_it_should_follow(executor: Executor) -> None:
+    ended = executor.session
+    ended.close()
+    future = TaskFuture(Id(uuid.uuid4().bytes), ended)
+    ended.follow([future])
+    assert isinstance(future.exception(LONG), RelayError)
+    assert not ended.board.futures
 
 
 INTERRUPTED = """
