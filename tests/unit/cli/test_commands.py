@@ -15,6 +15,7 @@ from relay_parsl.cli.main import main
 from relay_parsl.errors import ConfigError, HomeError, TaskLost
 from relay_parsl.home import Credentials, Home, Invitation, RelayEntry
 from relay_parsl.version import VERSION
+from relay_parsl.wire.items import State
 
 
 @pytest.fixture
@@ -215,6 +216,13 @@ def test_an_endpoint_is_found_by_name_or_uuid() -> None:
         task.find_endpoint(rows, 'c')
 
 
+def test_states_are_those_of_the_protocol(home: Home) -> None:
+    assert set(task.STATES) == {state.value for state in State} - {State.UNSENT.value}
+    refused = run('task', 'list', '--state', 'bogus')
+    assert refused.exit_code == 2
+    assert 'waiting-for-nodes' in refused.stderr
+
+
 # -- what needs no relay -----------------------------------------------------------------------------------------------
 
 
@@ -284,6 +292,24 @@ def test_an_account_moves(home: Home, tmp_path: Path, monkeypatch: pytest.Monkey
     assert 'passphrase is another one' in wrong.stderr
     assert run('account', 'import', str(file), text=secret).exit_code == 0
     assert Credentials.load(Home.find().credentials_path('alice')).id == made.id
+
+
+def test_an_export_without_an_account_asks_for_no_passphrase(home: Home, tmp_path: Path) -> None:
+    result = run('account', 'export', str(tmp_path / 'file'))
+    assert (result.exit_code, result.stdout) == (2, '')
+    assert 'there is no account in' in result.stderr
+    assert not home.root.exists()
+
+
+def test_the_only_user_is_exported_beside_an_operator(home: Home, tmp_path: Path) -> None:
+    relay.enrol_founders(home, 'alice')
+    file = tmp_path / 'file'
+    unknown = run('account', 'export', str(file), '--account', 'bob')
+    assert (unknown.exit_code, unknown.stdout) == (2, '')
+    assert "no account 'bob' here: say which with --account (alice, operator)" in unknown.stderr
+    assert "'alice' is in" in run('account', 'export', str(file), text='correct horse\n' * 2).output
+    Credentials.create('carol', 'user', now=0, lifetime=1e12).save(home.credentials_path('carol'))
+    assert '3 accounts are here' in run('account', 'export', str(file)).stderr
 
 
 @pytest.mark.parametrize('link', ['x', 'relay-parsl://h:1/#AAAA', 'https://example.org'])
