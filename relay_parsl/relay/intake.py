@@ -213,7 +213,10 @@ class Intake:
         found: list[Object] = []
         size = 0
         for digest in message.hashes[:NEED_AT_ONCE]:
-            rows = [row for row in self._core.store.objects([digest]) if self._may_read(session, row)]
+            kept = self._core.store.objects([digest])
+            if not kept:
+                self._until.pop(digest, None)  # over, or damaged on the disk: whoever submits with it is asked for it again
+            rows = [row for row in kept if self._may_read(session, row)]
             found += [Object(row.hash, row.kind, Body(row.data)) for row in rows]
             size += sum(len(row.data) for row in rows)
             if size >= TURN_BYTES:

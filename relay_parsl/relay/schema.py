@@ -19,6 +19,8 @@ from relay_parsl.wire.messages import Status
 
 VERSION = 1
 """Of the schema, in `user_version`. Whoever changes the tables raises it, and adds the way from the version before."""
+APPLICATION = 0x52_50_41_52
+"""What `application_id` says: a relay's store, and no other program's file."""
 SCHEMA = """
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, data BLOB NOT NULL);

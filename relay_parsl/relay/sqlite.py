@@ -27,15 +27,13 @@ from relay_parsl.relay.records import (
     TaskInfo,
     TaskRow,
 )
-from relay_parsl.relay.schema import ACCOUNT, INFO, JOIN, LEAVE, RESULT, SCHEMA, STATUS, VERSION, account_row, checksum
+from relay_parsl.relay.schema import ACCOUNT, APPLICATION, INFO, JOIN, LEAVE, RESULT, SCHEMA, STATUS, VERSION, account_row, checksum
 from relay_parsl.relay.store import EVICTED, Store
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Hash, Id
 
 log = logging.getLogger(__name__)
 
-APPLICATION = 0x52_50_41_52
-"""What `application_id` says: a relay's store, and no other program's file."""
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
 
@@ -199,8 +197,9 @@ class SqliteStore(Store):
     def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
         rows = self._in('SELECT hash, kind, account, data, until, sum FROM objects WHERE hash IN ({})', hashes)
         whole = [row for row in rows if checksum(row[0], row[3]) == row[5]]
-        if len(whole) < len(rows):
-            log.error('%s: %d objects are damaged on the disk', self._path, len(rows) - len(whole))
+        if len(whole) < len(rows):  # gone, so that it is missed, and the next client that has it brings it anew
+            log.error('%s: %d objects are damaged on the disk, and dropped', self._path, len(rows) - len(whole))
+            self._many('DELETE FROM objects WHERE hash = ?', [row[:1] for row in rows if row not in whole])
         return [ObjectRow(digest, kind, self._ids[account], data, until) for digest, kind, account, data, until, _ in whole]
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:

@@ -94,6 +94,26 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     store.close()
 
 
+def test_a_damaged_object_makes_room_for_a_whole_one(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("UPDATE objects SET data = x'65617461'")  # one bit of b'data'
+    db.commit()
+    db.close()
+    store = SqliteStore(path)
+    store.begin()
+    store.accounts()
+    digest = Hash(b'h' * 32)
+    whole = ObjectRow(digest, 'grant', ANN, b'data', 10.0)
+    store.put_objects([whole])
+    assert store.objects([digest]) == [], 'a row that stands is not written again'
+    assert store.known_objects([digest]) == {}, 'what was found damaged is not there: clients are asked for it'
+    store.put_objects([whole])
+    store.commit()
+    store.begin()
+    assert store.objects([digest]) == [whole]
+    store.close()
+
+
 def test_a_full_disk_is_an_error_and_not_the_end(path: Path) -> None:
     store = SqliteStore(path)
     store.begin()

@@ -8,7 +8,7 @@ import pytest
 
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Status
-from tests.unit.relay.stage import Stage, an_id
+from tests.unit.relay.stage import Stage, a_hash, an_id
 
 
 @pytest.fixture
@@ -44,3 +44,20 @@ def test_a_result_outlives_a_short_expiry(stage: Stage) -> None:
     again.say(m.Follow((), (an_id('a'),)))
     (delivered,) = again.one(m.Deliver).results
     assert delivered.status is Status.SUCCESS
+
+
+def test_an_object_that_the_store_lost_is_asked_for_again(stage: Stage) -> None:
+    """It was dropped as damaged when the endpoint asked for it; the relay still said that it had it, and tasks waited until they expired."""
+    client, endpoint = stage.client(), stage.endpoint()
+    stage.submit(client, 'a')
+    client.got(m.Need)
+    stage.store.begin()
+    stage.store.drop_objects(4e9, 9)
+    stage.store.commit()
+    endpoint.say(m.Need((a_hash('grant'), a_hash('function'))))
+    assert endpoint.got(m.Objects) == []
+    client.say(m.Submit((stage.task('b'),)))
+    assert set(client.one(m.Need).hashes) == {a_hash('grant'), a_hash('function')}
+    stage.submit(client, 'b')
+    endpoint.say(m.Need((a_hash('grant'), a_hash('function'))))
+    assert len(endpoint.one(m.Objects).objects) == 2, '`a` can go on too'
