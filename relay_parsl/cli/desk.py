@@ -52,6 +52,12 @@ def choose(home: Home, relay: str | None, credentials: str | None, roles: tuple[
     return entry, others[0]
 
 
+def may_ask(home: Home, relay: RelayEntry) -> bool:
+    """Whether this home knows the relay and has an account that may ask about endpoints: that of an endpoint alone has neither."""
+    known = any(entry.key == relay.key for entry in home.relays().values())
+    return known and (bool(os.environ.get(CREDENTIALS)) or any(each.role in ('user', 'operator') for each in accounts(home)))
+
+
 def accounts(home: Home) -> list[Credentials]:
     """Every account whose keys are in this home."""
     return [Credentials.load(path) for path in sorted(home.directory('accounts').glob('[!.]*.key'))]

@@ -39,6 +39,9 @@ grace_option = click.option('--grace', default=60.0, show_default=True, metavar=
 name_argument = click.argument('name')
 
 
+OWNER_ONLY = 'only its owner can ask the relay: run this where the account is'
+
+
 @click.group()
 def endpoint() -> None:
     """Run tasks on this machine, or on the cluster that it is the login node of.
@@ -79,9 +82,14 @@ def configure(name: str, endpoint_config: str | None, force: bool) -> None:
     write_config(place, endpoint_config)
     click.echo(f'{place.config}')
     if not place.key.exists() and not enrol_here(place):
-        click.echo(f'next: where your account is, `relay-parsl invite {name} --role endpoint`, and here `relay-parsl join URL`')
+        click.echo(f'next: {how_to_join(name)}')
         return
     click.echo(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}')
+
+
+def how_to_join(name: str) -> str:
+    """What gives an endpoint its keys."""
+    return f'where your account is, `relay-parsl invite {name} --role endpoint`, and here `relay-parsl join URL`'
 
 
 def write_config(place: Place, source: str | None) -> None:
@@ -253,8 +261,11 @@ def show(name: str, as_json: bool) -> None:
     place = place_of(name)
     known = {**summary(place), 'file': str(place.config), 'log': str(place.log)}
     try:
-        known['trusts'] = list(place.trusted())
-        known.update(relays_view(place))
+        if place.key.exists():
+            known['trusts'] = list(place.trusted())
+            known.update(relays_view(place))
+        else:
+            known['at_relay'] = f'not joined yet: {how_to_join(name)}'
     except RelayError as error:
         known['at_relay'] = str(error)
     facts(known, as_json=as_json)
@@ -262,11 +273,13 @@ def show(name: str, as_json: bool) -> None:
 
 def relays_view(place: Place) -> dict[str, Any]:
     """What the relay says of an endpoint, asked as the endpoint's owner. Raises RelayError."""
-    from relay_parsl.cli.desk import choose
+    from relay_parsl.cli.desk import choose, may_ask
     from relay_parsl.client.admin import Desk
     from relay_parsl.home import Home
 
     relay, credentials = place.identity()
+    if not may_ask(Home.find(), relay):
+        return {'at_relay': OWNER_ONLY}
     with Desk(*choose(Home.find(), relay.name, None, ('user', 'operator')), timeout=5.0) as desk:
         rows = [row for row in desk.rows('endpoints') if row['id'] == credentials.id]
     if not rows:
@@ -307,7 +320,7 @@ def delete(name: str) -> None:
 
 def forget_at_relay(place: Place) -> str:
     """Have the relay forget an endpoint; a note for the user when it was not asked."""
-    from relay_parsl.cli.desk import choose
+    from relay_parsl.cli.desk import choose, may_ask
     from relay_parsl.client.admin import Desk
     from relay_parsl.errors import RelayError
     from relay_parsl.home import Home
@@ -317,6 +330,8 @@ def forget_at_relay(place: Place) -> str:
         return ''
     try:
         relay, credentials = place.identity()
+        if not may_ask(home, relay):
+            return f' here; the relay still knows it, and only its owner can ask it: `relay-parsl account revoke {place.name}` where the account is'
         with Desk(*choose(home, relay.name, None, ('user', 'operator'))) as desk:
             desk.order('delete-endpoint', id=credentials.id)
         home.unpin(place.name)

@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from relay_parsl.cli import accounts, relay, show, task
 from relay_parsl.cli.main import main
+from relay_parsl.endpoint.place import Place
 from relay_parsl.errors import ConfigError, HomeError, TaskLost
-from relay_parsl.home import Credentials, Home, Invitation, RelayEntry
+from relay_parsl.home import Credentials, Home, Invitation, Pin, RelayEntry
 from relay_parsl.version import VERSION
 from relay_parsl.wire.items import State
 
@@ -278,6 +279,30 @@ def test_delete_asks_and_removes(home: Home) -> None:
     assert path.exists()
     assert run('endpoint', 'delete', 'polaris', '--yes').exit_code == 0
     assert not path.exists()
+
+
+def joined_alone(home: Home) -> Place:
+    """An endpoint of a home that has no account and knows no relay."""
+    place = Place(home, 'polaris')
+    made, owner = (Credentials.create(name, role, now=0, lifetime=1e12) for name, role in (('polaris', 'endpoint'), ('alice', 'user')))
+    place.enrolled(made, RelayEntry('relay', 'tcp://127.0.0.1:1', bytes(32), ''), Pin('alice', owner.card.identity, 'user'))
+    return place
+
+
+def test_without_the_account_the_relay_is_not_asked(home: Home) -> None:
+    place = joined_alone(home)
+    shown = json.loads(run('endpoint', 'show', 'polaris', '--json').output)
+    assert shown['trusts'] == ['alice']
+    assert shown['at_relay'] == 'only its owner can ask the relay: run this where the account is'
+    deleted = run('endpoint', 'delete', 'polaris', '--yes').output
+    assert 'only its owner can ask it: `relay-parsl account revoke polaris` where the account is' in deleted
+    assert not place.exists
+
+
+def test_one_that_has_not_joined_says_so(home: Home) -> None:
+    run('endpoint', 'configure', 'laptop')
+    shown = json.loads(run('endpoint', 'show', 'laptop', '--json').output)
+    assert shown['at_relay'].startswith('not joined yet: where your account is, `relay-parsl invite laptop --role endpoint`')
 
 
 def test_an_account_moves(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
