@@ -7,7 +7,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from relay_parsl.client import reactor as r
@@ -20,11 +22,11 @@ from relay_parsl.client.questions import Questions
 from relay_parsl.client.routes import Routes
 from relay_parsl.client.settling import Settler, rejection_error, settle
 from relay_parsl.client.trust import own_grant
-from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, SealError
-from relay_parsl.spool import Spool
+from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, SealError, StoreError
+from relay_parsl.spool import Key, Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
-from relay_parsl.wire.messages import Body, Goodbye, Hash, Id, Message, Object, Ping, Pong, Segment
+from relay_parsl.wire.messages import Body, Goodbye, Hash, Id, Message, Object, Ping, Pong, ResultHeader, Segment
 from relay_parsl.wire.payload import PYTHON
 
 log = logging.getLogger(__name__)
@@ -212,11 +214,16 @@ class Loop:
         future = self._board.futures.get(task_id)
         grant, trusted = self._routes.grants.get(header.grant, (None, False)) if header is not None else (None, False)
         if future is not None:
-            body = self._spool().path(task_id, header.attempt, 'result') if header is not None and header.body else None
+            body = self._body_of(header) if header is not None and header.body else None
             self._settler.put(partial(settle, future, effect.delivered, header, grant, trusted=trusted, body=body))
             self._settler.put(partial(self._over, future))
         if header is not None and header.body:
-            self._settler.put(partial(self._spool().delete, (task_id, header.attempt, 'result')))
+            self._settler.put(partial(self._delete, (task_id, header.attempt, 'result')))
+
+    def _body_of(self, header: ResultHeader) -> Path | None:
+        with suppress(OSError):  # no directory: then the body was never written, and the future has failed
+            return self._spool().path(header.task_id, header.attempt, 'result')
+        return None
 
     def _changed(self, effect: r.Changed) -> None:
         future = self._board.futures.get(effect.state.task_id)
@@ -227,13 +234,40 @@ class Loop:
     def _read_body(self, effect: r.ReadBody) -> None:
         fetch = effect.fetch
         key = (fetch.task_id, 0, 'task')
-        total = self._spool().size(key) if fetch.task_id in self._bodies else -1
-        data = self._spool().read(key, fetch.offset, fetch.length) if total >= 0 else b''
+        total, data = -1, b''
+        if fetch.task_id in self._bodies:
+            try:
+                total = self._spool().size(key)
+                data = self._spool().read(key, fetch.offset, fetch.length)
+            except OSError as error:
+                total, data = -1, b''
+                log.error('large arguments of a task cannot be read: %s', error)
         self._send(r.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _write_body(self, effect: r.WriteBody) -> None:
         segment = effect.segment
-        self._spool().write((segment.task_id, segment.attempt, 'result'), segment.offset, segment.data)
+        directory: Path | str = 'a temporary directory'
+        try:
+            spool = self._spool()
+            directory = spool.directory
+            spool.write((segment.task_id, segment.attempt, 'result'), segment.offset, segment.data)
+        except OSError as error:
+            remedy = 'make room there, or set TMPDIR to a directory with more, and submit again'
+            self._abandon(segment, StoreError(f'the large result could not be written to {directory}: {error}; {remedy}'))
+
+    def _abandon(self, segment: Segment, error: StoreError) -> None:
+        """This task's alone; a full disk is nothing to the others."""
+        log.error('task %s: %s', segment.task_id.hex(), error)
+        self.reactor.abandon(segment.task_id)
+        future = self._board.futures.get(segment.task_id)
+        if future is not None:
+            self._fail(future, error)
+        key = (segment.task_id, segment.attempt, 'result')
+        self.post(lambda: self._settler.put(partial(self._delete, key)))  # in a later turn: more of it may be among these effects
+
+    def _delete(self, key: Key) -> None:
+        with suppress(OSError):  # the whole directory goes at the session's end
+            self._spool().delete(key)
 
     def _reconnect(self, _effect: r.Reconnect) -> None:
         self._unsent.clear()
@@ -268,7 +302,7 @@ class Loop:
     def _drop_body(self, task_id: Id) -> None:
         if task_id in self._bodies:
             self._bodies.discard(task_id)
-            self._spool().delete((task_id, 0, 'task'))
+            self._delete((task_id, 0, 'task'))
 
     def cancel(self, task_id: Id) -> None:
         """Ask for the end of a task; one that is not sealed yet is dropped there."""

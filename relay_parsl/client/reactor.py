@@ -167,6 +167,14 @@ class ClientReactor:
         """Nobody waits for this answer any more."""
         self._requests.answered(request)
 
+    def abandon(self, task_id: Id) -> None:
+        """Its result cannot be kept here: the loop has failed the task, and the relay need not deliver it again."""
+        if self._knows(task_id):
+            if task_id in self.outbox:
+                self._answered(task_id)
+            self._close(task_id)
+            self._received.append(task_id)
+
     # -- Sessions ---------------------------------------------------------------------------------------------------
 
     def _welcome(self, message: m.Welcome, now: float) -> None:

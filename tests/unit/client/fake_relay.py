@@ -167,6 +167,9 @@ class FakeRelay:
 
     def _on_segment(self, peer: Peer, message: m.Segment) -> None:
         task, body = self._bodies[message.task_id]
+        if message.total < 0:
+            self._router.send(peer.routing, m.Rejected((Rejection(message.task_id, 'body', 'the arguments are gone'),)))
+            return
         body += message.data
         if len(body) < message.total:
             self._router.send(peer.routing, m.Fetch(message.task_id, 0, 'task', len(body), SEGMENT))

@@ -311,6 +311,21 @@ def test_a_result_whose_body_is_gone_is_lost() -> None:
     assert receipt.message == m.Received((name(1),))
 
 
+def test_a_result_that_cannot_be_kept_is_received_and_over() -> None:
+    reactor = accepted(1)
+    reactor.submit([task(2)], 0.0)
+    delivery = m.Deliver((result(1, body=SEGMENT + 5), result(2, body=5)))
+    reactor.receive(delivery, 0.0)
+    reactor.take()
+    for number in (1, 1, 2):
+        reactor.abandon(name(number))
+    assert sent(reactor) == [m.Received((name(1), name(2)))]
+    assert not reactor.open
+    assert not reactor.outbox.entries
+    reactor.receive(delivery, 1.0)
+    assert reactor.take() == [Send(m.Received((name(1), name(2))))]
+
+
 def test_fetches_in_flight_are_bounded_over_all_results() -> None:
     reactor = accepted(1, 2)
     reactor.receive(m.Deliver((result(1, body=20 * SEGMENT), result(2, body=20 * SEGMENT))), 0.0)
