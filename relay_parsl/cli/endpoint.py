@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
+from relay_parsl.cli.show import BAD_INPUT, BadInput, facts, json_option, listing, log_at
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -134,14 +134,34 @@ def check(name: str, as_json: bool) -> None:
     comes with us, such as polaris/gpu.
     """
     from relay_parsl.endpoint.config import describe_config, load_endpoint_config
+    from relay_parsl.errors import RelayError
 
-    ours = Path(name).is_file() or '/' in name
-    config = load_endpoint_config(name if ours else place_of(name).config)
+    try:
+        config = load_endpoint_config(meant_by(name))
+    except (RelayError, BadInput) as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({'errors': str(error).splitlines()}, indent=2))
+        sys.exit(BAD_INPUT)
     if as_json:
         pools = [asdict(pool) for pool in config.summary()]
         click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))
     else:
         click.echo(describe_config(config))
+
+
+def meant_by(name: str) -> str | Path:
+    """The file of this path, of this site, or of the endpoint of this name. Raises BadInput, ConfigError."""
+    from relay_parsl.endpoint.files import site_files
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    if '/' not in name and not name.startswith('.') and place_of(name, exists=False).exists:
+        return place_of(name).config
+    if path.is_dir() and name not in site_files():
+        raise BadInput(f'{name} is a directory: give the endpoint file that is in it')
+    return name if '/' in name or path.suffix in ('.yaml', '.yml') else place_of(name).config
 
 
 @endpoint.command()

@@ -254,6 +254,27 @@ def test_configure_writes_a_file_that_can_be_checked(home: Home) -> None:
     assert json.loads(run('endpoint', 'list', '--json').output)[0]['status'] == 'configured'
 
 
+def test_check_tells_files_from_names(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'polaris').mkdir()
+    assert 'missing.yaml: no such file' in run('endpoint', 'check', 'missing.yaml').stderr
+    for name in ('polaris', '.', str(tmp_path)):
+        assert f'{name} is a directory' in run('endpoint', 'check', name).stderr
+    assert not home.root.exists()
+    run('endpoint', 'configure', 'polaris')
+    assert run('endpoint', 'check', 'polaris').exit_code == 0, 'an endpoint of this name comes first'
+    assert run('endpoint', 'check', 'polaris/gpu').exit_code == 0
+
+
+def test_a_failed_check_is_json_too(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / 'bad.yaml'
+    file.write_text('engine:\n  type: HtexEngin\n')
+    for name, words in ((str(file), 'HtexEngin'), ('missing.yaml', 'no such file'), ('nobody', 'no endpoint')):
+        result = run('endpoint', 'check', name, '--json')
+        assert (result.exit_code, result.stderr) == (2, '')
+        assert words in json.loads(result.stdout)['errors'][0]
+
+
 def test_an_endpoint_without_keys_says_how_to_get_them(home: Home) -> None:
     result = run('endpoint', 'start', 'laptop')
     assert result.exit_code == 2
