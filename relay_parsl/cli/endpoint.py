@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +120,17 @@ def enrol_here(place: Place) -> bool:
     owner = Pin(own.name, own.card.identity, own.role)
     with Desk(entry, own) as desk:
         invitation = enrol.invite(home, desk, place.name, 'endpoint')
-        enrol.join(invitation, keep=lambda made: place.enrolled(made, entry, owner), drop=lambda _made: place.forget())
+        enrol.join(invitation, keep=lambda made: place.enrolled(made, entry, owner), drop=lambda _made: leave_nothing(place))
         enrol.confirm(home, desk)
     click.echo(f'endpoint {place.name!r} joined relay {entry.name!r} as one of {own.name!r}')
     return True
+
+
+def leave_nothing(place: Place) -> None:
+    """The relay would not have it: no keys stay, and no directory if that was all."""
+    place.forget()
+    with suppress(OSError):
+        place.root.rmdir()
 
 
 @endpoint.command()
@@ -178,14 +187,25 @@ def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
     NAME need not be configured first: without a file it gets one for this machine.
     """
     place = place_of(name, exists=False)
-    if not place.config.exists():
-        write_config(place, None)
-        click.echo(f'made {place.config}, for this machine')
+    if not place.exists:
+        refuse_typo(place)
     if not place.key.exists():
         enrol_here(place)
     place.identity()
+    if not place.config.exists():
+        write_config(place, None)
+        click.echo(f'made {place.config}, for this machine')
     code = start_detached(place, take_over) if detach else serve(place, take_over)
     ctx.exit(code)
+
+
+def refuse_typo(place: Place) -> None:
+    """A name that is almost that of an endpoint makes no new one. Raises BadInput."""
+    from relay_parsl.home import Home
+
+    meant = get_close_matches(place.name, [other.name for other in type(place).all(Home.find())], n=1, cutoff=0.8)
+    if meant:
+        raise BadInput(f'no endpoint {place.name!r} here: did you mean {meant[0]!r}? A new one is made by `relay-parsl endpoint configure`')
 
 
 def start_detached(place: Place, take_over: bool) -> int:

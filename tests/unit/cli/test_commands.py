@@ -279,6 +279,17 @@ def test_an_endpoint_without_keys_says_how_to_get_them(home: Home) -> None:
     result = run('endpoint', 'start', 'laptop')
     assert result.exit_code == 2
     assert 'relay-parsl invite laptop --role endpoint' in result.stderr
+    assert not home.root.exists()
+
+
+def test_a_misspelt_start_makes_no_endpoint(home: Home) -> None:
+    joined_alone(home)
+    relay.enrol_founders(home, 'alice')
+    relay.remember(home, '127.0.0.1:1', 'alice')
+    result = run('endpoint', 'start', 'polrais')
+    assert result.exit_code == 2
+    assert "no endpoint 'polrais' here: did you mean 'polaris'?" in result.stderr
+    assert [place.name for place in Place.all(home)] == ['polaris']
 
 
 def test_logs_of_one_that_never_ran_detached(home: Home) -> None:
