@@ -81,7 +81,8 @@ def configure(name: str, endpoint_config: str | None, force: bool) -> None:
     place = place_of(name, exists=False)
     if place.config.exists() and not force:
         raise BadInput(f'{place.config} exists: edit it, or replace it with --force')
-    write_config(place, endpoint_config)
+    for warning in write_config(place, endpoint_config):
+        click.echo(warning)
     click.echo(f'{place.config}')
     if not place.key.exists() and not enrol_here(place):
         click.echo(f'next: {how_to_join(name)}')
@@ -94,16 +95,17 @@ def how_to_join(name: str) -> str:
     return f'where your account is, `relay-parsl invite {name} --role endpoint`, and here `relay-parsl join URL`'
 
 
-def write_config(place: Place, source: str | None) -> None:
-    """Keep the endpoint file. Raises ConfigError with everything that is wrong with it; then nothing is written."""
+def write_config(place: Place, source: str | None) -> tuple[str, ...]:
+    """Keep the endpoint file; what is worth a word about it. Raises ConfigError with everything that is wrong with it; then nothing is written."""
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.files import find_file
 
     if source is None:
         place.configure(FIRST_FILE.format(name=place.name, workers=len(os.sched_getaffinity(0))).encode())
-        return
-    load_endpoint_config(source)
+        return ()
+    config = load_endpoint_config(source)
     place.configure(find_file(source).read_bytes())
+    return config.warnings
 
 
 def enrol_here(place: Place) -> bool:

@@ -254,6 +254,13 @@ def test_configure_writes_a_file_that_can_be_checked(home: Home) -> None:
     assert json.loads(run('endpoint', 'list', '--json').output)[0]['status'] == 'configured'
 
 
+def test_configure_warns_as_check_does(home: Home) -> None:
+    configured = run('endpoint', 'configure', 'polaris', '--endpoint-config', 'polaris/gpu')
+    assert configured.exit_code == 0, configured.output
+    assert '`YOUR_PROJECT` looks like a placeholder' in configured.output
+    assert '`YOUR_PROJECT` looks like a placeholder' in run('endpoint', 'check', 'polaris').output
+
+
 def test_check_tells_files_from_names(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'polaris').mkdir()
