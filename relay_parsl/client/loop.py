@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ class Loop:
         self._unsent: deque[Message] = deque()
         self._bodies: set[Id] = set()
         self._watched: dict[Id, None] = {}
+        self._asked: dict[Id, None] = {}
         self._told = 0
+        self._told_at = 0.0
         self._strange: dict[Hash, tuple[float, list[r.Settle]]] = {}
         self._started = self._ticked = time.monotonic()
         self._welcomed = self._warned = False
@@ -108,6 +111,8 @@ class Loop:
         for message in self._dealer.receive():
             self.reactor.receive(message, now)
         self._take_inbox()
+        if self._asked and now - self._told_at >= WATCH_PAUSE:
+            self._watch_more(now)
         if now - self._ticked >= TICK:
             self._ticked = now
             self.reactor.tick(now)
@@ -311,13 +316,25 @@ class Loop:
 
     def observe(self, task_id: Id) -> None:
         """Watch one more task."""
-        if task_id in self._board.futures and task_id not in self._watched:
-            self._watched[task_id] = None
-            self._watch(time.monotonic())
+        if task_id in self.reactor.open and task_id not in self._watched:
+            self._asked[task_id] = None
+
+    def _watch_more(self, now: float) -> None:
+        """What was asked for, and the tasks of which nothing is known yet: who asks for one state will ask for the next."""
+        asked, self._asked = self._asked, {}
+        unknown = (each.id for each in list(self._board.futures.values()) if each.seen is None and not each.done())
+        fresh = (task_id for task_id in unknown if task_id in self.reactor.open and task_id not in self._watched)
+        for task_id in (*islice(fresh, WATCHED), *asked):
+            if task_id in self.reactor.open:  # what the settler has not come to yet is on the board still
+                self._watched.pop(task_id, None)  # the latest stand last
+                self._watched[task_id] = None
+        for task_id in list(islice(self._watched, max(0, len(self._watched) - WATCHED))):
+            del self._watched[task_id]
+        self._watch(now)
 
     def _watch(self, now: float) -> None:
-        self._told = len(self._watched)
-        self.reactor.watch(tuple(self._watched)[-WATCHED:], now)
+        self._told, self._told_at = len(self._watched), now
+        self.reactor.watch(tuple(self._watched), now)
 
     # -- Grants of other processes ----------------------------------------------------------------------------------
 
@@ -349,3 +366,5 @@ class Loop:
 
 WATCHED = 10_000
 """Tasks whose states are told at a time, the latest asked for."""
+WATCH_PAUSE = 0.2
+"""Seconds, at least, between two tellings of which these are: each names them all."""

@@ -4,12 +4,15 @@ import asyncio
 import inspect
 import sys
 import threading
+import time
 import uuid
 from concurrent.futures import as_completed, wait
 
 import pytest
 
+from relay_parsl.client import loop
 from relay_parsl.client.executor import Executor
+from relay_parsl.client.loop import WATCH_PAUSE
 from relay_parsl.errors import (
     ConfigError,
     NotFound,
@@ -69,6 +72,33 @@ def test_states_are_asked_for_and_pushed(relay: FakeRelay, executor: Executor) -
     relay.runs = True
     assert future.result(LONG) == 2
     assert not future.running()
+
+
+def test_the_states_of_many_are_asked_for_at_once(relay: FakeRelay, executor: Executor) -> None:
+    relay.runs = False
+    futures = [executor.submit(double, number) for number in range(300)]
+    executor.flush(LONG)
+    started = time.monotonic()
+    assert {each.state() for each in futures} == {'running'}
+    (watch,) = relay.of(m.Watch)
+    assert set(watch.ids) == {each.id for each in futures}
+    late = [executor.submit(double, number) for number in range(300)]
+    executor.flush(LONG)
+    assert {each.state() for each in late} == {'running'}
+    assert len(relay.of(m.Watch)) <= 1 + (time.monotonic() - started) / WATCH_PAUSE
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
+def test_more_states_than_are_told_at_a_time(relay: FakeRelay, executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, 'WATCHED', 20)
+    relay.runs = False
+    futures = [executor.submit(double, number) for number in range(50)]
+    executor.flush(LONG)
+    assert {each.state() for each in futures} == {'running'}
+    watches = relay.of(m.Watch)
+    assert len(watches) == 3
+    assert all(len(each.ids) == 20 for each in watches)
+    executor.shutdown(wait=False, cancel_futures=True)
 
 
 def test_cancel_settles_at_once_and_is_asked_for(relay: FakeRelay, executor: Executor) -> None:
