@@ -51,6 +51,8 @@ class RelaySettings:
     """Bytes of registered functions of one account: they stay until it drops them."""
     sessions: int = 2000
     """Client sessions of one account."""
+    connections: int = 1 << 20
+    """Files that the process may open: one account's clients get a quarter of it, and all but operators together three, so that those get in."""
     lifetime: float = 90 * 86400.0
     """The longest `expires` from now."""
     queue_limit: int = 2_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -44,13 +45,27 @@ class Doors:
             self._hello_endpoint(peer, account, hello, now)
         elif hello.role == 'client' and account.role in CLIENTS:
             self._end_all(lambda each: each.routing == peer.routing or (each.key == peer.key and each.hello.instance == hello.instance))
-            if sum(each.account == account.id for each in self._core.sessions.values()) >= self._core.settings.sessions:
-                self._refuse(peer.routing, 'limit', f'{self._core.settings.sessions} sessions of this account are open')
+            crowd = self._crowd(account)
+            if crowd:
+                self._core.audit('crowded', account.id, why=crowd)
+                self._refuse(peer.routing, 'limit', crowd)
                 return
             self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now), now)
         else:
             self._core.audit('refused', account.id, role=hello.role[:32])
             self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
+
+    def _crowd(self, account: AccountRow) -> str:
+        """Why there is no room for one more session of this account; empty: there is."""
+        settings, accounts = self._core.settings, self._core.accounts
+        own = max(1, min(settings.sessions, settings.connections // 4))
+        open_by = Counter(each.account for each in self._core.sessions.values())
+        if open_by[account.id] >= own:
+            return f'{own} sessions of this account are open'
+        operators = sum(count for each, count in open_by.items() if (row := accounts.get(each)) and row.role == 'operator')
+        if account.role != 'operator' and open_by.total() - operators >= settings.connections * 3 // 4:
+            return f'{open_by.total()} sessions are open, which is all that this relay has room for'
+        return ''
 
     def _hello_endpoint(self, peer: PeerLike, account: AccountRow, hello: m.Hello, now: float) -> None:
         """One live session an endpoint; an older epoch is fenced for ever, a live session is asked before it is taken for dead.

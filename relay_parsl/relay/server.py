@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import queue
+import resource
 import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,10 @@ RESERVE = 64 << 20
 LOOK_AT_DISK = 5.0
 AFTER_ERROR = 0.2
 """Seconds to wait after a store error, so that a full disk is not asked a thousand times a second."""
+MANY_FILES = 1 << 20
+"""Open files that are asked for at most, where the system sets no limit or an absurd one."""
+FEW_FILES = 4096
+"""A limit of open files below which the operator is warned: each connection takes one."""
 LIFETIME = 10 * 365 * 86400.0
 """Seconds that the card of a relay's own keys is valid."""
 
@@ -110,6 +115,7 @@ class RelayServer:
     # -- Opening and closing ----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._settings = replace(self._settings, connections=min(self._settings.connections, raise_open_files()))
         directory = self._home.directory('relay')
         path = directory / 'relay.key'
         if not path.exists():
@@ -278,6 +284,8 @@ class RelayServer:
         self._spool.delete(effect.key)
 
     def _note(self, effect: Audit) -> None:
+        if effect.event == 'crowded':
+            log.warning('refused a session of account %s: %s', effect.account.hex(), effect.fields['why'])
         try:
             self._audit.write(self._now(), effect.event, {'account': effect.account.hex(), **effect.fields})
         except OSError:
@@ -297,3 +305,17 @@ class RelayServer:
 
     def _spool_failed(self, key: Key) -> None:
         self._events.append(lambda _now: self._reactor.spool_failed(key))
+
+
+def raise_open_files() -> int:
+    """How many files this process may open, after asking for all that it may have: what most systems start with is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):  # a container may forbid it: then it is as it was
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    files = most if soft == resource.RLIM_INFINITY else soft
+    if files < FEW_FILES:
+        log.warning('only %d files may be open, and each connection takes one: raise the limit (ulimit -n, or LimitNOFILE of the service)', files)
+    return files
