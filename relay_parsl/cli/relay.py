@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, facts, json_option, log_at, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, relay_options
 from relay_parsl.cli.sizes import read_size
 from relay_parsl.version import VERSION
 
@@ -183,7 +183,7 @@ def stop(grace: float) -> None:
 def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Whether the relay runs, and what is in it: of everybody for an operator, else of yours.
 
-    Exit code 2 when it does not answer.
+    Exit code 1 when it is this machine's and does not run, 2 when it does not answer.
     """
     from relay_parsl.cli.desk import accounts, open_desk
     from relay_parsl.home import Home
@@ -192,12 +192,23 @@ def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
     known: dict[str, Any] = {}
     if (home.root / 'relay').exists():
         process = pid_file(home).running()
+        if process is None and is_own(home, relay, credentials):
+            raise Failure(f'the relay of {home.root} does not run: start it with `relay-parsl relay start`')
         known['process'] = str(process) if process else 'none on this machine'
     operators = any(each.role == OPERATOR for each in accounts(home)) if home.root.exists() else False
     with open_desk(relay, credentials, (OPERATOR,) if operators else ()) as desk:
         known['address'] = desk.entry.url
         known.update(desk.order('status'))
     facts(known, as_json=as_json)
+
+
+def is_own(home: Home, relay: str | None, credentials: str | None) -> bool:
+    """Whether the relay that is meant is the one of this home."""
+    from relay_parsl.home import Credentials
+
+    path = home.root / 'relay' / 'relay.key'
+    known = path.exists() and bool(home.relays())
+    return known and home.find_relay(relay, credentials)[0].key == Credentials.load(path).keys.curve_public
 
 
 def pid_file(home: Home) -> PidFile:

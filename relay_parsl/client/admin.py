@@ -20,6 +20,8 @@ TIMEOUT = 10.0
 """Seconds until a relay that does not answer is given up."""
 AGAIN = 2.0
 """Seconds between two greetings: a relay that starts while we wait has not seen the first."""
+REFUSED = 1.0
+"""Seconds that a refused key is tried on: an account may be taken in at this very moment."""
 REFUSALS: dict[str, type[RelayError]] = {
     'not-found': NotFound,
     'full': StoreError,
@@ -90,7 +92,7 @@ class Desk:
     def _greet(self) -> None:
         hello = Hello('client', Id(os.urandom(16)), versions={'relay-parsl': VERSION})
         end = time.monotonic() + self._timeout
-        while time.monotonic() < end:
+        while time.monotonic() < end and self._dealer.failure != 'unknown-key':
             self._dealer.send(hello)
             if _receive(self._dealer, (Welcome,), min(end, time.monotonic() + AGAIN)):
                 return
@@ -110,7 +112,7 @@ def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: 
     dealer = Dealer(url, relay_key, curve)
     end = time.monotonic() + timeout
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end and dealer.failure != 'unknown-key':
             dealer.send(message)
             if answer := _receive(dealer, (Enrolled,), min(end, time.monotonic() + AGAIN)):
                 return answer  # type: ignore[no-any-return]  # the kind was asked for
@@ -121,9 +123,10 @@ def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: 
 
 def unanswered(url: str, timeout: float, failure: str, refused: str = 'your account there was revoked, or is another one') -> RelayUnavailable:
     """What is the matter with a relay that is silent. `failure` is the dealer's; `refused` is what it means when the relay refuses our key."""
+    if failure == 'unknown-key':
+        return RelayUnavailable(f'no session with the relay at {url}: the relay refuses your key: {refused}')
     why = {
-        'unreachable': 'nothing answers there: is the relay started (`relay-parsl relay status`), and can this machine reach its port?',
-        'unknown-key': f'the relay refuses your key: {refused}',
+        'unreachable': 'nothing answers there: is the relay started, and can this machine reach its port?',
         'handshake': 'what answers there is no relay, or its key is not the one that was pinned when you joined: if it was made anew, join again',
     }.get(failure, 'it is reached and says nothing: it may be overloaded; try again')
     return RelayUnavailable(f'no answer from the relay at {url} within {timeout:g} s: {why}')
@@ -137,9 +140,12 @@ def _send(dealer: Dealer, message: Message, end: float, entry: RelayEntry) -> No
 
 
 def _receive(dealer: Dealer, kinds: tuple[type[Any], ...], end: float) -> Any:
-    """The next message of one of these kinds, None when time is up. Raises the relay's refusal."""
+    """The next message of one of these kinds, None when time is up or our key is refused for `REFUSED`. Raises the relay's refusal."""
+    refused = False
     while (left := end - time.monotonic()) > 0:
         dealer.wait(left)
+        if dealer.failure == 'unknown-key' and not refused:
+            refused, end = True, min(end, time.monotonic() + REFUSED)
         for message in dealer.receive(1):
             if isinstance(message, Refused):
                 raise REFUSALS.get(message.code, AccessDenied)(f'the relay refused: {message.reason}')

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from relay_parsl.home import Home, Invitation, RelayEntry
+from relay_parsl.client.admin import REFUSED, TIMEOUT, Desk
+from relay_parsl.errors import RelayUnavailable
+from relay_parsl.home import Credentials, Home, Invitation, RelayEntry
 from tests.integration.commands import THREADS, Commands, commands
 
 pytestmark = pytest.mark.integration
@@ -53,7 +55,28 @@ def test_a_relay_that_is_not_there(cli: Commands) -> None:
     cli.relay()
     cli.ok('relay', 'stop')
     said = cli.refused('task', 'list')
-    assert 'is the relay started (`relay-parsl relay status`)' in said
+    assert 'is the relay started, and can this machine reach its port?' in said
+
+
+def test_the_status_of_a_relay_that_was_stopped_comes_at_once(cli: Commands) -> None:
+    cli.relay()
+    cli.ok('relay', 'stop')
+    began = time.monotonic()
+    done = cli.run('relay', 'status')
+    assert time.monotonic() - began < 8, 'it does not wait for an answer, which takes 10 s'
+    assert done.returncode == 1
+    assert f'the relay of {cli.root} does not run: start it with `relay-parsl relay start`' in done.stderr
+
+
+def test_a_refused_key_is_told_soon(cli: Commands) -> None:
+    cli.relay()
+    home = Home(cli.root)
+    entry, _ = home.find_relay()
+    stranger = Credentials.create('stranger', 'user', now=time.time(), lifetime=1e6)
+    began = time.monotonic()
+    with pytest.raises(RelayUnavailable, match='the relay refuses your key'):
+        Desk(entry, stranger)
+    assert REFUSED <= time.monotonic() - began < TIMEOUT / 2
 
 
 def test_an_expired_invite(cli: Commands) -> None:
