@@ -95,6 +95,8 @@ class Gate:
             call = payload.decode_call(grant.open('task', start.header, start.payload))
         except (SealError, ProtocolError) as error:
             raise Refusal(f'denied: {error}') from None
+        if reason := _odd(call.options):
+            raise TaskRejected(reason)
         blob, digest, info = self._function(grant, start.info.function)
         if digest != call.function:
             raise TaskRejected('the function that came is not the one that the call names')
@@ -161,6 +163,19 @@ class Gate:
         return codec.encode_header(
             ResultHeader(info.grant, info.sequence, info.task_id, self._endpoint, self._epoch, attempt, status, body=body, reason=reason)
         )
+
+
+def _odd(options: dict[str, Any]) -> str:
+    """Why these options cannot be worked with, whichever engine gets them; '' when they can. A seal says who wrote them, not that they make sense."""
+    for name in ('resource_specification', 'user_endpoint_config'):
+        if type(options.get(name)) not in (dict, type(None)):
+            return f'{name}: a map is needed, not {str(options[name])[:80]}'
+    retries, serializers = options.get('retries'), options.get('result_serializers')
+    if retries is not None and (type(retries) is not int or retries < 0):
+        return f'retries: a whole number of 0 or more is needed, not {str(retries)[:80]}'
+    if serializers is not None and (type(serializers) is not list or any(type(each) is not str for each in serializers)):
+        return f'result_serializers: a list of names is needed, not {str(serializers)[:80]}'
+    return ''
 
 
 def fits(outcome: bytes) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 
 from relay_parsl.endpoint import effects as do
 from relay_parsl.endpoint.crew import Crew
-from relay_parsl.endpoint.gate import Gate, Refusal
+from relay_parsl.endpoint.gate import Gate, Opened, Refusal
 from relay_parsl.endpoint.reactor import EndpointReactor
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.engines.base import Finished, Lost, Running, SealedBody, Work
-from relay_parsl.errors import ManagerLost, ProtocolError, TaskCancelled, TaskError, WalltimeExceeded, WorkerLost
+from relay_parsl.errors import ManagerLost, ProtocolError, TaskCancelled, TaskError, TaskRejected, WalltimeExceeded, WorkerLost
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.wire.messages import Body, Id, Segment, Status, TaskHeader
@@ -106,31 +106,48 @@ class Hands:
             log.exception('a %s cannot be sent', type(effect.message).__name__)
 
     def _start(self, effect: do.Start) -> None:
-        info, now = effect.info, self._now()
-        self.again = True
+        opened = self._opened(effect)
+        if opened is None:
+            return
+        info, call, account = effect.info, opened.call, opened.grant.account
+        body = None
+        if call.body_key:
+            body = SealedBody(str(self._spool.path(info.task_id, effect.attempt, 'task')), call.body_key, call.length)
+        arguments, spool = None if body else call.arguments, str(self._spool.directory)
+        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority)
+        self._inside[info.task_id, effect.attempt] = info
         try:
-            opened = self._gate.open(effect, now)
+            self._crew.submit(info.pool, work)
+        except Exception as error:  # an engine may be anybody's, and options are the sender's: what it stumbles over ends this task, not all of them
+            log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex())
+            del self._inside[info.task_id, effect.attempt]
+            self._reject(effect, TaskRejected(f'the engine does not take it: {type(error).__name__}: {error}'))
+            return
+        self._started.setdefault((account.hex(), call.function.hex(), call.name[:200]), []).append(info.task_id.hex())
+
+    def _opened(self, effect: do.Start) -> Opened | None:
+        """What is in the task, or None: then it has its end."""
+        info = effect.info
+        try:
+            opened = self._gate.open(effect, self._now())
             self._gate.python(opened, self._crew.python(info.pool))
         except Refusal as refusal:
             log.warning('task %s is refused: %s', info.task_id.hex(), refusal)
             self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(refusal))
-            self._reactor.finished(self._gate.refusal(info, effect.attempt, str(refusal)), now)
-            return
+            self._reactor.finished(self._gate.refusal(info, effect.attempt, str(refusal)), self._now())
+            self.again = True
         except TaskError as error:
-            log.info('task %s may not run here: %s', info.task_id.hex(), error)
-            self._audit('reject', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(error))
-            self._reactor.finished(self._gate.failure(info, effect.attempt, error), now)
-            return
-        self.again = False
-        call, body = opened.call, None
-        if call.body_key:
-            body = SealedBody(str(self._spool.path(info.task_id, effect.attempt, 'task')), call.body_key, call.length)
-        arguments = None if body else call.arguments
-        account, spool = opened.grant.account, str(self._spool.directory)
-        self._inside[info.task_id, effect.attempt] = info
-        self._started.setdefault((account.hex(), call.function.hex(), call.name[:200]), []).append(info.task_id.hex())
-        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority)
-        self._crew.submit(info.pool, work)
+            self._reject(effect, error)
+        else:
+            return opened
+        return None
+
+    def _reject(self, effect: do.Start, error: TaskError) -> None:
+        info = effect.info
+        log.info('task %s may not run here: %s', info.task_id.hex(), error)
+        self._audit('reject', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(error))
+        self._reactor.finished(self._gate.failure(info, effect.attempt, error), self._now())
+        self.again = True
 
     def _cancel(self, effect: do.CancelWork) -> None:
         if self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):

@@ -14,7 +14,7 @@ import pytest
 
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.policy import FunctionPolicy
-from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running
+from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running, Work
 from relay_parsl.errors import StoreError, TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
 from relay_parsl.home import write_private
 from relay_parsl.home.audit import verify
@@ -235,6 +235,26 @@ def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site
     work = site.engine.work()
     assert next(failures, None) is None, 'the start waited until its mark was written'
     site.engine.finish(work, 42)
+    assert value_of(site, site.relay.result()) == 42
+    assert party.error is None
+
+
+def test_odd_options_and_an_engine_that_stumbles_over_a_task_end_that_task_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    party = site.serve()
+    site.give(double, 21, options={'resource_specification': 5})
+    with pytest.raises(TaskRejected, match='resource_specification'):
+        value_of(site, site.relay.result())
+
+    def stumble(work: Work) -> None:
+        raise AttributeError('no such thing')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.engine, 'submit', stumble)
+        site.give(double, 21)
+        with pytest.raises(TaskRejected, match='AttributeError: no such thing'):
+            value_of(site, site.relay.result())
+    site.give(double, 21)
+    site.engine.finish(site.engine.work(), 42)
     assert value_of(site, site.relay.result()) == 42
     assert party.error is None
 

@@ -52,6 +52,31 @@ def test_what_a_trusted_signer_sends_passes_with_its_call() -> None:
     assert opened.grant.account == site.sender.grant.account
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'resource_specification': 5},
+        {'resource_specification': ['priority']},
+        {'user_endpoint_config': 'gpu'},
+        {'retries': -1},
+        {'retries': True},
+        {'retries': '2'},
+        {'result_serializers': 'json'},
+        {'result_serializers': ['json', 5]},
+    ],
+)
+def test_options_that_no_engine_can_work_with_fail_their_task(options: dict[str, Any]) -> None:
+    site = Site()
+    with pytest.raises(TaskRejected, match=f'{next(iter(options))}: a '):
+        site.gate.open(site.start(options=options), NOW)
+
+
+def test_options_that_are_nothing_and_those_of_later_versions_pass() -> None:
+    options: dict[str, Any] = {'resource_specification': None, 'user_endpoint_config': {}, 'retries': 0, 'result_serializers': ['json'], 'colour': 5}
+    site = Site()
+    assert site.gate.open(site.start(options=options), NOW).call.options == options
+
+
 class Service(Site):
     """A gate that trusts Alice, and a service that she vouches for."""
 
