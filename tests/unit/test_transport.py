@@ -43,7 +43,7 @@ def dealing(port: int, server_key: bytes, key: bytes) -> Iterator[Dealer]:
         dealer.close()
 
 
-def until(check: Callable[[], object], pump: Callable[[], object], seconds: float = 10.0) -> object:
+def until(check: Callable[[], object], pump: Callable[[], object], seconds: float = 30.0) -> object:
     """Call `pump` until `check` says something; both sides' threads are this one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -85,7 +85,7 @@ def test_last_words_are_not_waited_for_without_end() -> None:
     began = time.monotonic()
     dealer.send(Goodbye('done'))
     dealer.close(last_words=True)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_a_stranger_gets_nothing_through() -> None:

@@ -181,7 +181,7 @@ def test_a_sweep_ends_what_a_journal_names_and_keeps_its_jobs(tmp_path: Path, ma
     launch.Journal(tmp_path / f'{mark}.journal').open(mark, os.uname().nodename, ['12.server'])
     launch.Journal(tmp_path / 'elsewhere.journal').open('elsewhere', 'another-login-node', ['13.server'])
     assert sorted(build.sweep(tmp_path)) == ['12.server', '13.server']
-    assert stray.wait(5) == -signal.SIGKILL
+    assert stray.wait(30) == -signal.SIGKILL
     build.forget(tmp_path, alive='elsewhere')
     assert [path.name for path in tmp_path.iterdir()] == ['elsewhere.journal']
 

@@ -46,7 +46,7 @@ def death(worker: Worker, fn: Callable[..., Any], *args: Any) -> str:
 def leave_a_child_behind() -> None:
     """The child keeps the runner's socket and error output open, if it can."""
     if os.fork() == 0:
-        time.sleep(30)
+        time.sleep(60)
         os._exit(0)
     os._exit(5)
 
@@ -69,14 +69,14 @@ def test_a_death_says_how_and_the_next_task_has_a_new_runner(worker: Worker) -> 
     first = call(worker, os.getpid)
     started = time.monotonic()
     assert 'exited with code 3' in death(worker, os._exit, 3)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 10
     assert call(worker, os.getpid) != first
 
 
 def test_a_child_that_holds_the_pipes_does_not_hide_the_death(worker: Worker) -> None:
     started = time.monotonic()
     assert 'exited with code 5' in death(worker, leave_a_child_behind)
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 10
 
 
 def test_a_runner_that_closed_its_pipe_is_dead(worker: Worker) -> None:
