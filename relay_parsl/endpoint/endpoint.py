@@ -47,6 +47,8 @@ WINDOW_TASKS, WINDOW_BYTES = 1000, 64 << 20
 """What each pool holds at least: enough to hide the way to the relay from its workers."""
 STUCK = 600.0
 """Seconds for which a journal that refuses is tried again: a full disk is cleared by people."""
+AFTER_ERROR = 0.2
+"""Seconds to wait after the journal refused, so that a full disk is not asked a thousand times a second."""
 STRANGER = 5.0
 """Seconds after which a relay that we cannot talk to at all (wrong key, unknown key) is an error; later it is a disturbance."""
 LAST_WORDS = 0.2
@@ -250,6 +252,7 @@ class Endpoint:
                 log.error('%s; this endpoint waits until it can write again', error)
             if now - self._stuck_since >= STUCK or self._stops != self._stops_seen:
                 raise
+            time.sleep(AFTER_ERROR)
             return False
         self._stuck_since = None
         return True

@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from relay_parsl.endpoint.endpoint import AFTER_ERROR
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running, Work
@@ -237,6 +239,25 @@ def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site
     site.engine.finish(work, 42)
     assert value_of(site, site.relay.result()) == 42
     assert party.error is None
+
+
+def test_a_journal_that_refuses_is_asked_with_pauses_also_while_engines_have_news(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    commit = SqliteJournal.commit
+
+    def failing(journal: SqliteJournal) -> None:
+        if journal._database.in_transaction and len(asked) < 5:
+            asked.append(time.monotonic())
+            site.engine.say(Changed(site.engine.status()))
+            raise StoreError('the disk is full')
+        commit(journal)
+
+    site.serve()
+    monkeypatch.setattr(SqliteJournal, 'commit', failing)
+    site.give(double, 21, at_most_once=True)
+    site.engine.work()
+    assert len(asked) == 5
+    assert all(later - earlier >= AFTER_ERROR for earlier, later in pairwise(asked))
 
 
 def test_odd_options_and_an_engine_that_stumbles_over_a_task_end_that_task_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
