@@ -23,7 +23,7 @@ from relay_parsl.engines.frames import Death, account_of, encode_end
 TAIL = 4096
 """Bytes of a runner's last output that are kept as evidence."""
 GRACE = 2.0
-"""Seconds that a runner has to end by itself when it is not needed any more."""
+"""Seconds that a runner has to end by itself when it is not needed any more, or has no socket any more."""
 
 
 class RunnerDied(Exception):
@@ -94,6 +94,9 @@ class Runner:
                 return self._connection.recv_bytes()
         except (EOFError, OSError):
             pass
+        # The end is seen at the socket before it is there: killed now, it would be taken for a kill.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE)
         self.kill()
         raise RunnerDied(self._obituary())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -55,6 +56,17 @@ def close_everything() -> None:
     os.closerange(3, 256)
 
 
+def close_everything_and_linger() -> None:
+    """Its end is to be seen at the socket, and a while later in the process table."""
+    atexit.register(time.sleep, 0.3)
+    close_everything()
+
+
+def close_everything_and_stay() -> None:
+    close_everything()
+    time.sleep(60)
+
+
 def fork_and_return() -> int:
     os.fork()
     return os.getpid()
@@ -82,6 +94,18 @@ def test_a_child_that_holds_the_pipes_does_not_hide_the_death(worker: Worker) ->
 def test_a_runner_that_closed_its_pipe_is_dead(worker: Worker) -> None:
     death(worker, close_everything)
     assert call(worker, abs, -1) == 1
+
+
+def test_a_runner_that_ends_by_itself_was_not_killed(worker: Worker) -> None:
+    evidence = death(worker, close_everything_and_linger)
+    assert 'exited with code 1' in evidence
+    assert 'Bad file descriptor' in evidence
+    assert 'SIGKILL' not in evidence
+
+
+def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_after_a_grace(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, 'GRACE', 0.1)
+    assert 'SIGKILL' in death(worker, close_everything_and_stay)
 
 
 def test_a_runner_that_died_between_tasks_is_replaced_without_a_word(worker: Worker) -> None:
