@@ -6,6 +6,7 @@ code may start processes, MPI or a whole Parsl workflow in it; it may also crash
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import sys
@@ -31,8 +32,15 @@ def serve(connection: Connection) -> None:
         end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home))  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say
-        sys.stdout.flush()
+        _flush()
         connection.send_bytes(encode_end(end))
+
+
+def _flush() -> None:
+    """Let its output be seen with its result. User code may have closed or removed a stream: no reason to lose the result."""
+    for name in ('stdout', 'stderr'):
+        with contextlib.suppress(Exception):  # what stands there may be user code too
+            getattr(sys, name).flush()
 
 
 def _settle(work: Work, place: Place, home: str) -> None:

@@ -67,6 +67,15 @@ def close_everything_and_stay() -> None:
     time.sleep(60)
 
 
+def lose_output(how: str) -> str:
+    if how == 'closed':
+        sys.stdout.close()
+        sys.stderr.close()
+    else:
+        sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    return how
+
+
 def fork_and_return() -> int:
     os.fork()
     return os.getpid()
@@ -106,6 +115,13 @@ def test_a_runner_that_ends_by_itself_was_not_killed(worker: Worker) -> None:
 def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_after_a_grace(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, 'GRACE', 0.1)
     assert 'SIGKILL' in death(worker, close_everything_and_stay)
+
+
+@pytest.mark.parametrize('how', ['closed', 'gone'])
+def test_a_function_that_loses_its_output_streams_keeps_its_result(worker: Worker, how: str) -> None:
+    first = call(worker, os.getpid)
+    assert call(worker, lose_output, how) == how
+    assert call(worker, os.getpid) == first
 
 
 def test_a_runner_that_died_between_tasks_is_replaced_without_a_word(worker: Worker) -> None:
