@@ -71,7 +71,7 @@ def test_names_and_services(party: Party) -> None:
     assert "nobody has vouched for service 'robot' yet" in refused.stderr
     assert 'relay-parsl account list' in refused.stderr
     confirmed = {row['name']: row['confirmed'] for row in json.loads(alice.ok('account', 'list', '--json'))}
-    assert confirmed == {'alice': False, 'polaris': True, 'robot': True}
+    assert confirmed == {'alice': True, 'polaris': True, 'robot': True}
     alice.ok('account', 'list', '--credentials', 'operator')  # who has invited bob
     assert list((alice.root / 'invites').iterdir()) == [], 'all came, and are vouched for'
     runs_on(robot, 'polaris', theirs)
