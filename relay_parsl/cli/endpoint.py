@@ -9,12 +9,12 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay_parsl.cli.names import names_here, names_or_files, place_of, refuse_typo
 from relay_parsl.cli.show import BAD_INPUT, BadInput, facts, json_option, listing, log_at
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ engine:
 take_over_option = click.option('--take-over', is_flag=True, help='Replace the same endpoint that runs elsewhere, or did when its host went away.')
 detach_option = click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in `relay-parsl endpoint logs NAME`.')
 grace_option = click.option('--grace', default=60.0, show_default=True, metavar='SECONDS', help='How long to wait for the end of running tasks.')
-name_argument = click.argument('name')
-
-
+name_argument = click.argument('name', shell_complete=names_here)
 OWNER_ONLY = 'only its owner can ask the relay: run this where the account is'
 
 
@@ -53,19 +51,6 @@ def endpoint() -> None:
     check       what a file says, and what is wrong with it
     start       serve, here or in the background
     """  # noqa: D301  click takes the backspaces for its marks
-
-
-def place_of(name: str, *, exists: bool = True) -> Place:
-    """The directory of an endpoint. Raises BadInput, which lists those that there are."""
-    from relay_parsl.endpoint.place import Place
-    from relay_parsl.home import Home
-
-    home = Home.find()
-    place = Place(home, name)
-    if exists and not place.exists:
-        names = ', '.join(other.name for other in Place.all(home)) or 'none'
-        raise BadInput(f'no endpoint {name!r} here (there are: {names}): make it with `relay-parsl endpoint configure {name}`, or join as one')
-    return place
 
 
 @endpoint.command()
@@ -136,7 +121,7 @@ def leave_nothing(place: Place) -> None:
 
 
 @endpoint.command()
-@click.argument('name', metavar='FILE|NAME')
+@click.argument('name', metavar='FILE|NAME', shell_complete=names_or_files)
 @json_option
 def check(name: str, as_json: bool) -> None:
     """Say what an endpoint file means, or everything that is wrong with it.
@@ -191,23 +176,18 @@ def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
     place = place_of(name, exists=False)
     if not place.exists:
         refuse_typo(place)
+    ctx.exit(begin(place, detach=detach, take_over=take_over))
+
+
+def begin(place: Place, *, detach: bool, take_over: bool) -> int:
+    """Serve, once there are keys and a file; the exit code. Raises ConfigError when there are no keys and none can be had here."""
     if not place.key.exists():
         enrol_here(place)
     place.identity()
     if not place.config.exists():
         write_config(place, None)
         click.echo(f'made {place.config}, for this machine')
-    code = start_detached(place, take_over) if detach else serve(place, take_over)
-    ctx.exit(code)
-
-
-def refuse_typo(place: Place) -> None:
-    """A name that is almost that of an endpoint makes no new one. Raises BadInput."""
-    from relay_parsl.home import Home
-
-    meant = get_close_matches(place.name, [other.name for other in type(place).all(Home.find())], n=1, cutoff=0.8)
-    if meant:
-        raise BadInput(f'no endpoint {place.name!r} here: did you mean {meant[0]!r}? A new one is made by `relay-parsl endpoint configure`')
+    return start_detached(place, take_over) if detach else serve(place, take_over)
 
 
 def start_detached(place: Place, take_over: bool) -> int:
@@ -260,8 +240,14 @@ def stop(name: str, grace: float) -> None:
 @click.pass_context
 def restart(ctx: click.Context, name: str, detach: bool, take_over: bool, grace: float) -> None:
     """Stop NAME and start it again, for a changed file."""
-    ctx.invoke(stop, name=name, grace=grace)
-    ctx.invoke(start, name=name, detach=detach, take_over=take_over)
+    place = place_of(name)
+    stopped = place.pid_file.stop(grace)
+    if stopped or not detach:
+        click.echo(f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} was not running; starting')
+    code = begin(place, detach=detach, take_over=take_over)
+    if not stopped and detach:
+        click.echo(f'endpoint {name!r} was not running; started')
+    ctx.exit(code)
 
 
 @endpoint.command('list')

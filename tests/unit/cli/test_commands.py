@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from relay_parsl.cli import accounts, relay, show, task
@@ -310,6 +311,17 @@ def test_stop_of_what_does_not_run(home: Home) -> None:
     home.directory('endpoints', 'polaris')
     assert run('endpoint', 'stop', 'polaris').output == "endpoint 'polaris' does not run\n"
     assert run('relay', 'stop').exit_code == 0
+
+
+@pytest.mark.parametrize(('typed', 'names'), [('p', ['perlmutter', 'polaris']), ('po', ['polaris']), ('x', [])])
+def test_a_shell_completes_the_names_of_endpoints(home: Home, typed: str, names: list[str]) -> None:
+    for name in ('polaris', 'perlmutter'):
+        home.directory('endpoints', name)
+    for command in ('start', 'show', 'stop', 'logs', 'delete', 'restart', 'configure'):
+        complete = ShellComplete(main, {}, 'relay-parsl', '_RELAY_PARSL_COMPLETE')
+        assert [item.value for item in complete.get_completions(['endpoint', command], typed)] == names
+    both = ShellComplete(main, {}, 'relay-parsl', '_RELAY_PARSL_COMPLETE').get_completions(['endpoint', 'check'], typed)
+    assert [(item.value, item.type) for item in both] == [*((name, 'plain') for name in names), (typed, 'file')]
 
 
 def test_delete_asks_and_removes(home: Home) -> None:

@@ -1,0 +1,49 @@
+"""Which endpoint a command means by a name, and what a shell makes of the first letters of one."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from relay_parsl.cli.show import BadInput
+
+if TYPE_CHECKING:
+    from relay_parsl.endpoint.place import Place
+
+
+def place_of(name: str, *, exists: bool = True) -> Place:
+    """The directory of an endpoint. Raises BadInput, which lists those that there are."""
+    from relay_parsl.endpoint.place import Place
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    place = Place(home, name)
+    if exists and not place.exists:
+        names = ', '.join(other.name for other in Place.all(home)) or 'none'
+        raise BadInput(f'no endpoint {name!r} here (there are: {names}): make it with `relay-parsl endpoint configure {name}`, or join as one')
+    return place
+
+
+def refuse_typo(place: Place) -> None:
+    """A name that is almost that of an endpoint makes no new one. Raises BadInput."""
+    from relay_parsl.home import Home
+
+    meant = get_close_matches(place.name, [other.name for other in type(place).all(Home.find())], n=1, cutoff=0.8)
+    if meant:
+        raise BadInput(f'no endpoint {place.name!r} here: did you mean {meant[0]!r}? A new one is made by `relay-parsl endpoint configure`')
+
+
+def names_here(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Endpoint names, for a shell that completes one."""
+    from relay_parsl.endpoint.place import Place
+    from relay_parsl.home import Home
+
+    return [place.name for place in Place.all(Home.find()) if place.name.startswith(typed)]
+
+
+def names_or_files(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The same, and the shell adds its files."""
+    return [*map(CompletionItem, names_here(ctx, parameter, typed)), CompletionItem(typed, type='file')]
