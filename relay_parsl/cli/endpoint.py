@@ -341,6 +341,9 @@ def delete(name: str) -> None:
     The relay forgets it only if your account is on this machine; else revoke it where that is.
     """
     place = place_of(name)
+    running = place.pid_file.running()
+    if running:  # before the relay forgets it, after which it could not go on
+        raise BadInput(f'endpoint {name!r} runs as {running}: stop it first')
     note = forget_at_relay(place)
     place.delete()
     click.echo(f'endpoint {name!r} is deleted{note}')

@@ -159,6 +159,8 @@ def test_restart_and_delete(cli: Commands) -> None:
     assert pid_of(cli.root / 'endpoints' / 'laptop' / 'endpoint.pid') != before
     assert 'stop it first' in cli.refused('endpoint', 'delete', 'laptop', '--yes')
     cli.ok('endpoint', 'stop', 'laptop')
+    assert "endpoint 'laptop' was not running; started" in cli.ok('endpoint', 'restart', 'laptop', '--detach')
+    cli.ok('endpoint', 'stop', 'laptop')
     assert cli.ok('endpoint', 'delete', 'laptop', '--yes') == "endpoint 'laptop' is deleted\n"
     assert 'laptop' not in {row['name'] for row in json.loads(cli.ok('account', 'list', '--json'))}
     cli.endpoint('laptop')
