@@ -37,10 +37,23 @@ def serve(connection: Connection) -> None:
 
 
 def _flush() -> None:
-    """Let its output be seen with its result. User code may have closed or removed a stream: no reason to lose the result."""
-    for name in ('stdout', 'stderr'):
+    """Let its output be seen with its result. User code may have closed or replaced a stream: no reason to lose the result, or the next task's."""
+    for number, name in ((1, 'stdout'), (2, 'stderr')):
         with contextlib.suppress(Exception):  # what stands there may be user code too
             getattr(sys, name).flush()
+        ours = getattr(sys, f'__{name}__')
+        if ours is None or ours.closed:
+            ours = open(number, 'w', closefd=False, errors='backslashreplace') if _is_open(number) else None  # noqa: SIM115  for as long as the runner lives
+            setattr(sys, f'__{name}__', ours)
+        setattr(sys, name, ours)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _settle(work: Work, place: Place, home: str) -> None:

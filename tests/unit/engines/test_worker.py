@@ -121,6 +121,7 @@ def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_after_a_grace(work
 def test_a_function_that_loses_its_output_streams_keeps_its_result(worker: Worker, how: str) -> None:
     first = call(worker, os.getpid)
     assert call(worker, lose_output, how) == how
+    assert call(worker, print, 'the next task prints as if nothing had been') is None
     assert call(worker, os.getpid) == first
 
 
