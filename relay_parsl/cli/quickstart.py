@@ -12,7 +12,8 @@ import click
 from relay_parsl.cli.show import BadInput
 
 EXAMPLE = 'two_sites.py'
-NEEDS = ('skimage', 'numpy')
+NEEDS = {'skimage': 'scikit-image', 'numpy': 'numpy', 'scipy': 'scipy'}
+"""What the example imports, and the package that has it."""
 
 
 @click.command()
@@ -23,9 +24,9 @@ def quickstart(ctx: click.Context) -> None:
     A private relay and the endpoints "perlmutter" and "polaris" start, each in processes of its own. The Hubble Deep Field passes through both and is
     checked against the same computation without them. Nothing is left behind, and ~/.relay_parsl is not touched.
     """
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    missing = [package for name, package in NEEDS.items() if importlib.util.find_spec(name) is None]
     if missing:
-        raise BadInput(f'the example needs {" and ".join(missing)}: pip install "relay-parsl[examples]"')
+        raise BadInput(f'the example needs {" and ".join(missing)}: pip install {" ".join(missing)}')
     try:
         ctx.exit(subprocess.run([sys.executable, str(examples() / EXAMPLE)], check=False).returncode)  # noqa: S603  our own program
     except KeyboardInterrupt:
