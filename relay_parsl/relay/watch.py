@@ -102,11 +102,6 @@ class Watches:
             self._core.send(session, States(tuple(rest[start : start + BATCH_TASKS])))
 
 
-def states_of(watches: Watches, infos: Collection[TaskInfo]) -> dict[Id, str]:
-    """The words for lists."""
-    return {info.id: watches.state(info).state.value for info in infos}
-
-
 def utc(when: float) -> str:
     """Seconds since 1970 as `2026-01-31 23:59:59 UTC`: by the calendar alone, for what is pure reads no clock and knows no zone.
 
