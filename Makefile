@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint conformance bench clean
+.PHONY: help install quickstart test slurm slurm-down lint conformance bench clean
 
 help:  ## What there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,12 @@ quickstart: $(READY)  ## The main job: two sites, four accelerators, real data, 
 
 test: $(READY)  ## Every test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+slurm:  ## A real Slurm on this machine, for the tests that need one (root; Debian or Ubuntu)
+	tests/slurm/up.sh
+
+slurm-down:  ## Stop it
+	tests/slurm/down.sh
 
 lint: $(READY)  ## ruff, the format, mypy strict
 	$(BIN)/ruff check .
