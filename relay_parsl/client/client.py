@@ -13,7 +13,7 @@ from relay_parsl.client.batch import Batch
 from relay_parsl.client.executor import Executor
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Function, Options, as_function, as_id
-from relay_parsl.client.submitting import Request, plain
+from relay_parsl.client.submitting import Request, plain, specified
 from relay_parsl.client.trust import judge, question
 from relay_parsl.errors import NotFound, RelayUnavailable, TaskPending
 from relay_parsl.wire import payload
@@ -111,7 +111,7 @@ class Client:
         """An empty batch; `add` calls to it. Raises ConfigError for options that cannot be sent."""
         _warn((), cloud)
         options = Options(
-            resource_specification=plain('resource_specification', resource_specification),
+            resource_specification=specified(resource_specification),
             user_endpoint_config=plain('user_endpoint_config', user_endpoint_config),
         )
         return Batch(None if task_group_id is None else str(task_group_id), options)

@@ -17,7 +17,7 @@ from relay_parsl.client.functions import Library
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import EXPIRES, PLAIN, Function, Functions, Options, Order, arguments_of, as_function, as_id, new_id
 from relay_parsl.client.session import Session
-from relay_parsl.client.submitting import Request, Submitter, plain
+from relay_parsl.client.submitting import Request, Submitter, plain, specified
 from relay_parsl.errors import ConfigError, RelayError
 from relay_parsl.wire import payload
 from relay_parsl.wire.codec import pack
@@ -41,8 +41,8 @@ class Executor(Submitter):
         endpoint_id: an endpoint's name or UUID. None: to be set later, or the only one of `relay_parsl.local`.
         client: of the cloud, as are the next ones marked so: they warn and do nothing.
         task_group_id: a UUID under which `reload_tasks` finds these tasks again; by default one for each process.
-        resource_specification: for the engine, as in Parsl.
-        user_endpoint_config: for the endpoint.
+        resource_specification: for the engine, as in Parsl; `pool` names one of the endpoint's engines.
+        user_endpoint_config: what an endpoint whose file is a template fills in.
         label: for people.
         batch_size: of the cloud.
         amqp_port: of the cloud.
@@ -122,17 +122,17 @@ class Executor(Submitter):
 
     @property
     def resource_specification(self) -> Mapping[str, Any] | None:
-        """For the engine; copied into each task."""
+        """For the engine, and `pool`, which names one of the endpoint's engines; copied into each task."""
         return self._resource_specification
 
     @resource_specification.setter
     def resource_specification(self, value: Mapping[str, Any] | None) -> None:
-        plain('resource_specification', value)
+        specified(value)
         self._resource_specification = value
 
     @property
     def user_endpoint_config(self) -> Mapping[str, Any] | None:
-        """For the endpoint; copied into each task. `pool` names one of its engines."""
+        """What an endpoint whose file is a template fills in; copied into each task."""
         return self._user_endpoint_config
 
     @user_endpoint_config.setter

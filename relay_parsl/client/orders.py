@@ -51,11 +51,17 @@ class Options:
     resource_specification: Mapping[str, Any] | None = None
     user_endpoint_config: Mapping[str, Any] | None = None
 
+    @property
+    def pool(self) -> str:
+        """The endpoint's pool that the resource specification names; '' leaves it to the endpoint."""
+        return str((self.resource_specification or {}).get('pool') or '')
+
     def sealed(self) -> dict[str, Any]:
-        """Those that the relay must not see."""
+        """Those that the relay must not see: all but the pool, by which it routes."""
         if self is PLAIN:
             return {}
-        named = {'retries': self.retries, 'resource_specification': self.resource_specification, 'user_endpoint_config': self.user_endpoint_config}
+        specification = {name: value for name, value in (self.resource_specification or {}).items() if name != 'pool'}
+        named = {'retries': self.retries, 'resource_specification': specification, 'user_endpoint_config': self.user_endpoint_config}
         return {name: value for name, value in named.items() if value}
 
 

@@ -14,6 +14,9 @@ from relay_parsl.errors import ConfigError, ProtocolError, Unsupported
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Id
 
+LONGEST_POOL = 64
+"""Letters of a pool's name, in an endpoint file too."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -74,8 +77,8 @@ class Submitter(concurrent.futures.Executor):
             timeout: seconds of execution; not in this version.
             retries: how often it is run again after its own exception.
             at_most_once: rather fail than run twice.
-            resource_specification: for the engine.
-            user_endpoint_config: for the endpoint.
+            resource_specification: for the engine; `pool` names one of the endpoint's engines.
+            user_endpoint_config: what an endpoint whose file is a template fills in.
 
         Raises:
             Unsupported: `timeout`.
@@ -87,7 +90,7 @@ class Submitter(concurrent.futures.Executor):
             'priority': _checked('priority', priority, int),
             'retries': _checked('retries', retries, int),
             'at_most_once': _checked('at_most_once', at_most_once, bool),
-            'resource_specification': plain('resource_specification', resource_specification),
+            'resource_specification': specified(resource_specification),
             'user_endpoint_config': plain('user_endpoint_config', user_endpoint_config),
         }
         if retries is not None and retries < 0:
@@ -126,6 +129,15 @@ def plain(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
         copied: dict[str, Any] = unpack(pack(dict(value)))
     except ProtocolError as error:
         raise ConfigError(f'{name} holds what cannot be sent ({error}): numbers, strings, lists and dictionaries of them can') from None
+    return copied
+
+
+def specified(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A copy of a resource specification. Raises ConfigError for what cannot be sent, or a pool that is no name."""
+    copied = plain('resource_specification', value)
+    pool = (copied or {}).get('pool', '')
+    if not isinstance(pool, str) or len(pool) > LONGEST_POOL:
+        raise ConfigError(f'resource_specification: pool is the name of one of the endpoint\'s engines, not {str(pool)[:80]!r}')
     return copied
 
 

@@ -98,7 +98,7 @@ class Route:
         header = TaskHeader(
             grant=self.grant.hash, sequence=self.sequence, task_id=order.task_id, group=order.group, endpoint=self.endpoint, function=function.hash,
             expires=order.expires, priority=options.priority, at_most_once=options.at_most_once, serializer=order.serializer,
-            pool=str((options.user_endpoint_config or {}).get('pool', '')), body=sealed_size(order.length) if order.body_key else 0,
+            pool=options.pool, body=sealed_size(order.length) if order.body_key else 0,
         )  # fmt: skip
         sealed = order.sealed_options
         if not self.trusted and 'result_serializers' not in sealed:

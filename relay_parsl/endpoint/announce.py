@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from relay_parsl.endpoint.books import Books
@@ -68,7 +69,10 @@ class Announcer:
 
     def backlog(self, message: Backlog) -> None:
         """How much waits at the relay."""
-        self._backlog = {pool: count for pool, (count, _age) in message.pools.items()}
+        counts: Counter[str] = Counter()
+        for named, (count, _age) in message.pools.items():
+            counts[self._books.pool(named)] += count
+        self._backlog = dict(counts)
 
     def running(self, task_id: Id, detail: dict[str, Any]) -> None:
         """A task runs, and where."""
@@ -90,7 +94,9 @@ class Announcer:
 
     def speak(self, now: float) -> None:
         """What has changed: window, states, report."""
-        window = {name: (0, 0) if self._books.draining else pool.window for name, pool in self._books.holdings.pools.items()}
+        pools = self._books.holdings.pools
+        named = ['', *pools] if self._books.pool('') in pools else list(pools)  # the relay knows pools by what tasks say
+        window = {name: (0, 0) if self._books.draining else pools[self._books.pool(name)].window for name in named}
         if window != self._window:
             self._window = window
             self._books.link.send(Window(window))

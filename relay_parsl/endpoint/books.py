@@ -23,6 +23,8 @@ class EndpointSettings:
     max_retries_on_system_failure: int = 2
     pool_retries: dict[str, int] = field(default_factory=dict)
     """The same, for pools that differ."""
+    default_pool: str = ''
+    """Which pool runs tasks that name none."""
     versions: dict[str, str] = field(default_factory=dict)
     takeover: bool = False
     margin: int = 64
@@ -51,6 +53,10 @@ class Books:
         hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))
         self.link = Link(hello, self.out)
         self.draining = False
+
+    def pool(self, named: str) -> str:
+        """The pool that is meant by a task which names this one, or none."""
+        return named or self.settings.default_pool
 
     def retries(self, pool: str) -> int:
         """How often a task of this pool is tried again after system failures."""

@@ -35,6 +35,9 @@ from relay_parsl.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_POOL = 'default'
+"""The pool of this name runs the tasks that name none."""
+
 
 @dataclass(frozen=True)
 class EndpointConfig:
@@ -66,6 +69,11 @@ class EndpointConfig:
             raise ConfigError(f'{self.file}: there is no pool {pool!r}; the file has {", ".join(map(repr, self.pools))}')
         built: Engine = self.pools[pool].spec.build()
         return built
+
+    @property
+    def default_pool(self) -> str:
+        """The pool of tasks that name none: the one `engine:`, the one called `default`, else the first of the file."""
+        return DEFAULT_POOL if DEFAULT_POOL in self.pools else next(iter(self.pools), '')
 
     def summary(self) -> list[PoolSummary]:
         """What each pool is: engine, provider, launcher, and which worker gets which accelerator and CPUs."""
@@ -203,7 +211,8 @@ def describe_config(config: EndpointConfig) -> str:
     title = f'{config.file}: ' + (config.display_name or 'no display_name')
     policy = config.function_policy
     rights = 'runs any function of a trusted account' if policy.kind == 'any' else f'runs {len(policy.allowed)} functions, by {policy.kind}'
-    return '\n'.join([*config.warnings, f'{title}, {rights}', *map(describe, config.summary())])
+    default = [f'tasks that name no pool run in {config.default_pool}'] if len(config.pools) > 1 else []
+    return '\n'.join([*config.warnings, f'{title}, {rights}', *map(describe, config.summary()), *default])
 
 
 # --- the same file in a plain Parsl script -----------------------------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ class Endpoint:
         return EndpointSettings(
             pools=dict.fromkeys(engines, (WINDOW_TASKS, WINDOW_BYTES)),
             pool_retries={pool: int(getattr(engine, 'max_retries_on_system_failure', 2)) for pool, engine in engines.items()},
+            default_pool=self._config.default_pool,
             versions={'relay_parsl': VERSION, 'python': PYTHON, 'parsl': version('parsl')},
             takeover=self._take_over,
             grace=self._grace,

@@ -29,8 +29,8 @@ class RelayExecutor(ParslExecutor, RepresentationMixin):
     """Runs Parsl apps on an endpoint that this machine cannot reach, by way of a relay.
 
     Everything of Parsl works as with its own executors: retries, memoization, staging, monitoring, bash and join apps. An app's
-    `parsl_resource_specification` may hold `priority` (lower first), `retries`, `at_most_once`, `user_endpoint_config`, and what the
-    endpoint's engine understands (`num_nodes`, `ranks_per_node`, …).
+    `parsl_resource_specification` may hold `priority` (lower first), `retries`, `at_most_once`, `pool` (one of the endpoint's engines),
+    `user_endpoint_config`, and what the endpoint's engine understands (`num_nodes`, `ranks_per_node`, …).
     """
 
     @typeguard.typechecked

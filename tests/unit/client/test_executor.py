@@ -179,18 +179,21 @@ def test_what_an_untrusted_endpoint_sends_is_json(relay: FakeRelay) -> None:
 
 
 def test_options(relay: FakeRelay, executor: Executor) -> None:
-    specification = {'num_nodes': 2}
+    specification: dict[str, object] = {'num_nodes': 2, 'pool': 'gpu'}
     executor.resource_specification = specification
-    view = executor.with_options(priority=-3, retries=2, at_most_once=True, user_endpoint_config={'pool': 'gpu'})
+    view = executor.with_options(priority=-3, retries=2, at_most_once=True, user_endpoint_config={'account': 'x'})
     future = view.with_options(retries=1).submit(double, 1)
     specification['num_nodes'] = 3
     assert future.result(LONG) == 2
     header, call = relay.calls[future.id]
     assert (header.priority, header.at_most_once, header.pool) == (-3, True, 'gpu')
-    assert call.options == {'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'pool': 'gpu'}}
+    assert call.options == {'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}, 'the relay routes by the pool; the rest is sealed'
     plain = executor.submit(double, 1)
     plain.result(LONG)
     assert relay.calls[plain.id][1].options == {'resource_specification': {'num_nodes': 3}}
+    for wrong in (5, ['gpu'], 'x' * 65):
+        with pytest.raises(ConfigError, match="pool is the name of one of the endpoint's engines"):
+            executor.with_options(resource_specification={'pool': wrong})
     with pytest.raises(Unsupported):
         executor.with_options(timeout=3)
     with pytest.raises(ConfigError, match='priority is a whole number'):
