@@ -137,7 +137,7 @@ def specified(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     copied = plain('resource_specification', value)
     pool = (copied or {}).get('pool', '')
     if not isinstance(pool, str) or len(pool) > LONGEST_POOL:
-        raise ConfigError(f'resource_specification: pool is the name of one of the endpoint\'s engines, not {str(pool)[:80]!r}')
+        raise ConfigError(f"resource_specification: pool is the name of one of the endpoint's engines, not {str(pool)[:80]!r}")
     return copied
 
 

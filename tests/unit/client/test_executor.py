@@ -187,7 +187,7 @@ def test_options(relay: FakeRelay, executor: Executor) -> None:
     assert future.result(LONG) == 2
     header, call = relay.calls[future.id]
     assert (header.priority, header.at_most_once, header.pool) == (-3, True, 'gpu')
-    assert call.options == {'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}, 'the relay routes by the pool; the rest is sealed'
+    assert call.options == {'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
     plain = executor.submit(double, 1)
     plain.result(LONG)
     assert relay.calls[plain.id][1].options == {'resource_specification': {'num_nodes': 3}}
