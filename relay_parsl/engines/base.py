@@ -101,11 +101,11 @@ class EngineStatus:
     outstanding: int = 0
     """Attempts inside the engine."""
     state: str = 'ready'
-    """`starting`, `ready`, `rebuilding` or `stopped`."""
+    """`starting`, `ready`, `rebuilding`, `stopped`, or `broken`: no more blocks are submitted until the endpoint is restarted."""
     reason: str = ''
     """Why it is not `ready`, or why its blocks fail: the words a waiting user should see."""
     detail: dict[str, Any] = field(default_factory=dict)
-    """One row for each block or manager, for status displays."""
+    """For displays: `blocks`, rows of block, job, state, reason (the scheduler's words); `managers`, rows of manager, host, block, workers, tasks."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import build, launch, options
+from relay_parsl.engines import build, launch, options, roster
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
 from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_work, event_of
@@ -93,7 +93,7 @@ class HtexEngine:
         self._stopping = threading.Event()
         self._build: build.Build | None = None
         self._number = self._demand = self._told = 0
-        self._shown = 0.0
+        self._shown = self._reported = 0.0
         self._pace, self._counted, self._paced = 0.0, 0, 0.0
         self._facts: dict[str, Any] = {}
         self._state, self._reason = 'starting', ''
@@ -164,7 +164,7 @@ class HtexEngine:
             outstanding=outstanding,
             state=self._state,
             reason=self._reason or str(facts.get('reason') or ''),
-            detail={'blocks': facts.get('states', {})},
+            detail={'blocks': facts.get('blocks_detail', []), 'managers': facts.get('managers_detail', [])},
         )
 
     def stop(self) -> None:
@@ -245,8 +245,10 @@ class HtexEngine:
             self._pace, self._counted, self._paced = self._counted / (now - self._paced), 0, now
 
     def _report(self, facts: dict[str, Any]) -> None:
-        changed, self._facts = facts != self._facts, facts
-        if changed:
+        counts, news = facts != self._facts, roster.without_counts(facts) != roster.without_counts(self._facts)
+        self._facts, now = facts, time.monotonic()
+        if news or (counts and now - self._reported >= roster.COUNTS_EVERY):
+            self._reported = now
             self._deliver(Changed(self.status()))
 
     def _bury(self, evidence: str) -> None:

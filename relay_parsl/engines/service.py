@@ -30,7 +30,7 @@ from parsl.jobs.states import TERMINAL_STATES, JobState
 from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import launch
+from relay_parsl.engines import launch, roster
 from relay_parsl.engines.barren import Barren
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end
@@ -75,6 +75,7 @@ class Service:
         self._strategy = Strategy(strategy=options.pop('strategy', 'simple'), max_idletime=float(options.pop('max_idletime', 120.0)))
         self._htex = launch.build(plan, Htex, early)
         self._early = early
+        self._hosts = roster.Hosts(Path(self._htex.logdir, 'interchange.log'))
         self._barren = Barren(Path(self._htex.worker_logdir), float(self._htex.heartbeat_period))
         self._journal = launch.Journal(Path(plan['journal']))
         self._provider: ExecutionProvider = plan['htex']['provider']
@@ -194,16 +195,20 @@ class Service:
         rows = self._htex.command_client.run('MANAGERS', timeout_s=COMMAND_TIMEOUT)
         self._blocks.update({row['manager']: row['block_id'] for row in rows})
         barren = self._barren.look(rows, time.monotonic())
-        states = {block: [status.state.name, status.message or ''] for block, status in self._htex.status_facade.items()}
         workers = sum(row['worker_count'] for row in rows if row['active'] and row not in barren)
         self._htex.workers = workers
         python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
-        facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None), 'states': states}
-        self._out.put(['status', {**facts, 'reason': self._barren.reason}])
+        facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None)}
+        self._out.put(['status', {**facts, 'reason': self._barren.reason, **self._rows(rows)}])
         if barren and len(barren) == len(rows):
             self.die(self._barren.evidence)
         self._avoid(barren, rows)
         return len(rows)
+
+    def _rows(self, managers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        hosts = self._hosts.of([row['manager'] for row in managers])
+        blocks = roster.block_rows(dict(self._htex.status_facade), dict(self._htex.blocks_to_job_id))
+        return {'blocks_detail': blocks, 'managers_detail': roster.manager_rows(managers, hosts)}
 
     def _avoid(self, barren: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
         """A manager without workers takes tasks all the same: it gets no more, and a block of such managers ends, so that its tasks run elsewhere."""

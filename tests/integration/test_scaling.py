@@ -10,7 +10,8 @@ import pytest
 from parsl.providers import LocalProvider
 
 from relay_parsl.engines.base import Changed, Finished
-from tests.integration.test_htex_engine import Rig
+from relay_parsl.engines.htex import HtexEngine
+from tests.integration.engine_rig import Rig
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +21,7 @@ PERIOD = 0.5
 @pytest.fixture(name='rig')
 def _rig(tmp_path: Path) -> Iterator[Rig]:
     provider = LocalProvider(init_blocks=1, min_blocks=0, max_blocks=4)
-    rig = Rig(tmp_path, provider=provider, max_workers_per_node=1, job_status_kwargs={'strategy_period': PERIOD})
+    rig = Rig(tmp_path, HtexEngine(provider=provider, max_workers_per_node=1, job_status_kwargs={'strategy_period': PERIOD}))
     yield rig
     rig.engine.stop()
 
