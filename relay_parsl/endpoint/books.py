@@ -33,6 +33,10 @@ class EndpointSettings:
     """Seconds that a drain waits for running tasks and for `Recorded`."""
     held_page: int = 500
     """Tasks in one `Held`."""
+    idle_soft: float = 0.0
+    """Seconds without a task after which it drains and ends; 0 is never."""
+    idle_hard: float = 0.0
+    """Seconds in which no task comes or ends after which it ends; 0 is never."""
     stock: int = 256 << 20
     """Bytes of functions and grants to keep when no task refers to them."""
 

@@ -26,6 +26,7 @@ from parsl.providers import LocalProvider
 from relay_parsl.config import Located, Report, read_yaml
 from relay_parsl.endpoint import checks, layout, plugins
 from relay_parsl.endpoint.files import find_file
+from relay_parsl.endpoint.life import Life, read_life
 from relay_parsl.endpoint.policy import FunctionPolicy, read_policy
 from relay_parsl.endpoint.rules import STATUS, anything, apply, ip, line, rule_for, truth
 from relay_parsl.endpoint.spec import EngineSpec, Spec, plain_name, slug
@@ -47,6 +48,7 @@ class EndpointConfig:
         display_name: What people see; '' where the file has none.
         pools: The engines by their pools' names; `{'': …}` for one `engine:`.
         function_policy: Which functions run.
+        life: What is run before and after, and when it ends by itself.
         debug: Whether to log in detail.
         file: Where it was read.
         warnings: What is worth a word, a line each.
@@ -55,6 +57,7 @@ class EndpointConfig:
     display_name: str = ''
     pools: dict[str, EngineSpec] = field(default_factory=dict)
     function_policy: FunctionPolicy = field(default_factory=FunctionPolicy)
+    life: Life = field(default_factory=Life)
     debug: bool = False
     file: str = ''
     warnings: tuple[str, ...] = ()
@@ -112,6 +115,7 @@ class _Reader:
             display_name=display_name,
             pools=self.pools(root, display_name or self.path.stem),
             function_policy=read_policy(root, self.report),
+            life=read_life(root, self.report),
             debug=self.optional(root, 'debug', truth) or False,
             file=str(self.path),
         )

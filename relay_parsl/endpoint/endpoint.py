@@ -20,6 +20,7 @@ from typing import Any
 
 from relay_parsl import daemon
 from relay_parsl.endpoint import effects as do
+from relay_parsl.endpoint import hooks
 from relay_parsl.endpoint.config import EndpointConfig
 from relay_parsl.endpoint.crew import Crew
 from relay_parsl.endpoint.gate import Gate
@@ -102,6 +103,9 @@ class Endpoint:
         trusted = Trusted(self._home / 'trusted.json')
         engines = {pool: self._config.build_engine(pool) for pool in self._config.pools}
         with ExitStack() as stack:
+            stack.enter_context(_signals(self.stop))
+            if not self._set_up(stack):
+                return 0
             self._journal = SqliteJournal(self._home / 'journal.db')
             stack.callback(self._journal.close)
             self._audit = self._open_audit()
@@ -110,7 +114,6 @@ class Endpoint:
             stack.callback(self._dealer.close)
             self._wake = self._dealer.wake
             self._crew = Crew(engines, self._wake)
-            stack.enter_context(_signals(self.stop))
             return self._serve(trusted)
 
     # -- Life --------------------------------------------------------------------------------------------------------
@@ -136,6 +139,21 @@ class Endpoint:
             self._crew.stop()
             self._sync.close()
 
+    def _set_up(self, stack: ExitStack) -> bool:
+        """Run `endpoint_setup`, and see to it that `endpoint_teardown` runs at the end; False when we were stopped meanwhile."""
+        life = self._config.life
+        if life.teardown:
+            stack.callback(self._tear_down)
+        fault = hooks.run('endpoint_setup', life.setup, self._home, hooks.SETUP, lambda: self._stops > 0) if life.setup else ''
+        if fault and not self._stops:
+            raise ConfigError(f'{self._config.file}: {fault}')
+        return not self._stops
+
+    def _tear_down(self) -> None:
+        fault = hooks.run('endpoint_teardown', self._config.life.teardown, self._home, hooks.TEARDOWN)
+        if fault:
+            log.error('%s', fault)
+
     def _open_audit(self) -> AuditLog:
         try:
             return AuditLog(self._home / 'audit.log')
@@ -157,6 +175,8 @@ class Endpoint:
             versions={'relay_parsl': VERSION, 'python': PYTHON, 'parsl': version('parsl')},
             takeover=self._take_over,
             grace=self._grace,
+            idle_soft=self._config.life.idle_soft,
+            idle_hard=self._config.life.idle_hard,
         )
 
     def _open_spool(self) -> Spool:

@@ -85,6 +85,8 @@ class Holdings:
         self.pools = {name: Pool(*limits) for name, limits in pools.items()}
         self._all: dict[Id, Holding] = {}
         self._order = 0
+        self.moved = 0
+        """Grows with each task that comes and each that ends."""
 
     def __contains__(self, task_id: Id) -> bool:
         return task_id in self._all
@@ -103,6 +105,7 @@ class Holdings:
     def add(self, header: bytes, info: TaskHeader, payload: bytes, attempt: int) -> Holding:
         """Hold a task that was dispatched to one of our pools."""
         self._order += 1
+        self.moved += 1
         holding = Holding(header, info, payload, attempt, attempt, self._order, pulling=info.body > 0)
         self._all[info.task_id] = holding
         self.pools[info.pool].held += 1
@@ -151,6 +154,7 @@ class Holdings:
         """It is not held any more, or held by the outbox."""
         self.finish(holding)
         if self._all.pop(holding.info.task_id, None) is not None:
+            self.moved += 1
             self.pools[holding.info.pool].held -= 1
 
     def _leave_engine(self, holding: Holding) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from relay_parsl.config import Level, Located, Report, settle
-from relay_parsl.endpoint import plugins
+from relay_parsl.endpoint import life, plugins
 from relay_parsl.endpoint.rules import STATUS, TABLES
 
 NESTED = ('provider', 'launcher', 'address', 'manager_selector')
 """Keys whose values are objects with a `type:` of their own, of the kind that is called so."""
 
-TOP = ('display_name', 'debug', 'engine', 'pools', 'function_policy', 'allowed_functions')
+TOP = ('display_name', 'debug', 'engine', 'pools', 'function_policy', 'allowed_functions', *life.KEYS)
 
 POOL_NAMES = ('pools', 'engines')
 """Two names for several engines in one file."""
@@ -21,10 +21,7 @@ IGNORED = {
     'subscription_id': 'there is no subscription here',
     'environment': 'there is no service to choose; the relay was chosen by `relay-parsl join`',
     'local_compute_services': 'there is no service to choose; the relay was chosen by `relay-parsl join`',
-    'heartbeat_period': 'the wire fixes it at 10 s; that of the nodes stands under `engine`',
     'heartbeat_threshold': 'the wire fixes it at 30 s; that of the nodes stands under `engine`',
-    'idle_heartbeats_soft': 'this version never stops an idle endpoint; idle blocks end by `engine.job_status_kwargs.max_idletime`',
-    'idle_heartbeats_hard': 'this version never stops an idle endpoint; idle blocks end by `engine.job_status_kwargs.max_idletime`',
     'mu_child_ep_grace_period_s': 'one endpoint is one process of one user here',
     'email': 'accounts are keys here',
 }
@@ -33,7 +30,6 @@ IGNORED = {
 _SHARING = 'who may use an endpoint is decided by keys: its owner, and those with whom the owner shares it; remove this key'
 _ONE_USER = 'an endpoint belongs to the user who starts it; each user configures an own one; remove this key'
 _TEMPLATES = 'templates are not in this version; write the values into this file'
-_SETUP = 'not in this version; put the commands into `worker_init` of the provider, or run them before `relay-parsl endpoint start`'
 
 REFUSED = {
     'authentication_policy': _SHARING,
@@ -49,8 +45,6 @@ REFUSED = {
     'audit_log_path': 'the audit log stands in the directory of the endpoint; remove this key',
     'paths': 'everything stands in ~/.relay_parsl/endpoints/NAME; to move it, set $RELAY_PARSL_HOME; remove this key',
     'detach_endpoint': 'say `relay-parsl endpoint start --detach`; remove this key',
-    'endpoint_setup': _SETUP,
-    'endpoint_teardown': _SETUP,
     'executors': 'write one engine under `engine`, or several under `pools`',
     'scaling_enabled': 'write `strategy: none` under `engine.job_status_kwargs` to keep the number of blocks',
 }

@@ -19,6 +19,7 @@ from typing import Any
 from relay_parsl.endpoint.announce import Announcer
 from relay_parsl.endpoint.books import Books, EndpointSettings
 from relay_parsl.endpoint.effects import BodyKey, Effect, Exit, Start
+from relay_parsl.endpoint.idleness import Idleness
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.endpoint.ledger import Journal
 from relay_parsl.endpoint.outcomes import Outcomes
@@ -58,6 +59,8 @@ class EndpointReactor:
         self._outcomes = Outcomes(books)
         self._intake = Intake(books, self._outcomes)
         self._announcer = Announcer(books, self._intake)
+        self._idleness = Idleness(settings.idle_soft, settings.idle_hard, now)
+        self._why = ''
         self._drained_at: float | None = None
         self._left_at: float | None = None
         self._grace = settings.grace
@@ -169,6 +172,16 @@ class EndpointReactor:
         self._books.outbox.tick(now)
         self._books.ledger.tick(now)
         self._announcer.tick(now)
+        self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        """End by ourselves when there is nothing to do; what is held goes back to the relay."""
+        holdings = self._books.holdings
+        busy = bool(holdings or self._books.outbox) or not self._books.link.live
+        reason, at_once = self._idleness.verdict(now, moved=holdings.moved, busy=busy)
+        if reason and not self._books.draining:
+            self._why = reason
+            self.drain(now, 0.0 if at_once else None)
 
     def flush(self, now: float) -> None:
         """End of a turn: start what may start, say what there is to say, write the journal. Raises StoreError."""
@@ -220,7 +233,7 @@ class EndpointReactor:
         if missed or self._intake.returning:
             self._left_at = None
         else:
-            self._exit('drained')
+            self._exit(self._why or 'drained')
 
     def _recorded(self, message: Recorded, _now: float) -> None:
         self._outcomes.recorded(message)
@@ -230,7 +243,7 @@ class EndpointReactor:
         """The last steps of a drain: results recorded, what was returned heard by the relay, goodbye."""
         waited = now - (self._drained_at or now)
         if waited >= self._grace:
-            self._exit(f'the grace of {self._grace:g} s is over; {len(self._books.holdings)} tasks go back unfinished')
+            self._exit(f'{self._why or f"the grace of {self._grace:g} s is over"}; {len(self._books.holdings)} tasks go back unfinished')
         elif self._books.holdings or self._books.outbox or (self._intake.returning and self._books.link.live):
             self._left_at = None
         elif self._books.link.live and (self._left_at is None or now - self._left_at >= LEAVE_WAIT):
@@ -238,7 +251,7 @@ class EndpointReactor:
             self._announcer.declare(now)
             self._books.link.send(Ping())
         elif not self._books.link.live and waited >= LEAVE_WAIT:
-            self._exit('drained')
+            self._exit(self._why or 'drained')
 
     def _exit(self, reason: str) -> None:
         if self._exited:
