@@ -10,10 +10,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import build, launch, options, roster
+from relay_parsl.engines import build, launch, options, roster, script
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
 from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_work, event_of
@@ -115,23 +116,25 @@ class HtexEngine:
         run_dir.mkdir(parents=True, exist_ok=True)
         self._deliver = deliver
         self._place = place_of(self._working_dir, self._sandbox, run_dir)
-        plan = {
-            'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
-            'htex': {
-                **self._options,
-                'provider': self.provider,
-                'address': self._address or options.address_of(self.provider),
-                'encrypted': self.encrypted,
-            },
-            'job_status': self._job_status,
-            'container': self._container,
-        }
+        plan = self._plan(label, self._address or options.address_of(self.provider))
         self._threads = [
             threading.Thread(target=self._supervise, args=(run_dir, plan), name=f'{label}-engine', daemon=True),
             threading.Thread(target=self._feed, name=f'{label}-feed', daemon=True),
         ]
         for thread in self._threads:
             thread.start()
+
+    def batch_script(self, label: str) -> str:
+        """The batch script of a block, with words in capitals for what only a start knows; '' where the provider submits none."""
+        return script.render(self._plan(label, script.ADDRESS), HighThroughputExecutor)
+
+    def _plan(self, label: str, address: str) -> dict[str, Any]:
+        return {
+            'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
+            'htex': {**self._options, 'provider': self.provider, 'address': address, 'encrypted': self.encrypted},
+            'job_status': self._job_status,
+            'container': self._container,
+        }
 
     def submit(self, work: Work) -> None:
         """See `Engine`."""

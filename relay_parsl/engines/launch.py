@@ -46,16 +46,22 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
         kind: the class.
         early: the interchange to use, unless the options name another.
     """
+    htex = prepare(plan, kind)
+    if 'interchange_launch_cmd' not in plan['htex']:
+        htex.interchange_launch_cmd = early.command
+    if plan['htex'].get('block_error_handler', True) is True:
+        htex.block_error_handler = give_up
+    return htex
+
+
+def prepare(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
+    """An HTEX with its directories and the command of its managers, as `build`; it has no interchange of ours, and is not to be started."""
     htex = kind(label=plan['label'], **plan['htex'])
     htex.run_dir = plan['directory']
     htex.run_id = plan['token']
     provider = plan['htex']['provider']
     provider.script_dir = os.path.join(plan['directory'], 'submit_scripts')
     os.makedirs(provider.script_dir, exist_ok=True)
-    if 'interchange_launch_cmd' not in plan['htex']:
-        htex.interchange_launch_cmd = early.command
-    if plan['htex'].get('block_error_handler', True) is True:
-        htex.block_error_handler = give_up
     names = accelerators.told(htex.available_accelerators)
     htex.launch_cmd = launch_command(htex.launch_cmd, plan['container'], plan['directory'], local=is_local(provider), before=names)
     return htex
