@@ -55,7 +55,7 @@ def _command(htex: HighThroughputExecutor) -> str:
     htex.cert_dir = f'{htex.logdir}/certificates' if htex.encrypted else None
     htex.logconf_path = None
     htex.initialize_scaling()
-    return ' '.join(str(htex._get_launch_command('0')).split())  # noqa: SLF001  Parsl has no public name for it
+    return re.sub(' +', ' ', str(htex._get_launch_command('0'))).strip()
 
 
 def submitted(provider: ExecutionProvider, command: str, job_name: str) -> str:

@@ -57,7 +57,8 @@ def test_a_site_s_script_is_the_same_everywhere_and_runs_nothing(name: str, tell
     assert text == script_of(name)
     assert text.startswith('#!/bin/bash\n')
     assert 'PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=' in text
-    assert '-a ADDRESS ' in text and '--port=PORT ' in text and '--cert_dir RUN_DIR/' in text and '--block_id=0 ' in text
+    for value in ('-a ADDRESS ', '--port=PORT ', '--cert_dir RUN_DIR/', '--block_id=0 '):
+        assert value in text
     assert not tell_tale.exists()
     for path in (sys.executable, str(Path.cwd()), tempfile.gettempdir() + '/tmp'):
         assert path not in text
@@ -73,14 +74,15 @@ def test_a_provider_of_parsl_is_caught_before_it_submits(tmp_path: Path, tell_ta
 
 
 def test_a_constructor_that_asks_its_scheduler_gets_no_answer(tmp_path: Path, tell_tale: Path) -> None:
-    from parsl.providers import SlurmProvider  # noqa: PLC0415  of Parsl itself, by its own name
+    from parsl.providers import SlurmProvider
 
-    from relay_parsl.engines.script import silent, submitted  # noqa: PLC0415
+    from relay_parsl.engines.script import silent, submitted
 
     provider = silent(SlurmProvider)(account='acc', walltime='00:10:00')
     provider.script_dir = str(tmp_path)
     text = submitted(provider, 'manager', 'parsl.x.block-0')
-    assert '#SBATCH --account=acc' in text and '\nmanager\n' in text
+    assert '#SBATCH --account=acc' in text
+    assert '\nmanager\n' in text
     assert '# submitted by: sbatch ' in text
     assert not tell_tale.exists()
 
@@ -94,7 +96,7 @@ def test_a_block_of_this_host_is_its_launcher_s_text() -> None:
 def test_containers_and_worker_init_are_in_it(tmp_path: Path) -> None:
     given = TORQUE.replace('max_workers_per_node: 3', 'container_type: apptainer\n  container_uri: mine.sif')
     text = script_of(file(tmp_path, given))
-    assert 'apptainer run  mine.sif python3 -m parsl.executors.high_throughput.process_worker_pool' in text
+    assert 'apptainer run mine.sif python3 -m parsl.executors.high_throughput.process_worker_pool' in text
 
 
 def test_an_engine_without_blocks_has_none(tmp_path: Path) -> None:
