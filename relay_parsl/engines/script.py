@@ -51,9 +51,7 @@ def render(plan: Mapping[str, Any], kind: Callable[..., HighThroughputExecutor])
 def _command(htex: HighThroughputExecutor) -> str:
     """A manager's command line, filled in by HTEX itself."""
     htex.all_addresses = {ADDRESS}
-    htex.worker_port = cast('int', PORT)
-    htex.cert_dir = f'{htex.logdir}/certificates' if htex.encrypted else None
-    htex.logconf_path = None
+    vars(htex).update(worker_port=PORT, cert_dir=f'{htex.logdir}/certificates' if htex.encrypted else None, logconf_path=None)
     htex.initialize_scaling()
     return re.sub(' +', ' ', str(htex._get_launch_command('0'))).strip()
 
