@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay_parsl.cli import boot
 from relay_parsl.cli.names import names_here, names_or_files, place_of, refuse_typo
 from relay_parsl.cli.show import BAD_INPUT, BadInput, facts, json_option, listing, log_at
 
@@ -51,6 +52,10 @@ def endpoint() -> None:
     check       what a file says, and what is wrong with it
     start       serve, here or in the background
     """  # noqa: D301  click takes the backspaces for its marks
+
+
+endpoint.add_command(boot.enable)
+endpoint.add_command(boot.disable)
 
 
 @endpoint.command()
@@ -345,6 +350,7 @@ def delete(name: str) -> None:
     if running:  # before the relay forgets it, after which it could not go on
         raise BadInput(f'endpoint {name!r} runs as {running}: stop it first')
     note = forget_at_relay(place)
+    boot.remove(name)
     place.delete()
     click.echo(f'endpoint {name!r} is deleted{note}')
 
