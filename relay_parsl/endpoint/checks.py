@@ -12,6 +12,7 @@ from typing import Any
 from relay_parsl.config import Located, Report
 from relay_parsl.endpoint.rules import affinity_groups
 from relay_parsl.engines import affinity
+from relay_parsl.providers import directives
 
 ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
 """Launchers that start one manager, whatever the number of nodes."""
@@ -162,6 +163,9 @@ def check_provider(name: str, node: Located, options: Mapping[str, Any], report:
         if most is not None and (options.get(key) or 0) > most:
             report.error(_at(node, key), f'is more than `max_blocks`, which is {most}')
     _directives(name, node, options, report)
+    if name == 'PBSProProvider':
+        for key, why in directives.conflicts(options.get('scheduler_options') or '', options):
+            report.error(_at(node, key), why)
 
 
 def _directives(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:

@@ -67,8 +67,6 @@ ADVICE = {
     'provider': {
         'channel': 'has left Parsl; remove this key',
         'move_files': 'has left Parsl; remove this key',
-        'filesystems': "write it as a directive: `scheduler_options: '#PBS -l filesystems=home:eagle'`",
-        'place': "write it as a directive: `scheduler_options: '#PBS -l place=scatter'`",
     },
 }
 ALWAYS = {'storage_access', 'remote_monitoring_radio'}

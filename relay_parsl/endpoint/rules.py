@@ -14,6 +14,7 @@ from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
 from relay_parsl.config import Located, Report, closest
+from relay_parsl.providers import options
 
 Rule = Callable[[Located], Any]
 """Takes a value as it stands, returns it as it is to be used, raises `Invalid`."""
@@ -140,6 +141,30 @@ def _clock(seconds: int) -> str:
     return f'{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}'
 
 
+def filesystems(node: Located) -> str:
+    """`home:eagle`, or a list of the names."""
+    value = ':'.join(line(child) for child in node.value) if isinstance(node.value, list) else line(node)
+    if not options.FILESYSTEMS.fullmatch(value):
+        raise Invalid(f'must be names of filesystems, like home:eagle; it is {shown(node)}')
+    return value
+
+
+def place(node: Located) -> str:
+    """How PBS places chunks."""
+    value = line(node)
+    if not options.PLACE.fullmatch(value):
+        raise Invalid(f'must be as PBS has it, like scatter, scatter:excl or pack:shared; it is {shown(node)}')
+    return value
+
+
+def keep(node: Located) -> str:
+    """Letters of PBS's `-k`."""
+    value = line(node)
+    if not options.KEEP.fullmatch(value):
+        raise Invalid(f'must be letters of `doe` (d: write to their places while it runs, o: stdout, e: stderr) or `n`; it is {shown(node)}')
+    return value
+
+
 def ports(node: Located) -> tuple[int, int]:
     """A range of ports as a list of two: the first, and the one after the last."""
     pair = list_of(whole(1, 65_536))(node)
@@ -262,6 +287,11 @@ PROVIDER: dict[str, Rule] = {
     'cmd_timeout': whole(1),
     'status_batch_size': whole(1),
     'exclusive': truth,
+    'filesystems': filesystems,
+    'place': place,
+    'keep': keep,
+    'rerunnable': truth,
+    'system': line,
     'worker_init': text,
     'scheduler_options': text,
     **dict.fromkeys(('account', 'queue', 'partition', 'qos', 'constraint', 'clusters', 'gres', 'select_options', 'regex_job_id', 'project'), line),

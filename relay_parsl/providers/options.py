@@ -22,6 +22,17 @@ def word(name: str, value: Any) -> str | None:
     return value
 
 
+def like(name: str, value: Any, form: re.Pattern[str], example: str) -> str | None:
+    """A word of this form, or None.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if value is not None and (not isinstance(value, str) or not value or not form.fullmatch(value)):
+        raise ConfigError(f'{name}: must be like {example}; it is {value!r}')
+    return value
+
+
 def line(name: str, value: Any) -> str | None:
     """Text on one line, or None.
 
@@ -94,6 +105,15 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
         raise ConfigError(f'{name}: {value!r} is not known; use one of {", ".join(known)}')
     return str(value)
 
+
+FILESYSTEMS = re.compile(r'[\w.-]+(?::[\w.-]+)*')
+"""PBS, as ALCF has it: names, with colons between them."""
+
+PLACE = re.compile(r'(free|pack|scatter|vscatter)?((^|:)(excl|exclhost|shared))?((^|:)group=\w+)?')
+"""PBS's `-l place`: an arrangement, a way of sharing, a grouping, in this order; not empty."""
+
+KEEP = re.compile(r'n|[doe]+')
+"""PBS's `-k`: d: write to their places while it runs, o: stdout, e: stderr; n: none of it."""
 
 CLOCK = re.compile(r'(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)')
 

@@ -207,7 +207,6 @@ def test_numbers_serve_as_names_of_accounts(load) -> None:
         ('    scheduler_options: "-l filesystems=home"', "would run as a command; write '#PBS -l filesystems=home'"),
         ('    scheduler_options: "#SBATCH -C gpu"', 'is for another scheduler; directives of PBSProProvider begin with #PBS'),
         ('    channel: {type: LocalChannel}', 'engine.provider.channel: has left Parsl; remove this key'),
-        ('    filesystems: home', 'write it as a directive'),
         ('    max_workers_per_node: 4', 'engine.provider.max_workers_per_node: belongs under `engine`'),
         ('    launcher: MpiExecLauncher', 'must be a mapping with a `type`, like `{type: MpiExecLauncher}`'),
         ('    launcher: {type: MpiExecLaucher}', 'did you mean `MpiExecLauncher`?'),

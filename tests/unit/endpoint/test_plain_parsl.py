@@ -8,10 +8,11 @@ import pytest
 from parsl.executors import HighThroughputExecutor, ThreadPoolExecutor
 from parsl.executors.high_throughput.errors import WorkerLost
 from parsl.launchers import MpiExecLauncher
-from parsl.providers import LocalProvider, PBSProProvider
+from parsl.providers import LocalProvider
 
 from relay_parsl.endpoint.config import load_config
 from relay_parsl.errors import ConfigError
+from relay_parsl.providers import PBSProProvider
 
 HTEX = """
 engine:
