@@ -9,7 +9,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = sorted((ROOT / 'relay_parsl').rglob('*.py'))
 ALL = OURS + [path for folder in ('tests', 'examples', 'benchmarks', 'configs') for path in sorted((ROOT / folder).rglob('*.py'))]
-MIRRORS = {('executor.py', '__init__'), ('htex.py', '__init__'), ('relay.py', '__init__'), ('shell.py', '__init__'), ('pbspro.py', '__init__')}
+MIRRORS = {
+    ('executor.py', '__init__'),
+    ('htex.py', '__init__'),
+    ('relay.py', '__init__'),
+    ('shell.py', '__init__'),
+    ('pbspro.py', '__init__'),
+    ('slurm.py', '__init__'),
+}
 """Constructors with the parameters of their models upstream, in their order."""
 NO_HOME = {'utils.py', 'helpers.py', 'common.py', 'manager.py', 'misc.py'}
 MARKS = ('TO' + 'DO', 'FIX' + 'ME', 'X' * 3, 'NotImplemented' + 'Error')

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relay_parsl.providers.pbspro import PBSProProvider as PBSProProvider
+    from relay_parsl.providers.slurm import SlurmProvider as SlurmProvider
 
-_PLACES = {'PBSProProvider': 'relay_parsl.providers.pbspro'}
+_PLACES = {'PBSProProvider': 'relay_parsl.providers.pbspro', 'SlurmProvider': 'relay_parsl.providers.slurm'}
 __all__ = list(_PLACES)
 
 
