@@ -24,6 +24,7 @@ RelayError
     ├── WorkerLost              the process that ran it died, more often than allowed
     ├── ManagerLost             its node was lost, more often than allowed
     ├── WalltimeExceeded        its batch job reached its walltime, more often than allowed
+    ├── BlocksFailed            no worker can be had for it: the endpoint's batch jobs end, or are refused, before any comes
     ├── VersionMismatch         Python versions of the two sides make the function's bytecode unsafe
     ├── RemoteError             the user's exception, where its own type cannot be had
     └── RemoteExit              a BaseException that is no Exception (SystemExit, KeyboardInterrupt)
@@ -128,6 +129,10 @@ class ManagerLost(TaskError):
 
 class WalltimeExceeded(TaskError):
     """The task's batch job reached its walltime, more often than `max_retries_on_system_failure` allows."""
+
+
+class BlocksFailed(TaskError):
+    """No worker can be had: the endpoint's blocks end before any worker connects, and it submits no more; the text is what their jobs said."""
 
 
 class VersionMismatch(TaskError):

@@ -259,7 +259,7 @@ def _scaling(endpoint: EndpointConfig) -> dict[str, Any]:
     return given[0] if given else {}
 
 
-OURS_ONLY = ('max_retries_on_system_failure', 'job_status_kwargs', 'strategy', 'run_in_sandbox', 'label')
+OURS_ONLY = ('max_retries_on_system_failure', 'max_blocks_per_minute', 'job_status_kwargs', 'strategy', 'run_in_sandbox', 'label')
 """Options of our engines that stand elsewhere in Parsl, or change only where a function's files go."""
 
 

@@ -249,6 +249,7 @@ ENGINE: dict[str, Rule] = {
     'available_accelerators': accelerators,
     'prefetch_capacity': whole(0),
     'max_retries_on_system_failure': whole(0, 1000),
+    'max_blocks_per_minute': whole(1),
     'heartbeat_period': whole(1),
     'heartbeat_threshold': whole(1),
     'drain_period': whole(1),

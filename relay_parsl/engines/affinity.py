@@ -6,6 +6,11 @@ import math
 import os
 
 
+def cores_here() -> int:
+    """Cores that a manager on this host shares out."""
+    return int(os.environ.get('PARSL_CORES') or os.cpu_count() or 1)
+
+
 def workers_here(most: int | None, share: float) -> int:
     """Workers that a manager on this host starts.
 
@@ -13,8 +18,7 @@ def workers_here(most: int | None, share: float) -> int:
         most: the limit of `max_workers_per_node` and `available_accelerators`, if there is one.
         share: `cores_per_worker`.
     """
-    cores = int(os.environ.get('PARSL_CORES') or os.cpu_count() or 1)
-    there = math.floor(cores / share)
+    there = math.floor(cores_here() / share)
     return there if most is None else min(there, most)
 
 

@@ -1,7 +1,7 @@
-"""Workers that die before they take a task, again and again.
+"""Managers without workers: none fits on the node, or they die before they take a task, again and again.
 
-Parsl starts them anew at every heartbeat and says so in its manager's log only, while that manager takes tasks which then wait for ever
-(measured: `cpu_affinity` with more workers than cores, where each worker ends on an assertion).
+Of the first kind Parsl says nothing, and everything waits. Dying workers it starts anew at every heartbeat and says so in its manager's log only,
+while that manager takes tasks which then wait for ever (measured: `cpu_affinity` with more workers than cores, where each ends on an assertion).
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class _Manager:
 class Barren:
     """Which managers have no worker that lives to take a task."""
 
-    def __init__(self, logs: Path, heartbeat: float) -> None:
-        """`logs`: where managers write, as this host sees it; `heartbeat`: their period in seconds."""
-        self._logs, self._probation = logs, PROBATION * heartbeat
+    def __init__(self, logs: Path, heartbeat: float, wants: str = '') -> None:
+        """`logs`: where managers write, as this host sees it; `heartbeat`: their period in seconds; `wants`: what a worker needs of a node."""
+        self._logs, self._probation, self._wants = logs, PROBATION * heartbeat, wants
         self._managers: dict[str, _Manager] = {}
         self.reason = ''
         """What waiting users should see; '' while workers live."""
@@ -90,12 +90,16 @@ class Barren:
             if not self._managers[name].proven:
                 self._managers[name].look(now, self._probation)
         self._speak(present)
-        return [row for name, row in present.items() if row['worker_count'] and len(self._managers[name].dead) >= row['worker_count']]
+        return [row for name, row in present.items() if len(self._managers[name].dead) >= row['worker_count']]
 
     def _speak(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         ill = [name for name, known in self._managers.items() if known.dead]
+        small = [row for row in rows.values() if not row['worker_count']]
         self.reason = self.evidence = ''
-        if ill:
+        if small:
+            where = f'a node of block {small[0]["block_id"]}'
+            self.reason = self.evidence = f'no worker fits on {where}: each asks for {self._wants}, which is more than the node has; ask for less'
+        elif ill:
             first, row = self._managers[ill[0]], rows[ill[0]]
             where = f'a node of block {row["block_id"]}' + (f' (and of {len(ill) - 1} more nodes)' if len(ill) > 1 else '')
             what = f'{len(first.dead)} of {row["worker_count"]} workers on {where} die before they take a task, again and again'

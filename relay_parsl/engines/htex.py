@@ -16,11 +16,12 @@ from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import build, launch, options, roster, script
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
+from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_work, event_of
 from relay_parsl.engines.pool import place_of, refused_options, rejection
 from relay_parsl.engines.waiting import Waiting, urgency
-from relay_parsl.errors import ProtocolError
+from relay_parsl.errors import BlocksFailed, ProtocolError
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class HtexEngine:
         container_type: docker, podman, podman-hpc, apptainer, singularity or custom.
         container_uri: the image.
         container_cmd_options: options of the container's program; the whole command of a custom one.
+        max_blocks_per_minute: batch jobs that are submitted in a minute, at most; the first `init_blocks` at once.
         **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
     """
 
@@ -72,6 +74,7 @@ class HtexEngine:
         container_type: str | None = None,
         container_uri: str | None = None,
         container_cmd_options: str | None = None,
+        max_blocks_per_minute: int = PER_MINUTE,
         **htex_options: Any,
     ) -> None:
         """See the class. Raises ConfigError, which names what is wrong."""
@@ -82,7 +85,9 @@ class HtexEngine:
         self._working_dir, self._sandbox = working_dir, run_in_sandbox
         self._job_status = options.job_status(job_status_kwargs, strategy)
         self._container = options.container(container_type, container_uri, container_cmd_options)
+        self._per_minute = options.per_minute(max_blocks_per_minute)
         self._options = options.htex(htex_options, self.provider)
+        self._fails = self._options.get('block_error_handler', True) is True
         self._expected, self._prefetch = options.expectation(self.provider, self._options, address)
         self._start_empty()
 
@@ -97,6 +102,7 @@ class HtexEngine:
         self._shown = self._reported = 0.0
         self._pace, self._counted, self._paced = 0.0, 0, 0.0
         self._facts: dict[str, Any] = {}
+        self._breaker: dict[str, Any] = {}
         self._state, self._reason = 'starting', ''
         self._place = Place()
         self._deliver: Deliver = lambda event: None
@@ -134,12 +140,15 @@ class HtexEngine:
             'htex': {**self._options, 'provider': self.provider, 'address': address, 'encrypted': self.encrypted},
             'job_status': self._job_status,
             'container': self._container,
+            'max_blocks_per_minute': self._per_minute,
         }
 
     def submit(self, work: Work) -> None:
         """See `Engine`."""
         if reason := refused_options(work):
             return self._deliver(rejection(work, reason))
+        if self._is_hopeless():
+            return self._deliver(rejection(work, self._broken, BlocksFailed))
         with self._changed:
             self._waiting.push(work)
             self._changed.notify_all()
@@ -165,8 +174,8 @@ class HtexEngine:
             **counts,
             python=facts.get('python'),
             outstanding=outstanding,
-            state=self._state,
-            reason=self._reason or str(facts.get('reason') or ''),
+            state='broken' if self._broken and self._state != 'stopped' else self._state,
+            reason=self._broken or self._reason or str(facts.get('reason') or ''),
             detail={'blocks': facts.get('blocks_detail', []), 'managers': facts.get('managers_detail', [])},
         )
 
@@ -191,7 +200,7 @@ class HtexEngine:
         barren = 0
         while not self._stopping.is_set():
             try:
-                child = build.Build(run_dir, plan, build.sweep(run_dir))
+                child = build.Build(run_dir, {**plan, 'breaker': self._breaker}, build.sweep(run_dir))
                 build.forget(run_dir, alive=child.token)
                 evidence = self._follow(child)
                 child.kill()
@@ -216,8 +225,15 @@ class HtexEngine:
                 self._ready(child)
             elif verb == 'ended':
                 self._ended(values[0])
+            elif verb == 'returned':
+                self._returned(values[0])
+            elif verb == 'breaker':
+                self._breaker = values[0]
+                self._surrender()
+                self._deliver(Changed(self.status()))
             elif verb == 'status':
                 self._report(values[0])
+                self._surrender()
             elif verb == 'dead':
                 evidence = str(values[0])
         return evidence or child.obituary()
@@ -240,6 +256,33 @@ class HtexEngine:
         for _, event in events:
             if not self._stopping.is_set():
                 self._deliver(event)
+
+    def _returned(self, numbers: list[int]) -> None:
+        """They were with a manager that had no workers: they wait again, and nothing is counted against them."""
+        with self._changed:
+            for work, _ in filter(None, [self._inside.pop(number, None) for number in numbers]):
+                self._load.drop(hash(work.function))
+                self._waiting.push(work)
+            self._changed.notify_all()
+
+    @property
+    def _broken(self) -> str:
+        return str(self._breaker.get('reason') or '')
+
+    def _is_hopeless(self) -> bool:
+        """No worker is there, none will come, and tasks are not to wait for a restart."""
+        return bool(self._broken) and self._fails and not self._facts.get('workers')
+
+    def _surrender(self) -> None:
+        """Fail what waits for workers that will not come. No try is spent: a next one would fare no better."""
+        if not self._is_hopeless():
+            return
+        with self._changed:
+            works = [work for work, _ in self._inside.values()] + [self._waiting.pop() for _ in range(len(self._waiting))]
+            self._inside.clear()
+            self._load.clear()
+        for work in works:
+            self._deliver(rejection(work, self._broken, BlocksFailed))
 
     def _measure(self, ended: int) -> None:
         now = time.monotonic()

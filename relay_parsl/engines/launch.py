@@ -23,7 +23,7 @@ from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import accelerators, leash
 from relay_parsl.engines.early import Early
-from relay_parsl.errors import ConfigError, RelayError
+from relay_parsl.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
     htex = prepare(plan, kind)
     if 'interchange_launch_cmd' not in plan['htex']:
         htex.interchange_launch_cmd = early.command
-    if plan['htex'].get('block_error_handler', True) is True:
-        htex.block_error_handler = give_up
+    if isinstance(plan['htex'].get('block_error_handler', True), bool):
+        htex.block_error_handler = leave_blocks
     return htex
 
 
@@ -72,26 +72,8 @@ def uses(htex: HighThroughputExecutor, early: Early) -> bool:
     return early.pid != 0 and list(htex.interchange_launch_cmd) == early.command
 
 
-def give_up(htex: BlockProviderExecutor, status: dict[str, JobStatus]) -> None:
-    """End the engine when as many blocks in a row as there are first blocks ended before any worker came; it says what they said.
-
-    Parsl's own counts a block whose manager died at work, too; so a task that kills its node would end the engine instead of its own attempt.
-    """
-    barren: list[JobStatus] = []
-    for block in sorted(status, key=int):
-        barren = [*barren, status[block]] if status[block].state in (JobState.MISSING, JobState.FAILED) and _never_came(status[block]) else []
-    if len(barren) >= max(1, htex.provider.init_blocks if htex.provider else 1):
-        htex.set_bad_state_and_fail_all(RelayError('blocks end before any worker connects: ' + '; '.join(_words(each) for each in barren[-3:])))
-
-
-def _never_came(status: JobStatus) -> bool:
-    """HTEX says MISSING of a block that ended and never connected; FAILED with no exit code is one that could not be submitted."""
-    return status.state == JobState.MISSING or status.exit_code is None
-
-
-def _words(status: JobStatus) -> str:
-    facts = {'': status.message, 'exit code': status.exit_code, 'stdout': status.stdout_summary, 'stderr': status.stderr_summary}
-    return ', '.join(f'{name}: {fact}'.removeprefix(': ') for name, fact in facts.items() if fact)
+def leave_blocks(_htex: BlockProviderExecutor, _status: dict[str, JobStatus]) -> None:
+    """What HTEX does about blocks that fail: nothing, `engines.breaker` does. Parsl's own handler ends the executor, and a next one would go on."""
 
 
 def is_local(provider: ExecutionProvider | None) -> bool:

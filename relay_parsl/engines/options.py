@@ -38,6 +38,13 @@ def job_status(given: Mapping[str, Any] | None, strategy: str | None) -> dict[st
     return settings
 
 
+def per_minute(value: Any) -> int:
+    """The cap on submissions. Raises ConfigError."""
+    if type(value) is not int or value < 1:
+        raise ConfigError(f'max_blocks_per_minute: a whole number, at least 1, not {value!r}')
+    return value
+
+
 def container(kind: str | None, uri: str | None, options: str | None) -> dict[str, str]:
     """The container that managers run in; empty when there is none. Raises ConfigError."""
     if kind is None:
@@ -62,8 +69,16 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any
         share = options.get('cores_per_worker', 1.0)
         options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / share)) if isinstance(share, (int, float)) and share > 0 else 1
     if launch.stays_here(provider):
+        _fits(options)
         _binding(options)
     return options
+
+
+def _fits(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError when no worker would start on this host."""
+    share = options.get('cores_per_worker', 1.0)
+    if isinstance(share, (int, float)) and share > 0 and affinity.workers_here(None, share) < 1:
+        raise ConfigError(f'cores_per_worker: {share:g} is more than this host has, which is {affinity.cores_here()}: no worker would start')
 
 
 def _binding(options: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Fini
 from relay_parsl.engines.frames import Place, encode_end, encode_work, event_of
 from relay_parsl.engines.waiting import Waiting
 from relay_parsl.engines.worker import Worker
-from relay_parsl.errors import ConfigError, TaskRejected
+from relay_parsl.errors import ConfigError, TaskError, TaskRejected
 from relay_parsl.wire import payload
 
 JOIN = 5.0
@@ -70,9 +70,9 @@ def refused_options(work: Work) -> str:
     return ''
 
 
-def rejection(work: Work, reason: str) -> Finished:
+def rejection(work: Work, reason: str, kind: type[TaskError] = TaskRejected) -> Finished:
     """An attempt that never ran, because what it asks for cannot be had: a result like any other failure, and no reason to try again."""
-    outcome = payload.Outcome(False, payload.dump_failure(TaskRejected(reason)))
+    outcome = payload.Outcome(False, payload.dump_failure(kind(reason)))
     return Finished(work.task_id, work.attempt, False, payload.encode_outcome(outcome))
 
 

@@ -4,7 +4,7 @@
 main thread      reads   work · demand · stop           the only one that submits
 result thread    HTEX's: settles futures                they are never cancelled: that would kill this thread
 scaling thread   polls blocks, scales, looks at managers
-sender thread    writes  ready · ended · status · dead  whatever has piled up, as one frame
+sender thread    writes  ready · ended · returned · breaker · status · dead  whatever has piled up, as one frame
 ```
 """
 
@@ -23,15 +23,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
-from parsl.executors import HighThroughputExecutor
 from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import CommandClientBadError, CommandClientTimeoutError, ManagerLost
-from parsl.jobs.states import TERMINAL_STATES, JobState
+from parsl.jobs.states import JobState, JobStatus
 from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import launch, roster
 from relay_parsl.engines.barren import Barren
+from relay_parsl.engines.blocks import Htex
+from relay_parsl.engines.breaker import Breaker
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end
 from relay_parsl.wire import codec
@@ -45,16 +46,6 @@ COMMAND_TIMEOUT = 60.0
 BATCH = 200
 """The most ends in one message."""
 RUN_TASK = {'task_executor': {'f': 'relay_parsl.engines.worker.run_task', 'a': (), 'k': {}}}
-
-
-class Htex(HighThroughputExecutor):
-    """HTEX whose strategy sees how many workers all work is worth, here, at the endpoint and at the relay, and not how many tasks HTEX was given."""
-
-    demand = workers = 0
-
-    def outstanding(self) -> int:
-        """Workers that are wanted, by the endpoint's word (`engines.demand`); never fewer than run something now, and never none with a task here."""
-        return max(self.demand, min(int(super().outstanding()), max(1, self.workers)))
 
 
 class Service:
@@ -74,9 +65,13 @@ class Service:
         self._period = float(options.pop('strategy_period', 5.0))
         self._strategy = Strategy(strategy=options.pop('strategy', 'simple'), max_idletime=float(options.pop('max_idletime', 120.0)))
         self._htex = launch.build(plan, Htex, early)
+        self._breaker = self._htex.breaker = Breaker(plan['max_blocks_per_minute'], plan['breaker'])
+        self._told = dict(plan['breaker'])
+        self._orphans: SimpleQueue[tuple[int, ManagerLost]] = SimpleQueue()
+        self._drained: set[str] = set()
         self._early = early
         self._hosts = roster.Hosts(Path(self._htex.logdir, 'interchange.log'))
-        self._barren = Barren(Path(self._htex.worker_logdir), float(self._htex.heartbeat_period))
+        self._barren = Barren(Path(self._htex.worker_logdir), float(self._htex.heartbeat_period), self._htex.wants)
         self._journal = launch.Journal(Path(plan['journal']))
         self._provider: ExecutionProvider = plan['htex']['provider']
         self._journal.follow(self._provider)
@@ -122,7 +117,7 @@ class Service:
             self._wanted.set()
 
     def _active_blocks(self) -> int:
-        return sum(status.state not in TERMINAL_STATES for status in list(self._htex.status_facade.values()))
+        return sum(not status.terminal for status in list(self._htex.status_facade.values()))
 
     def _submit(self, number: int, priority: int, frame: bytes) -> None:
         context = {**RUN_TASK, 'resource_spec': {'priority': priority}}
@@ -138,16 +133,30 @@ class Service:
         error = future.exception()
         if isinstance(error, BadStateException):
             return  # the whole engine dies of it, and says so once
-        if error is None and type(future.result()) is bytes:
+        if isinstance(error, ManagerLost):
+            self._orphans.put((number, error))  # the scheduler knows why, and only the scaling thread asks it
+            self._wanted.set()
+        elif error is None and type(future.result()) is bytes:
             self._out.put([number, future.result()])
         else:
-            self._out.put([number, encode_end(Death(self._cause(error), f'{type(error).__name__}: {error}'))])
+            self._out.put([number, encode_end(Death('worker', f'{type(error).__name__}: {error}'))])
 
-    def _cause(self, error: BaseException | None) -> str:
-        if not isinstance(error, ManagerLost):
-            return 'worker'
-        status = self._htex.status_facade.get(self._blocks.get(error.manager_id.decode(), ''))
-        return 'walltime' if status is not None and status.state == JobState.TIMEOUT else 'manager'
+    def _bury(self) -> None:
+        """Say why the tasks of lost managers are lost; one that was with a manager without workers has never begun."""
+        with contextlib.suppress(Empty):
+            while True:
+                number, error = self._orphans.get_nowait()
+                block = self._blocks.get(error.manager_id.decode(), '')
+                if self._breaker.barren_block(block):
+                    self._out.put(['returned', [number]])
+                else:
+                    self._out.put([number, encode_end(Death(self._cause(block), f'{type(error).__name__}: {error}'))])
+
+    def _cause(self, block: str) -> str:
+        status: JobStatus | None = self._htex.status_facade.get(block)
+        if status is None or not status.terminal or status.state == JobState.SCALED_IN:
+            return 'manager'
+        return 'walltime' if status.state == JobState.TIMEOUT or block in self._drained else 'manager'
 
     def _send(self) -> None:
         """Write whatever has piled up, all ends as one frame, until None."""
@@ -174,21 +183,42 @@ class Service:
                     self._wanted.clear()
                     polled, pause = time.monotonic(), EAGER
                     self._poll()
-                managers = self._report()
+                managers = self._htex.managers = self._report()
                 pause = self._period if managers else min(1.2 * pause, self._period)
             except (CommandClientTimeoutError, CommandClientBadError):
                 self.die(f'the interchange did not answer for {COMMAND_TIMEOUT:.0f} s')
             except Exception:
                 logger.exception('the scaling of blocks failed this time')
             if self._htex.bad_state_is_set:
-                self.die(f'Parsl gave up: {self._htex.executor_exception}')
+                self._give_up(f'Parsl gave up: {self._htex.executor_exception}')
             if self._wanted.wait(pause):
                 self._stopping.wait(max(0.0, polled + EAGER - time.monotonic()))
 
     def _poll(self) -> None:
-        self._htex.poll_facade()
+        try:
+            self._htex.poll_facade(now=not self._orphans.empty())
+        finally:
+            self._bury()
         self._htex.handle_errors(self._htex.status_facade)
+        self._htex.judge()
         self._strategy.strategize([self._htex])
+        self._htex.settle()
+        self._htex.judge()
+        self._tell()
+
+    def _tell(self) -> None:
+        """What is known of blocks outlives this process."""
+        facts = self._breaker.facts()
+        if facts != self._told:
+            self._told = facts
+            self._out.put(['breaker', facts])
+
+    def _give_up(self, evidence: str) -> NoReturn:
+        """HTEX will take no more work. If no worker came from a block yet it is that block's fault: its manager has another version of Parsl, say."""
+        if blocks := self._htex.unknown():
+            self._htex.condemn(blocks[0], evidence)
+            self._tell()
+        self.die(evidence)
 
     def _report(self) -> int:
         """Tell the endpoint how the blocks stand; returns the number of managers."""
@@ -200,9 +230,11 @@ class Service:
         python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
         facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None)}
         self._out.put(['status', {**facts, 'reason': self._barren.reason, **self._rows(rows)}])
-        if barren and len(barren) == len(rows):
-            self.die(self._barren.evidence)
+        self._drained.update(row['block_id'] for row in rows if row['draining'])
+        for block in {row['block_id'] for row in rows if row['worker_count'] and row not in barren}:
+            self._breaker.connected(block)
         self._avoid(barren, rows)
+        self._tell()
         return len(rows)
 
     def _rows(self, managers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -212,14 +244,12 @@ class Service:
 
     def _avoid(self, barren: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
         """A manager without workers takes tasks all the same: it gets no more, and a block of such managers ends, so that its tasks run elsewhere."""
+        self._htex.hold(barren, COMMAND_TIMEOUT)
         fine = {row['block_id'] for row in rows if row not in barren}
-        for row in barren:
-            if row['active']:
-                logger.error('no more tasks for manager %s: %s', row['manager'], self._barren.reason)
-                self._htex.command_client.run(['HOLD_MANAGER', row['manager']], timeout_s=COMMAND_TIMEOUT)
-                job = self._htex.blocks_to_job_id.get(row['block_id'])
-                if job is not None and row['block_id'] not in fine:
-                    self._provider.cancel([job])
+        for block in sorted({row['block_id'] for row in barren} - fine, key=int):
+            if not self._breaker.barren_block(block):
+                self._htex.condemn(block, self._barren.evidence)
+                self._htex.dismiss([block])
 
     def _mourn(self) -> None:
         """Wait for the interchange's end without reaping it: `shutdown` does that."""

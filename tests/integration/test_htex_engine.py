@@ -16,7 +16,7 @@ import pytest
 from parsl.providers import LocalProvider
 
 from relay_parsl.engines import leash
-from relay_parsl.engines.base import Changed, Finished
+from relay_parsl.engines.base import Finished
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.wire import payload
 from tests.integration.engine_rig import PATIENCE, Rig, command, eventually
@@ -201,26 +201,8 @@ def test_a_dead_worker_and_a_dead_manager_are_named(rigs: Callable[..., Rig], tm
     eventually(lambda: not runner.is_running())
 
 
-def test_blocks_that_fail_say_why(rigs: Callable[..., Rig]) -> None:
-    rig = rigs(provider=LocalProvider(worker_init='echo the module is gone >&2; exit 9'))
-    lost = rig.lost(rig.submit(pid))
-    assert lost.cause == 'engine'
-    assert 'the module is gone' in lost.evidence
-    assert rig.engine.status().state in ('rebuilding', 'ready')
-
-
 ONE_CPU = 'taskset -cp $(taskset -cp $$ | sed "s/.*: //; s/[-,].*//") $$ >&2'
 """Leaves a batch job one CPU, of which the endpoint cannot know."""
-
-
-def test_workers_that_die_before_any_task_end_the_engine_with_their_last_words(rigs: Callable[..., Rig]) -> None:
-    provider = LocalProvider(worker_init=ONE_CPU)
-    rig = rigs(provider=provider, heartbeat_period=1, cpu_affinity='block', job_status_kwargs={'strategy_period': 0.5})
-    lost = rig.lost(rig.submit(pid))
-    assert lost.cause == 'engine'
-    assert '2 of 2 workers' in lost.evidence
-    assert 'Affinity does not work if there are more workers than cores' in lost.evidence
-    assert any('2 of 2 workers' in event.status.reason for event in rig.events if isinstance(event, Changed))
 
 
 def test_a_node_whose_workers_die_gets_no_more_tasks_and_the_others_work(rigs: Callable[..., Rig], tmp_path: Path) -> None:

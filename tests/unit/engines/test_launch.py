@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parsl.executors import HighThroughputExecutor
 from parsl.jobs.states import JobState, JobStatus
 from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
@@ -117,35 +116,6 @@ def statuses(*states: JobState) -> dict[str, JobStatus]:
     return {str(number): JobStatus(state, f'words of {number}', exit_code=1) for number, state in enumerate(states)}
 
 
-@pytest.mark.parametrize(
-    ('states', 'bad'),
-    [
-        ([JobState.MISSING], True),
-        ([JobState.MISSING, JobState.RUNNING], False),
-        ([JobState.COMPLETED, JobState.MISSING], True),
-        ([JobState.FAILED], False),
-        ([JobState.FAILED, JobState.FAILED], False),
-        ([JobState.PENDING], False),
-        ([], False),
-    ],
-)
-def test_only_blocks_that_no_worker_came_from_end_the_engine(states: list[JobState], bad: bool) -> None:
-    htex = HighThroughputExecutor(address='127.0.0.1', provider=LocalProvider())
-    launch.give_up(htex, statuses(*states))
-    assert htex.bad_state_is_set == bad
-    if bad:
-        assert 'words of' in str(htex.executor_exception)
-
-
-def test_a_block_that_could_not_be_submitted_counts() -> None:
-    htex = HighThroughputExecutor(address='127.0.0.1', provider=LocalProvider(init_blocks=2))
-    failed = {str(n): JobStatus(JobState.FAILED, 'qsub said no') for n in range(2)}
-    launch.give_up(htex, {'0': failed['0']})
-    assert not htex.bad_state_is_set
-    launch.give_up(htex, failed)
-    assert 'qsub said no' in str(htex.executor_exception)
-
-
 def test_the_end_of_a_log_is_short(tmp_path: Path) -> None:
     (tmp_path / 'log').write_text('\n'.join(f'{n} {"x" * 1000}' for n in range(100)))
     lines = launch.tail(tmp_path / 'log').splitlines()
@@ -165,6 +135,8 @@ def test_directories_that_no_shell_survives_are_refused() -> None:
     [
         ({'max_worker_per_node': 2}, 'max_worker_per_node'),
         ({'cores_per_worker': 'two'}, 'cores_per_worker'),
+        ({'cores_per_worker': 10_000}, 'no worker would start'),
+        ({'max_blocks_per_minute': 0}, 'max_blocks_per_minute'),
         ({'working_directory': '/'}, 'working_directory'),
         ({'job_status_kwargs': {'max_idle': 2}}, 'max_idle'),
         ({'job_status_kwargs': {'max_idletime': 'long'}}, 'max_idletime'),
@@ -187,7 +159,6 @@ def test_capacity_is_that_of_the_first_blocks() -> None:
     assert HtexEngine(available_accelerators=4).capacity == 4
     assert HtexEngine(provider=LocalProvider(init_blocks=2, max_blocks=4, nodes_per_block=2), max_workers_per_node=3).capacity == 12
     assert HtexEngine(provider=LocalProvider(init_blocks=0), max_workers_per_node=3).capacity == 3
-    assert HtexEngine(cores_per_worker=10_000).capacity == 1
 
 
 @pytest.mark.parametrize('provider', [PBSProProvider(account='a', queue='q'), SlurmProvider(partition='p', account='a')])
