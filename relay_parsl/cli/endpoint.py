@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay_parsl.cli import boot
-from relay_parsl.cli.names import names_here, names_or_files, place_of, refuse_typo
-from relay_parsl.cli.show import BAD_INPUT, BadInput, facts, json_option, listing, log_at
+from relay_parsl.cli.check import check
+from relay_parsl.cli.names import names_here, place_of, refuse_typo
+from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -56,6 +54,7 @@ def endpoint() -> None:
 
 endpoint.add_command(boot.enable)
 endpoint.add_command(boot.disable)
+endpoint.add_command(check)
 
 
 @endpoint.command()
@@ -123,46 +122,6 @@ def leave_nothing(place: Place) -> None:
     place.forget()
     with suppress(OSError):
         place.root.rmdir()
-
-
-@endpoint.command()
-@click.argument('name', metavar='FILE|NAME', shell_complete=names_or_files)
-@json_option
-def check(name: str, as_json: bool) -> None:
-    """Say what an endpoint file means, or everything that is wrong with it.
-
-    Each mistake comes with its file, line and path, and with what was probably meant. Nothing is started. FILE may also be a site configuration that
-    comes with us, such as polaris/gpu.
-    """
-    from relay_parsl.endpoint.config import describe_config, load_endpoint_config
-    from relay_parsl.errors import RelayError
-
-    try:
-        config = load_endpoint_config(meant_by(name))
-    except (RelayError, BadInput) as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps({'errors': str(error).splitlines()}, indent=2))
-        sys.exit(BAD_INPUT)
-    if as_json:
-        pools = [asdict(pool) for pool in config.summary()]
-        click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))
-    else:
-        click.echo(describe_config(config))
-
-
-def meant_by(name: str) -> str | Path:
-    """The file of this path, of this site, or of the endpoint of this name. Raises BadInput, ConfigError."""
-    from relay_parsl.endpoint.files import site_files
-
-    path = Path(name)
-    if path.is_file():
-        return path
-    if '/' not in name and not name.startswith('.') and place_of(name, exists=False).exists:
-        return place_of(name).config
-    if path.is_dir() and name not in site_files():
-        raise BadInput(f'{name} is a directory: give the endpoint file that is in it')
-    return name if '/' in name or path.suffix in ('.yaml', '.yml') else place_of(name).config
 
 
 @endpoint.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +26,20 @@ def place_of(name: str, *, exists: bool = True) -> Place:
         names = ', '.join(other.name for other in Place.all(home)) or 'none'
         raise BadInput(f'no endpoint {name!r} here (there are: {names}): make it with `relay-parsl endpoint configure {name}`, or join as one')
     return place
+
+
+def meant_by(name: str) -> str | Path:
+    """The file of this path, of this site, or of the endpoint of this name. Raises BadInput, ConfigError."""
+    from relay_parsl.endpoint.files import site_files
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    if '/' not in name and not name.startswith('.') and place_of(name, exists=False).exists:
+        return place_of(name).config
+    if path.is_dir() and name not in site_files():
+        raise BadInput(f'{name} is a directory: give the endpoint file that is in it')
+    return name if '/' in name or path.suffix in ('.yaml', '.yml') else place_of(name).config
 
 
 def refuse_typo(place: Place) -> None:

@@ -85,7 +85,18 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_jso
             table.add_column(column.replace('_', ' '), overflow='fold')
         for row in rows:
             table.add_row(*(Text(readable(column, row.get(column))) for column in columns))
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+        draw(table)
+
+
+def draw(table: Table) -> None:
+    """Print a table: as wide as the terminal, or 200 columns for a file or a pipe, without blanks at the ends of lines."""
+    if sys.stdout.isatty():
+        Console().print(table)
+    else:
+        console = Console(width=200)
+        with console.capture() as text:
+            console.print(table)
+        click.echo('\n'.join(line.rstrip() for line in text.get().splitlines()))
 
 
 def facts(values: Mapping[str, Any], *, as_json: bool) -> None:

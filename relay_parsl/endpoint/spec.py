@@ -79,6 +79,11 @@ class EngineSpec:
         """What starts managers on the nodes of a block; None where the provider's default serves."""
         return self._nested(self.provider, 'launcher')
 
+    @property
+    def is_local(self) -> bool:
+        """Whether blocks are processes of this host; a launcher may still start their managers on other nodes of an allocation."""
+        return self.provider is None or self.provider.name == 'LocalProvider'
+
     @staticmethod
     def _nested(spec: Spec | None, key: str) -> Spec | None:
         found = spec.options.get(key) if spec is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from relay_parsl.endpoint.checks import names_of, workers_of
 from relay_parsl.endpoint.rules import affinity_groups
 from relay_parsl.endpoint.spec import EngineSpec
 from relay_parsl.engines.accelerators import HIERARCHY, Node, shares
+from relay_parsl.engines.affinity import shares as bound
+
+ON_NODES = ('HtexEngine', 'MPIEngine')
+"""Engines whose workers are on the nodes of blocks; those of the others are processes or threads of the endpoint's host."""
 
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker of a node: its number, the accelerator that it sees ('' without), its CPUs as the file names them ('' where the node decides)."""
+    """One worker of a node: its number, the accelerator that it sees ('' without), its CPUs ('' where the node decides)."""
 
     worker: int
     accelerator: str
@@ -33,6 +38,7 @@ class PoolSummary:
         launcher: Its type; '' where the provider's default serves.
         queue: Queue, partition or QOS.
         account: Who pays.
+        nodes: Where the workers of the rows are, in words: `each of 2 nodes`.
         nodes_per_block: Nodes of one batch job.
         blocks: How many at first, at least, at most.
         walltime: `HH:MM:SS`, '' where the provider's default serves.
@@ -47,6 +53,7 @@ class PoolSummary:
     launcher: str
     queue: str
     account: str
+    nodes: str
     nodes_per_block: int
     blocks: tuple[int, int, int]
     walltime: str
@@ -68,13 +75,32 @@ def summarize(spec: EngineSpec) -> PoolSummary:
         launcher=spec.launcher.name if spec.launcher is not None else '',
         queue=str(provider.get('queue') or provider.get('partition') or provider.get('qos') or ''),
         account=str(provider.get('account') or ''),
+        nodes=_nodes(spec),
         nodes_per_block=provider.get('nodes_per_block', 1),
         blocks=(provider.get('init_blocks', 1), provider.get('min_blocks', 0), provider.get('max_blocks', 1)),
         walltime=provider.get('walltime', ''),
         affinity=affinity.partition(':')[0],
         workers_per_node=workers,
-        workers=_rows(workers, shares(names_of(options.get('available_accelerators')), workers or 0, _node(provider)), affinity_groups(affinity)),
+        workers=_rows(workers, shares(names_of(options.get('available_accelerators')), workers or 0, _node(provider)), _cpus(spec, workers or 0)),
     )
+
+
+def _nodes(spec: EngineSpec) -> str:
+    if spec.kind not in ON_NODES:
+        return 'this host'
+    number = spec.provider.options.get('nodes_per_block', 1) if spec.provider is not None else 1
+    if number == 1:
+        return 'this host' if spec.is_local else 'the node of a block'
+    return f'each of {number} nodes' if spec.kind == 'HtexEngine' else f'{number} nodes, shared by the tasks'
+
+
+def _cpus(spec: EngineSpec, workers: int) -> list[str]:
+    """The CPUs of each worker, where the file tells them, or how many a node has."""
+    affinity = str(spec.spec.options.get('cpu_affinity', 'none'))
+    provider = spec.provider.options if spec.provider is not None else {}
+    there = provider.get('cpus_per_node') or provider.get('cores_per_node')
+    here = sorted(os.sched_getaffinity(0)) if spec.is_local and spec.kind in ON_NODES and hasattr(os, 'sched_getaffinity') else []
+    return affinity_groups(affinity) or bound(affinity, range(there) if there else here, workers)
 
 
 def _node(provider: Mapping[str, Any]) -> Node:
@@ -92,7 +118,7 @@ def _rows(workers: int | None, accelerators: list[str], groups: list[str]) -> tu
 
 
 def describe(pool: PoolSummary) -> str:
-    """The pool in words: one line, then a line for each worker that is bound to something."""
+    """The pool in one line of words."""
     workers = f'{_count(pool.workers_per_node, "worker")} a node' if pool.workers_per_node else 'a worker for each core'
     first, least, most = pool.blocks
     jobs = (
@@ -100,14 +126,22 @@ def describe(pool: PoolSummary) -> str:
     )
     parts = [pool.engine, workers, *([jobs] if pool.provider else []), *([f'walltime {pool.walltime}'] if pool.walltime else [])]
     parts += [pool.launcher] if pool.launcher else []
-    head = (f'pool {pool.pool}: ' if pool.pool else '') + ', '.join(parts)
-    return '\n'.join([head, *(_worker(row, pool.affinity) for row in pool.workers if row.accelerator or row.cpus)])
+    return (f'pool {pool.pool}: ' if pool.pool else '') + ', '.join(parts)
+
+
+def placed(pool: PoolSummary) -> list[dict[str, str]]:
+    """Who gets which node, GPU and CPUs, in words: a row for each worker of a node; one for all where their number is not known."""
+    rows = pool.workers or (WorkerRow(-1, '', ''),)
+    return [
+        {
+            'worker': str(row.worker) if row.worker >= 0 else 'one for each core',
+            'node': pool.nodes,
+            'GPU': row.accelerator,
+            'CPUs': row.cpus or ('any' if pool.affinity == 'none' else f'by {pool.affinity}'),
+        }
+        for row in rows
+    ]
 
 
 def _count(number: int, noun: str) -> str:
     return f'{number} {noun}' + ('' if number == 1 else 's')
-
-
-def _worker(row: WorkerRow, affinity: str) -> str:
-    cpus = f'CPUs {row.cpus}' if row.cpus else f'CPUs by {affinity}' if affinity != 'none' else 'any CPU'
-    return f'  worker {row.worker}: ' + (f'accelerator {row.accelerator}, ' if row.accelerator else '') + cpus

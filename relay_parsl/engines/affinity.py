@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 
 
 def cores_here() -> int:
@@ -43,3 +44,26 @@ def fault(affinity: str, most: int | None, share: float) -> str:
 
 def _remedy(workers: int) -> str:
     return f'write `max_workers_per_node: {workers}`' if workers > 0 else 'write `cpu_affinity: none`'
+
+
+def shares(affinity: str, cpus: Sequence[int], workers: int) -> list[str]:
+    """Which of a node's CPUs each worker is bound to, as Parsl's workers divide them: `['0-15', '16-31', …]`; empty where they are not bound so.
+
+    Args:
+        affinity: `block`, `block-reverse` or `alternating`; anything else binds by other rules, or not at all.
+        cpus: Those that a manager may use, in order.
+        workers: How many it starts.
+    """
+    if not 0 < workers <= len(cpus):
+        return []
+    size = len(cpus) // workers
+    blocks = [ranges(cpus[size * worker : size * (worker + 1)]) for worker in range(workers)]
+    ways = {'block': blocks, 'block-reverse': blocks[::-1], 'alternating': [ranges(cpus[worker::workers]) for worker in range(workers)]}
+    return ways.get(affinity, [])
+
+
+def ranges(cpus: Sequence[int]) -> str:
+    """Numbers in order, as people write them: `0-3,8`."""
+    firsts = [cpu for cpu in cpus if cpu - 1 not in cpus]
+    lasts = [cpu for cpu in cpus if cpu + 1 not in cpus]
+    return ','.join(str(first) if first == last else f'{first}-{last}' for first, last in zip(firsts, lasts))

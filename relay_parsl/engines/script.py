@@ -21,6 +21,7 @@ from parsl.providers.base import ExecutionProvider
 from parsl.providers.cluster_provider import ClusterProvider
 
 from relay_parsl.engines import launch, leash
+from relay_parsl.errors import ConfigError
 from relay_parsl.providers.batch import BatchProvider
 
 ADDRESS, PORT, RUN_DIR, PYTHON, ENGINE = 'ADDRESS', 'PORT', 'RUN_DIR', 'PYTHON', 'ENGINE'
@@ -37,7 +38,7 @@ def render(plan: Mapping[str, Any], kind: Callable[..., HighThroughputExecutor])
         kind: The executor's class.
 
     Raises:
-        ConfigError: The provider or its launcher refuses.
+        ConfigError: `launch_cmd` has names in braces that HTEX does not know.
     """
     with tempfile.TemporaryDirectory() as directory:
         htex = launch.prepare({**plan, 'token': '', 'directory': directory}, kind)
@@ -52,7 +53,10 @@ def _command(htex: HighThroughputExecutor) -> str:
     """A manager's command line, filled in by HTEX itself."""
     htex.all_addresses = {ADDRESS}
     vars(htex).update(worker_port=PORT, cert_dir=f'{htex.logdir}/certificates' if htex.encrypted else None, logconf_path=None)
-    htex.initialize_scaling()
+    try:
+        htex.initialize_scaling()
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f'launch_cmd: HighThroughputExecutor cannot fill it in: {error!r}') from error
     return re.sub(' +', ' ', str(htex._get_launch_command('0'))).strip()
 
 

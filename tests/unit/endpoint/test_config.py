@@ -382,7 +382,7 @@ def test_what_check_prints(load) -> None:
     text = PBS + '    queue: debug\n    walltime: 1:00:00\n  available_accelerators: [a, b]\n  cpu_affinity: block\n'
     words = describe_config(load(text)).splitlines()
     assert words[1] == 'HtexEngine, 2 workers a node, PBSProProvider debug: 0 to 1 block of 1 node, 1 at first, walltime 01:00:00'
-    assert words[2:] == ['  worker 0: accelerator a, CPUs by block', '  worker 1: accelerator b, CPUs by block']
+    assert len(words) == 2
     assert json.loads(json.dumps([asdict(pool) for pool in load(text).summary()]))[0]['workers'][1] == {'worker': 1, 'accelerator': 'b', 'cpus': ''}
 
 

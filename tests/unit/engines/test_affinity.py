@@ -48,3 +48,21 @@ def test_an_engine_for_this_host_refuses_it() -> None:
     HtexEngine(max_workers_per_node=4, cpu_affinity='block')
     HtexEngine(max_workers_per_node=6, cpu_affinity='block', mem_per_worker=1)  # how many there will be is known to the node alone
     HtexEngine(provider=LocalProvider(launcher=SrunLauncher()), max_workers_per_node=64, cpu_affinity='block')  # on other nodes
+
+
+@pytest.mark.parametrize(
+    ('given', 'cpus', 'workers', 'expected'),
+    [
+        ('block', range(8), 2, '0-3 4-7'),
+        ('block', range(8), 3, '0-1 2-3 4-5'),
+        ('block-reverse', range(8), 2, '4-7 0-3'),
+        ('alternating', range(4), 2, '0,2 1,3'),
+        ('alternating', range(64), 32, ' '.join(f'{worker},{worker + 32}' for worker in range(32))),
+        ('block', [2, 3, 8, 9], 4, '2 3 8 9'),
+        ('block', range(2), 3, ''),
+        ('none', range(8), 2, ''),
+        ('block', [], 0, ''),
+    ],
+)
+def test_how_parsl_divides_a_node(given: str, cpus: list[int], workers: int, expected: str) -> None:
+    assert affinity.shares(given, cpus, workers) == expected.split()
