@@ -73,7 +73,7 @@ def test_a_broken_worker_init_is_submitted_three_times_and_its_words_reach_the_t
     assert submitted(tmp_path / 'note') == 3
     status = broken(rig)
     assert 'the module is gone' in status.reason
-    assert {row['state'] for row in status.detail['blocks']} == {'FAILED'}
+    eventually(lambda: [row['state'] for row in rig.engine.status().detail['blocks']] == ['FAILED'] * 3)
     assert isinstance(error(rig.end(rig.submit(pid))), BlocksFailed)
     (log,) = rig.run_dir.glob('*/engine.log')
     assert 'block 2 is barren (3 in a row)' in log.read_text()
