@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from parsl.executors import HighThroughputExecutor
 from parsl.launchers import MpiExecLauncher
-from parsl.providers import LocalProvider, SlurmProvider
+from parsl.providers import LocalProvider
 
 from relay_parsl.endpoint import plugins
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
 from relay_parsl.errors import ConfigError
-from relay_parsl.providers import PBSProProvider
+from relay_parsl.providers import PBSProProvider, SlurmProvider
 
 PLUGIN = """
 from parsl.providers import LocalProvider
