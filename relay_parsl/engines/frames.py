@@ -6,7 +6,7 @@ An *end frame* is what comes back: how the function ended, or that its process d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from relay_parsl.engines.base import CAUSES, Event, Finished, Lost, SealedBody, Work
@@ -23,6 +23,8 @@ class Place:
 
     directory: str = ''
     sandbox: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables for this attempt alone: what a worker was told about its nodes, say."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Death:
 def encode_work(work: Work, place: Place) -> bytes:
     """An attempt as a work frame. Raises ProtocolError when an option is not plain data."""
     body = None if work.body is None else [work.body.path, work.body.key, work.body.length]
-    rest = [work.task_id, work.attempt, work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox]
-    return bytes([len(work.account)]) + work.account + codec.pack(rest)
+    rest = [work.task_id, work.attempt, work.function, work.arguments, body, work.options, work.spool]
+    return bytes([len(work.account)]) + work.account + codec.pack([*rest, place.directory, place.sandbox, place.environment])
 
 
 def account_of(frame: bytes) -> bytes:
@@ -61,11 +63,17 @@ def decode_work(frame: bytes) -> tuple[Work, Place]:
     """Read what `encode_work` wrote. Raises ProtocolError."""
     account = account_of(frame)
     try:
-        task_id, attempt, function, arguments, body, options, spool, directory, sandbox = codec.unpack(frame[1 + len(account) :])
+        task_id, attempt, function, arguments, body, options, spool, directory, sandbox, environment = codec.unpack(frame[1 + len(account) :])
     except (ValueError, TypeError) as error:
         raise ProtocolError(f'no work frame: {error}') from error
     sealed = None if body is None else SealedBody(*body)
-    return Work(task_id, attempt, account, function, arguments, sealed, options, spool), Place(directory, sandbox)
+    return Work(task_id, attempt, account, function, arguments, sealed, options, spool), Place(directory, sandbox, environment)
+
+
+def with_environment(frame: bytes, environment: dict[str, str]) -> bytes:
+    """A work frame whose attempt gets these variables. Raises ProtocolError."""
+    work, place = decode_work(frame)
+    return encode_work(work, replace(place, environment=environment))
 
 
 def encode_end(end: End | Death) -> bytes:

@@ -23,12 +23,16 @@ from relay_parsl.engines.leash import die_with_parent
 def serve(connection: Connection) -> None:
     """Run what comes until the other side closes."""
     functions, here, home = task.Functions(), os.getpid(), os.getcwd()
+    given: dict[str, str] = {}
     while True:
         try:
             frame = connection.recv_bytes()
         except (EOFError, OSError):
             return
         work, place = decode_work(frame)
+        for name in given:
+            os.environ.pop(name, None)
+        given = place.environment
         end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home))  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say
@@ -60,6 +64,7 @@ def _settle(work: Work, place: Place, home: str) -> None:
     """Go where the task shall run: the last one may have gone elsewhere. Names of Globus Compute are set too, for functions that read them."""
     name = str(uuid.UUID(bytes=work.task_id)) if len(work.task_id) == 16 else work.task_id.hex()
     os.environ['RELAY_PARSL_TASK_ID'] = os.environ['GC_TASK_UUID'] = name
+    os.environ.update(place.environment)
     directory = Path(home, place.directory)
     if place.sandbox:
         directory = directory / name

@@ -17,8 +17,8 @@ import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
-from relay_parsl.engines import accelerators, leash
-from relay_parsl.engines.frames import Death, account_of, encode_end
+from relay_parsl.engines import accelerators, leash, ranks
+from relay_parsl.engines.frames import Death, account_of, encode_end, with_environment
 
 TAIL = 4096
 """Bytes of a runner's last output that are kept as evidence."""
@@ -226,4 +226,5 @@ def run_task(frame: bytes) -> bytes:
         leash.die_with_parent()
         accelerators.correct(os.environ)
         _worker = Worker()
-    return _worker.run(frame)
+    nodes = ranks.taken(os.environ)  # of an MPI engine's task: its own, and its runner outlives it
+    return _worker.run(with_environment(frame, nodes) if nodes else frame)

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_parsl.engines.base import CAUSES, Finished, Lost, SealedBody, Work
-from relay_parsl.engines.frames import Death, End, Place, account_of, decode_end, decode_work, encode_end, encode_work, event_of, result_name
+from relay_parsl.engines.frames import (
+    Death,
+    End,
+    Place,
+    account_of,
+    decode_end,
+    decode_work,
+    encode_end,
+    encode_work,
+    event_of,
+    result_name,
+    with_environment,
+)
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
@@ -26,11 +38,16 @@ works = st.builds(
 )
 
 
-@given(works, st.builds(Place, st.text(), st.booleans()))
+@given(works, st.builds(Place, st.text(), st.booleans(), st.dictionaries(st.text(), st.text())))
 def test_a_work_frame_brings_the_work_and_its_place(work: Work, place: Place) -> None:
     frame = encode_work(work, place)
     assert account_of(frame) == work.account
     assert decode_work(frame) == (work, place)
+
+
+def test_an_attempt_gets_variables_on_its_way() -> None:
+    frame = with_environment(encode_work(WORK, Place('/work', True)), {'PARSL_MPI_PREFIX': 'mpiexec -n 2'})
+    assert decode_work(frame) == (WORK, Place('/work', True, {'PARSL_MPI_PREFIX': 'mpiexec -n 2'}))
 
 
 @given(st.builds(End, st.booleans(), st.binary(), st.text(), sizes) | st.builds(Death, st.sampled_from(CAUSES), st.text()))

@@ -194,3 +194,28 @@ def test_htex_calls_it_with_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(end, End)
     assert worker_module._worker is not None
     worker_module._worker.close()
+
+
+def variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(('PARSL_MPI', 'PARSL_NUM'))}
+
+
+def test_what_parsl_sets_for_one_mpi_task_is_that_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsl sets it in the worker, whose runner started long before."""
+
+    def ran() -> Any:
+        end = decode_end(run_task(frame(variables)))
+        assert isinstance(end, End), end
+        return payload.load_outcome(payload.decode_outcome(end.outcome).data)
+
+    monkeypatch.setattr(worker_module, '_worker', Worker())
+    try:
+        assert ran() == {}
+        monkeypatch.setenv('PARSL_MPI_PREFIX', 'mpiexec -n 2')
+        monkeypatch.setenv('PARSL_NUM_NODES', '2')
+        assert ran() == {'PARSL_MPI_PREFIX': 'mpiexec -n 2', 'PARSL_NUM_NODES': '2'}
+        monkeypatch.setenv('PARSL_NUM_NODES', '1')
+        assert ran() == {'PARSL_NUM_NODES': '1'}
+        assert ran() == {}
+    finally:
+        worker_module._worker.close()  # type: ignore[union-attr]
