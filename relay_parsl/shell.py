@@ -169,18 +169,20 @@ def _run(cmd: str, directory: Path, walltime: float | None, stdout: BinaryIO, st
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and its descendants: stopped first, so that none starts another in between.
+    """They stay in our process group on purpose: whoever kills the group of this process (its engine) reaches them too."""
+    kill_tree(process.pid)
+    process.wait()
 
-    They stay in our process group on purpose: whoever kills the group of this process (its engine) reaches them too.
-    """
+
+def kill_tree(root: int) -> None:
+    """Kill a process and its descendants, also those that left its process group: stopped first, so that none starts another in between."""
     seen: set[int] = set()
-    while fresh := _descendants(process.pid) - seen:
+    while fresh := _descendants(root) - seen:
         for pid in fresh:
             _signal(pid, signal.SIGSTOP)
         seen |= fresh
     for pid in seen:
         _signal(pid, signal.SIGKILL)
-    process.wait()
 
 
 def _descendants(root: int) -> set[int]:

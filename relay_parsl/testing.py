@@ -136,6 +136,7 @@ class EngineContract(ABC):
         """`cancel` is true of attempts that wait, and of nothing else."""
         with self._started(tmp_path) as rig:
             _expect(not rig.engine.cancel(bytes(16), 1), 'what was never submitted is not cancelled')
+            _expect(not rig.engine.withdraw(bytes(16), 1), 'nor given back')
 
     def test_it_says_how_it_stands_and_stops_twice(self, tmp_path: Path) -> None:
         """Status and capacity agree; stopping again does nothing."""

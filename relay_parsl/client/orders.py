@@ -48,6 +48,7 @@ class Options:
     priority: int = 0
     retries: int = 0
     at_most_once: bool = False
+    timeout: float | None = None
     resource_specification: Mapping[str, Any] | None = None
     user_endpoint_config: Mapping[str, Any] | None = None
 
@@ -61,7 +62,12 @@ class Options:
         if self is PLAIN:
             return {}
         specification = {name: value for name, value in (self.resource_specification or {}).items() if name != 'pool'}
-        named = {'retries': self.retries, 'resource_specification': specification, 'user_endpoint_config': self.user_endpoint_config}
+        named = {
+            'timeout': self.timeout,
+            'retries': self.retries,
+            'resource_specification': specification,
+            'user_endpoint_config': self.user_endpoint_config,
+        }
         return {name: value for name, value in named.items() if value}
 
 

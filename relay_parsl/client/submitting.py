@@ -6,11 +6,12 @@ import concurrent.futures
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Function, Options
-from relay_parsl.errors import ConfigError, ProtocolError, Unsupported
+from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Id
 
@@ -74,20 +75,19 @@ class Submitter(concurrent.futures.Executor):
 
         Args:
             priority: lower first, as in Parsl; 0 is the default.
-            timeout: seconds of execution; not in this version.
+            timeout: seconds that the function may run, its `retries` included; then it is interrupted by `TaskTimeout`, and killed if it
+                does not end. The loading of its modules and arguments does not count.
             retries: how often it is run again after its own exception.
             at_most_once: rather fail than run twice.
             resource_specification: for the engine; `pool` names one of the endpoint's engines.
             user_endpoint_config: what an endpoint whose file is a template fills in.
 
         Raises:
-            Unsupported: `timeout`.
             ConfigError: a value of another type.
         """
-        if timeout is not None:
-            raise Unsupported('timeout= is not in this version: let the function watch the time itself')
         given = {
             'priority': _checked('priority', priority, int),
+            'timeout': _seconds(timeout),
             'retries': _checked('retries', retries, int),
             'at_most_once': _checked('at_most_once', at_most_once, bool),
             'resource_specification': specified(resource_specification),
@@ -139,6 +139,14 @@ def specified(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not isinstance(pool, str) or len(pool) > LONGEST_POOL:
         raise ConfigError(f"resource_specification: pool is the name of one of the endpoint's engines, not {str(pool)[:80]!r}")
     return copied
+
+
+def _seconds(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    if type(timeout) not in (int, float) or not 0 < timeout < inf:
+        raise ConfigError(f'timeout is a positive number of seconds, not {timeout!r}')
+    return float(timeout)
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:

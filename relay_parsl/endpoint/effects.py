@@ -31,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class CancelWork:
-    """Ask the engine to forget an attempt; it may refuse. When it agrees, the loop seals `cancelled` and calls `finished`."""
+    """Ask the engine to end an attempt. If it had not started, the loop seals `cancelled` and calls `finished`; else its end comes as any other."""
 
     task_id: Id
     attempt: int
@@ -40,7 +40,7 @@ class CancelWork:
 
 @dataclass(frozen=True)
 class Withdraw:
-    """A drain: ask the engine to forget an attempt that may wait inside it. When it agrees, call `withdrawn`."""
+    """A drain: ask the engine to give back an attempt that may wait inside it. When it agrees, call `withdrawn`."""
 
     task_id: Id
     attempt: int

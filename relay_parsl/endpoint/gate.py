@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 from relay_parsl.endpoint.effects import Start
@@ -170,6 +171,9 @@ def _odd(options: dict[str, Any]) -> str:
     for name in ('resource_specification', 'user_endpoint_config'):
         if type(options.get(name)) not in (dict, type(None)):
             return f'{name}: a map is needed, not {str(options[name])[:80]}'
+    timeout = options.get('timeout')
+    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < inf):
+        return f'timeout: a positive number of seconds is needed, not {str(timeout)[:80]}'
     retries, serializers = options.get('retries'), options.get('result_serializers')
     if retries is not None and (type(retries) is not int or retries < 0):
         return f'retries: a whole number of 0 or more is needed, not {str(retries)[:80]}'

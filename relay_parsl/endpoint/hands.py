@@ -95,7 +95,7 @@ class Hands:
                 failure = TaskError(f'the result was written, and is not where its worker said: {error.strerror}')
                 self._reactor.finished(self._gate.failure(info, event.attempt, failure), now)
                 return
-        status = Status.SUCCESS if event.ok else Status.FAILED
+        status = Status.SUCCESS if event.ok else Status.CANCELLED if event.cancelled else Status.FAILED
         self._reactor.finished(self._gate.result(info, event.attempt, status, event.outcome, event.size if event.body else 0), now)
 
     def _send(self, effect: do.Send) -> None:
@@ -155,7 +155,7 @@ class Hands:
             self._cancelled(effect.info, effect.attempt)
 
     def _withdraw(self, effect: do.Withdraw) -> None:
-        if self._crew.engines[effect.pool].cancel(effect.task_id, effect.attempt):
+        if self._crew.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
             self._inside.pop((effect.task_id, effect.attempt), None)
             self._reactor.withdrawn(effect.task_id, effect.attempt, self._now())
             self.again = True

@@ -73,6 +73,8 @@ class Finished:
     """Bytes of that file."""
     seconds: float = 0.0
     """How long it ran."""
+    cancelled: bool = False
+    """It ended because the engine was asked to `cancel` it; then it is not `ok`."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,16 @@ class Engine(Protocol):
         ...
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
-        """Forget an attempt that has not started. True: it will not run and no event about it follows. False: it runs, or is not known."""
+        """End an attempt.
+
+        Returns:
+            True: it had not started, will not run, and no event about it follows. False: it runs, and now the engine tries to end it; an event
+            tells how it ended, `Finished` with `cancelled` or, if it was quicker, its result. (False also of one that is not known.)
+        """
+        ...
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """Give back an attempt that has not started. True: it will not run and no event about it follows. False: it runs on, or is not known."""
         ...
 
     def demand(self, count: int) -> None:

@@ -1,6 +1,6 @@
 """What travels between an engine and its runners: plain msgpack, so that neither side ever unpickles the other's bytes.
 
-A *work frame* is the account (one length byte and the bytes, so that a worker can choose its runner without reading on) and the packed attempt.
+A *work frame* is the length of its head in two bytes, the packed head (what a worker reads, to choose a runner and watch it), and the packed rest.
 An *end frame* is what comes back: how the function ended, or that its process died.
 """
 
@@ -13,6 +13,8 @@ from relay_parsl.engines.base import CAUSES, Event, Finished, Lost, SealedBody, 
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
+HEAD = 2
+"""Bytes of the length of a work frame's head."""
 EVIDENCE = 16 * 1024
 """Characters of evidence, at most."""
 
@@ -28,6 +30,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Head:
+    """What a worker reads of a work frame."""
+
+    account: bytes
+    task_id: bytes
+    attempt: int
+    timeout: float
+    """Seconds that the function may run; 0: no limit of its own."""
+
+    @property
+    def key(self) -> tuple[bytes, int]:
+        """Names the attempt."""
+        return self.task_id, self.attempt
+
+
+@dataclass(frozen=True)
 class End:
     """The function ended; `body` is the bare name of the sealed result's file in the work's spool."""
 
@@ -37,6 +55,8 @@ class End:
     size: int = 0
     seconds: float = 0.0
     """How long it ran: what scaling goes by."""
+    cancelled: bool = False
+    """It ended because it was told to, and not by its timeout."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +70,30 @@ class Death:
 def encode_work(work: Work, place: Place) -> bytes:
     """An attempt as a work frame. Raises ProtocolError when an option is not plain data."""
     body = None if work.body is None else [work.body.path, work.body.key, work.body.length]
-    rest = [work.task_id, work.attempt, work.function, work.arguments, body, work.options, work.spool]
-    return bytes([len(work.account)]) + work.account + codec.pack([*rest, place.directory, place.sandbox, place.environment])
+    head = codec.pack([work.account, work.task_id, work.attempt, float(work.options.get('timeout') or 0)])
+    rest = [work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox, place.environment]
+    return len(head).to_bytes(HEAD, 'big') + head + codec.pack(rest)
 
 
-def account_of(frame: bytes) -> bytes:
-    """The account that the attempt in a work frame belongs to."""
-    return frame[1 : 1 + frame[0]]
+def head_of(frame: bytes) -> Head:
+    """The head of a work frame. Raises ProtocolError."""
+    try:
+        account, task_id, attempt, timeout = codec.unpack(frame[HEAD : HEAD + int.from_bytes(frame[:HEAD], 'big')])
+    except (ValueError, TypeError) as error:
+        raise ProtocolError(f'no work frame: {error}') from error
+    return Head(account, task_id, attempt, timeout)
 
 
 def decode_work(frame: bytes) -> tuple[Work, Place]:
     """Read what `encode_work` wrote. Raises ProtocolError."""
-    account = account_of(frame)
+    head = head_of(frame)
     try:
-        task_id, attempt, function, arguments, body, options, spool, directory, sandbox, environment = codec.unpack(frame[1 + len(account) :])
+        function, arguments, body, options, spool, directory, sandbox, environment = codec.unpack(frame[HEAD + int.from_bytes(frame[:HEAD], 'big') :])
     except (ValueError, TypeError) as error:
         raise ProtocolError(f'no work frame: {error}') from error
     sealed = None if body is None else SealedBody(*body)
-    return Work(task_id, attempt, account, function, arguments, sealed, options, spool), Place(directory, sandbox, environment)
+    work = Work(head.task_id, head.attempt, head.account, function, arguments, sealed, options, spool)
+    return work, Place(directory, sandbox, environment)
 
 
 def with_environment(frame: bytes, environment: dict[str, str]) -> bytes:
@@ -80,14 +106,15 @@ def encode_end(end: End | Death) -> bytes:
     """How an attempt ended, as an end frame."""
     if isinstance(end, Death):
         return codec.pack(['death', end.cause, end.evidence])
-    return codec.pack(['end', end.ok, end.outcome, end.body, end.size, end.seconds])
+    return codec.pack(['end', end.ok, end.outcome, end.body, end.size, end.seconds, end.cancelled])
 
 
 def decode_end(frame: bytes) -> End | Death:
     """Read what `encode_end` wrote; the bytes come from a process that ran user code, so everything is checked. Raises ProtocolError."""
     fields = codec.unpack(frame)
     types = list(map(type, fields)) if isinstance(fields, list) else []
-    if types == [str, bool, bytes, str, int, float] and fields[0] == 'end' and fields[4] >= 0 and fields[5] >= 0:
+    whole = types == [str, bool, bytes, str, int, float, bool] and fields[0] == 'end'
+    if whole and fields[4] >= 0 and fields[5] >= 0 and not (fields[1] and fields[6]):
         return End(*fields[1:])
     if types == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
         return Death(*fields[1:])
@@ -110,4 +137,4 @@ def event_of(work: Work, frame: bytes) -> Event:
     if end.body not in ('', result_name(work)):
         return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file that is not its own')
     body = str(Path(work.spool, end.body)) if end.body else ''
-    return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size, end.seconds)
+    return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size, end.seconds, end.cancelled)

@@ -156,6 +156,10 @@ class HtexEngine:
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`. What HTEX has, it keeps: its futures cannot be cancelled."""
+        return self.withdraw(task_id, attempt)
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`."""
         with self._changed:
             return self._waiting.remove(task_id, attempt)
 

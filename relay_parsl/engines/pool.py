@@ -8,6 +8,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 from relay_parsl.engines import task
@@ -30,6 +31,8 @@ class Queue:
         self._waiting = Waiting()
         self._changed = threading.Condition()
         self._open = True
+        self._taken: dict[tuple[bytes, int], int] = {}
+        self._doomed: set[tuple[bytes, int]] = set()
 
     def put(self, work: Work) -> None:
         """Add an attempt."""
@@ -37,11 +40,33 @@ class Queue:
             self._waiting.push(work)
             self._changed.notify()
 
-    def take(self) -> Work | None:
-        """The next attempt; waits for one. None: the queue was closed."""
+    def take(self, rank: int) -> Work | None:
+        """The next attempt, for the worker `rank` until it is `done`; waits for one. None: the queue was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
-            return self._waiting.pop() if self._open else None
+            if not self._open:
+                return None
+            work = self._waiting.pop()
+            self._taken[work.task_id, work.attempt] = rank
+            return work
+
+    def done(self, work: Work) -> None:
+        """It has ended."""
+        with self._changed:
+            del self._taken[work.task_id, work.attempt]
+            self._doomed.discard((work.task_id, work.attempt))
+
+    def doom(self, task_id: bytes, attempt: int) -> int | None:
+        """Note that an attempt shall end that was taken; returns by whom, None of one that was not."""
+        with self._changed:
+            rank = self._taken.get((task_id, attempt))
+            if rank is not None:
+                self._doomed.add((task_id, attempt))
+            return rank
+
+    def is_doomed(self, work: Work) -> bool:
+        """Whether it shall end."""
+        return (work.task_id, work.attempt) in self._doomed
 
     def remove(self, task_id: bytes, attempt: int) -> bool:
         """Forget an attempt that waits."""
@@ -60,7 +85,10 @@ class Queue:
 
 
 def refused_options(work: Work) -> str:
-    """Why an engine that has no nodes to share out cannot honour an attempt's resource specification; '' when it can."""
+    """Why an engine that has no nodes to share out cannot honour an attempt's options; '' when it can."""
+    timeout = work.options.get('timeout')
+    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < inf):
+        return f'timeout: a positive number of seconds is needed, not {str(timeout)[:80]}'
     specification = work.options.get('resource_specification') or {}
     foreign = sorted(str(each) for each in specification if each != 'priority')
     if foreign:
@@ -121,6 +149,10 @@ class _PoolEngine(ABC):
         self._queue.put(work)
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`. What runs in a thread cannot be ended."""
+        return self.withdraw(task_id, attempt)
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""
         return self._queue.remove(task_id, attempt)
 
@@ -142,14 +174,19 @@ class _PoolEngine(ABC):
     def _serve(self, rank: int, run_dir: Path) -> None:
         """One worker's thread, until the queue closes."""
 
-    def _work_off(self, perform: Callable[[Work], Event]) -> None:
+    def _work_off(self, rank: int, perform: Callable[[Work], Event]) -> None:
         """Take attempts until the queue closes."""
-        while (work := self._queue.take()) is not None:
+        while (work := self._queue.take(rank)) is not None:
             self._count(1)
-            reason = refused_options(work)
+            reason = self._refused(work)
             event = rejection(work, reason) if reason else perform(work)
             self._count(-1)
+            self._queue.done(work)
             self._say(event)
+
+    def _refused(self, work: Work) -> str:
+        """Why it cannot run here, or ''."""
+        return refused_options(work)
 
     def _count(self, step: int) -> None:
         with self._counting:
@@ -163,8 +200,8 @@ class _PoolEngine(ABC):
 class ThreadPoolEngine(_PoolEngine):
     """Runs tasks in threads of the endpoint's own process: the quickest start, for a laptop and for tests.
 
-    Tasks share the endpoint's memory, directory and environment; a task that crashes takes the endpoint with it. Where that matters take
-    `ProcessPoolEngine`.
+    Tasks share the endpoint's memory, directory and environment; a task that crashes takes the endpoint with it, and one that runs cannot be ended:
+    a `timeout` is refused, and a `cancel` ends queued ones only. Where that matters take `ProcessPoolEngine`.
     """
 
     def _serve(self, rank: int, _run_dir: Path) -> None:
@@ -176,7 +213,12 @@ class ThreadPoolEngine(_PoolEngine):
             end = task.run(work, functions)
             return event_of(work, encode_end(end))
 
-        self._work_off(perform)
+        self._work_off(rank, perform)
+
+    def _refused(self, work: Work) -> str:
+        if work.options.get('timeout') is not None:
+            return 'timeout: ThreadPoolEngine cannot end a function that runs; a ProcessPoolEngine or an HtexEngine can'
+        return super()._refused(work)
 
 
 class ProcessPoolEngine(_PoolEngine):
@@ -205,6 +247,15 @@ class ProcessPoolEngine(_PoolEngine):
         self._workers = [Worker({'PARSL_WORKER_RANK': str(rank), 'PARSL_WORKER_COUNT': str(self.capacity)}) for rank in range(self.capacity)]
         super().start(deliver, run_dir, label)
 
+    def cancel(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`."""
+        if self.withdraw(task_id, attempt):
+            return True
+        rank = self._queue.doom(task_id, attempt)
+        if rank is not None:
+            self._workers[rank].interrupt(task_id, attempt)
+        return False
+
     def stop(self) -> None:
         """See `Engine`."""
         super().stop()
@@ -222,9 +273,9 @@ class ProcessPoolEngine(_PoolEngine):
 
         def perform(work: Work) -> Event:
             self._say(Running(work.task_id, work.attempt, detail))
-            return event_of(work, worker.run(encode_work(work, place)))
+            return event_of(work, worker.run(encode_work(work, place), lambda: self._queue.is_doomed(work)))
 
-        self._work_off(perform)
+        self._work_off(rank, perform)
         worker.close()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import Place, decode_work, encode_end
+from relay_parsl.engines.interrupts import Interrupts, limit_of
 from relay_parsl.engines.leash import die_with_parent
 
 
@@ -33,7 +34,8 @@ def serve(connection: Connection) -> None:
         for name in given:
             os.environ.pop(name, None)
         given = place.environment
-        end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home))  # type: ignore[misc]
+        guard = Interrupts(limit_of(work.options.get('timeout')), connection.send_bytes)
+        end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard)  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say
         _flush()

@@ -9,11 +9,13 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import End, result_name
+from relay_parsl.engines.interrupts import CANCEL, Guard
 from relay_parsl.errors import ProtocolError, TaskError
 from relay_parsl.wire import payload
 from relay_parsl.wire.messages import INLINE
@@ -45,26 +47,36 @@ class Functions:
         return function
 
 
-def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: None) -> End:
+def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: None, guard: Guard | None = None) -> End:
     """Run an attempt to its end. Whatever goes wrong in it, in its code, its arguments or its result, is the outcome; nothing is raised.
 
     Args:
         work: the attempt.
         functions: the cache of this process or thread.
         prepare: called first; what it raises is the task's failure.
+        guard: stands around user code, and raises in it what shall end it; by default nothing does.
     """
-    meta = _meta()
+    meta, guard = where(), guard or Guard()
     try:
-        prepare()
-        value = _call(work, functions, meta)
-        data, ok = payload.dump_value(value, tuple(work.options.get('result_serializers') or ('cloudpickle',))), True
+        with guard:
+            prepare()
+            value = _call(work, functions, meta, guard)
+            data, ok = payload.dump_value(value, tuple(work.options.get('result_serializers') or ('cloudpickle',))), True
     except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit and KeyboardInterrupt too
-        data, ok = payload.dump_failure(error), False
+        data, ok = payload.dump_failure(guard.judge(error)), False
     meta['ended'] = time.time()
-    return _end(work, ok, data, meta)
+    return replace(_end(work, ok, data, meta), cancelled=not ok and guard.raised == CANCEL)
 
 
-def _meta() -> dict[str, Any]:
+def ended(error: TaskError, started: float, *, cancelled: bool) -> End:
+    """The end of an attempt whose runner had to be killed, or never got it. `started` is when it was handed over, in seconds since 1970."""
+    meta = {**where(), 'started': started, 'ended': time.time()}
+    outcome = payload.encode_outcome(payload.Outcome(False, payload.dump_failure(error), meta=meta))
+    return End(False, outcome, seconds=_seconds(meta), cancelled=cancelled)
+
+
+def where() -> dict[str, Any]:
+    """Where this process runs tasks, and since when: the first of what is known about an attempt."""
     masks = (os.environ.get(name) for name in MASKS)
     return {
         'host': socket.gethostname(),
@@ -77,17 +89,19 @@ def _meta() -> dict[str, Any]:
     }
 
 
-def _call(work: Work, functions: Functions, meta: dict[str, Any]) -> Any:
-    """Arguments are unpacked for each try: the last one may have changed them."""
+def _call(work: Work, functions: Functions, meta: dict[str, Any], guard: Guard) -> Any:
+    """Arguments are unpacked for each try: the last one may have changed them. What was told to end is not tried again."""
     blob = work.arguments if work.arguments is not None else _sealed_arguments(work)
     for again in range(int(work.options.get('retries') or 0), -1, -1):
         function = functions.load(work.function)
         args, kwargs = payload.load_arguments(blob, work.options.get('allowed_serializers'))
         meta['tries'] = meta.get('tries', 0) + 1
+        if meta['tries'] == 1:
+            guard.begin()
         try:
             return function(*args, **kwargs)
         except Exception:
-            if not again:
+            if not again or guard.raised:
                 raise
     raise TaskError('retries must not be negative')
 

@@ -1,7 +1,8 @@
 """A worker's side of a runner: all that a compute node imports of ours before user code.
 
 `run_task` is what HTEX calls with the bytes of an attempt. The work itself is done in a child, the *runner*; its death is noticed in milliseconds,
-charged to the very attempt that it ran, and hurts neither the worker nor its neighbours.
+charged to the very attempt that it ran, and hurts neither the worker nor its neighbours. An attempt that shall end (`timeout`, `cancel`) is told to
+by a signal, and its runner is killed when it does not listen; either way the next attempt gets a fresh one.
 """
 
 from __future__ import annotations
@@ -14,20 +15,59 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from math import ceil, inf
 from multiprocessing.connection import Connection
 
 from relay_parsl.engines import accelerators, leash, ranks
-from relay_parsl.engines.frames import Death, account_of, encode_end, with_environment
+from relay_parsl.engines.frames import Death, Head, encode_end, head_of, with_environment
+from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, interruption, limit_of
+from relay_parsl.engines.patience import Patience, Step
 
 TAIL = 4096
 """Bytes of a runner's last output that are kept as evidence."""
 GRACE = 2.0
 """Seconds that a runner has to end by itself when it is not needed any more, or has no socket any more."""
+GIVE_UP = 3.0
+"""Seconds that a function has to end once it was told to, before its runner is killed."""
 
 
 class RunnerDied(Exception):
-    """The runner died; the text says how, and what it printed last."""
+    """The runner died; the text says how, where, and what it printed last: `args` without the how."""
+
+    def __init__(self, how: str, rest: str = '') -> None:
+        """`rest`: where, and the last words."""
+        super().__init__(how, rest)
+
+    def __str__(self) -> str:
+        return f'{self.args[0]}{self.args[1]}'
+
+
+class Bell:
+    """Wakes the thread that waits for a runner, from any other."""
+
+    def __init__(self) -> None:
+        """A pipe to oneself."""
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self._writer, False)
+
+    def ring(self) -> None:
+        """A full pipe rings already, a closed one wakes nobody."""
+        with contextlib.suppress(OSError):
+            os.write(self._writer, b'.')
+
+    def hush(self) -> None:
+        """What rang was heard."""
+        with contextlib.suppress(OSError):
+            os.read(self.reader, 4096)
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        os.close(self.reader)
+        writer, self._writer = self._writer, -1
+        os.close(writer)
 
 
 class Tail:
@@ -56,8 +96,8 @@ class Tail:
 class Runner:
     """One runner process and the socket to it. One thread calls; another may `kill`."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Start one; `environment` is added to this process's own. Raises OSError when no process can be had."""
+    def __init__(self, environment: Mapping[str, str], bell: Bell) -> None:
+        """Start one; `environment` is added to this process's own, `bell` ends a wait for it. Raises OSError when no process can be had."""
         self.account: bytes | None = None
         ours, theirs = socket.socketpair()
         errors, into = os.pipe()
@@ -80,25 +120,51 @@ class Runner:
             os.close(into)
         self._tail = Tail(errors)
         self._connection = Connection(ours.detach())
-        self._ends = _Ends(self._connection.fileno(), self._process)
+        self._ends = _Ends(self._connection.fileno(), self._process, bell)
 
     def alive(self) -> bool:
         """Whether it could take work now."""
         return self._process.poll() is None
 
-    def call(self, frame: bytes) -> bytes:
-        """Run one work frame and wait for its end frame. Raises RunnerDied."""
+    def call(self, frame: bytes, attend: Callable[[bool], float | None]) -> bytes:
+        """Run one work frame and wait for its end frame.
+
+        Args:
+            frame: the attempt.
+            attend: called before each wait: does what is due by now, and says for how many seconds nothing will be. It is given
+                whether the function has just started (said of those with a timeout only).
+
+        Raises:
+            RunnerDied: there will be no end frame.
+        """
         try:
             self._connection.send_bytes(frame)
-            if self._ends.wait():
-                return self._connection.recv_bytes()
+            pause = attend(False)
+            while (answered := self._ends.wait(pause)) is not False:
+                answer = self._connection.recv_bytes() if answered else b''
+                if answer not in (b'', STARTED):
+                    return answer
+                pause = attend(answer == STARTED)
         except (EOFError, OSError):
             pass
         # The end is seen at the socket before it is there: killed now, it would be taken for a kill.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
         self.kill()
-        raise RunnerDied(self._obituary())
+        raise RunnerDied(*self._obituary())
+
+    def interrupt(self, reason: str) -> None:
+        """Tell the function that it shall end."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._process.pid, SIGNALS[reason])
+
+    def kill_all(self) -> None:
+        """End it, its process group, and those below it that left the group."""
+        from relay_parsl.shell import kill_tree  # noqa: PLC0415  most workers never need it
+
+        if self.alive():
+            kill_tree(self._process.pid)
+        self.kill()
 
     def kill(self) -> None:
         """End it and what it started, at once. Safe from any thread, and twice."""
@@ -114,38 +180,46 @@ class Runner:
         self.kill()
         self._process.wait()
 
-    def _obituary(self) -> str:
+    def _obituary(self) -> tuple[str, str]:
         code = self._process.wait()
         self._ends.close()
         self._connection.close()
         said = self._tail.text()
-        where = f'on {socket.gethostname()} (worker {os.environ.get("PARSL_WORKER_RANK", "?")}, pid {self._process.pid})'
-        return f'the process that ran the task {_how(code)} {where}' + (f'; it printed last:\n{said}' if said else '')
+        where = f' on {socket.gethostname()} (worker {os.environ.get("PARSL_WORKER_RANK", "?")}, pid {self._process.pid})'
+        return f'the process that ran the task {_how(code)}', where + (f'; it printed last:\n{said}' if said else '')
 
 
 class _Ends:
-    """Waits for an answer or the end of the process, whichever is first; a child of user code may hold the socket open after it."""
+    """Waits for an answer, the end of the process, or the bell, whichever is first; a child of user code may hold the socket open after it."""
 
-    def __init__(self, answer: int, process: subprocess.Popen[bytes]) -> None:
-        self._answer, self._process = answer, process
+    def __init__(self, answer: int, process: subprocess.Popen[bytes], bell: Bell) -> None:
+        self._answer, self._process, self._bell = answer, process, bell
         self._poll = select.poll()
         self._poll.register(answer, select.POLLIN)
-        self._timeout: int | None = None
+        self._poll.register(bell.reader, select.POLLIN)
+        self._most = inf
         self._handle = -1
         try:
             self._handle = os.pidfd_open(process.pid)
             self._poll.register(self._handle, select.POLLIN)
         except (AttributeError, OSError):
-            self._timeout = 50  # [ms] an old kernel: look at the process now and then
+            self._most = 0.05  # an old kernel: look at the process now and then
 
-    def wait(self) -> bool:
-        """True: there is an answer to read. False: there will be none."""
-        while not self._ready(self._timeout) and self._process.poll() is None:
-            pass
-        return self._answer in self._ready(0)  # once more: it may have answered just before it died
+    def wait(self, pause: float | None) -> bool | None:
+        """True: there is an answer to read. False: there will be none. None: the bell rang, or `pause` seconds are over."""
+        ready = self._ready(min(self._most, inf if pause is None else pause))
+        if self._bell.reader in ready:
+            self._bell.hush()
+        if self._answer in ready:
+            return True
+        ended = self._process.poll() is not None
+        if self._answer in self._ready(0):  # once more: it may have answered just before it died
+            return True
+        return False if ended else None
 
-    def _ready(self, timeout: int | None) -> set[int]:
-        return {number for number, _ in self._poll.poll(timeout)}
+    def _ready(self, seconds: float) -> set[int]:
+        """Rounded up to milliseconds, lest a wait of less spin."""
+        return {number for number, _ in self._poll.poll(None if seconds == inf else ceil(1000 * seconds))}
 
     def close(self) -> None:
         if self._handle >= 0:
@@ -156,18 +230,23 @@ class _Ends:
 def _how(code: int) -> str:
     if code >= 0:
         return f'exited with code {code}'
-    name = signal.Signals(-code).name if -code in signal.valid_signals() else f'signal {-code}'
+    name = next((each.name for each in signal.Signals if each == -code), f'signal {-code}')
     return f'was killed by {name}' + (' (out of memory?)' if name == 'SIGKILL' else '')
 
 
 class Worker:
-    """Feeds one runner at a time, and replaces it when it died or when another account's work comes."""
+    """Feeds one runner at a time, and replaces it when it died, when it was interrupted, or when another account's work comes."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """`environment` is added to that of each runner."""
+    def __init__(self, environment: Mapping[str, str] | None = None, report: Callable[[Head], None] = lambda head: None) -> None:
+        """`environment` is added to that of each runner; `report` is called, by the thread in `run`, for an attempt that takes long."""
         self._environment = environment or {}
+        self._report = report
         self._runner: Runner | None = None
         self._closed = False
+        self._bell = Bell()
+        self._lock = threading.Lock()
+        self._current: tuple[bytes, int] | None = None
+        self._asked = False
 
     def prepare(self) -> None:
         """Have a runner ready. Raises OSError."""
@@ -175,20 +254,72 @@ class Worker:
             self._runner.close()
             self._runner = None
         if self._runner is None and not self._closed:
-            self._runner = Runner(self._environment)
+            self._runner = Runner(self._environment, self._bell)
 
-    def run(self, frame: bytes) -> bytes:
-        """A work frame to its end frame; never raises for what happens in it."""
+    def run(self, frame: bytes, doomed: Callable[[], bool] = lambda: False) -> bytes:
+        """A work frame to its end frame; never raises for what happens in it. `doomed`: whether it was cancelled before it came here."""
+        head, started = head_of(frame), time.time()
+        limit = limit_of(head.timeout)
+        patience = Patience(time.monotonic(), limit, GIVE_UP)
+        with self._lock:
+            self._current, self._asked = head.key, doomed()
         try:
-            return self._runner_of(account_of(frame)).call(frame)
+            return self._retire(patience, self._perform(frame, head, patience))
         except RunnerDied as death:
-            evidence = str(death)
+            evidence, rest = str(death), str(death.args[1])
         except OSError as error:
-            evidence = f'no process could be started for the task on {socket.gethostname()}: {error}'
-        self._runner = None
-        with contextlib.suppress(OSError):
-            self.prepare()
+            evidence, rest = f'no process could be started for the task on {socket.gethostname()}: {error}', ''
+        finally:
+            with self._lock:
+                self._current = None
+        self._renew()
+        if patience.reason and not self._closed:
+            return _killed(patience, limit, rest, started)
         return encode_end(Death('worker', evidence))
+
+    def interrupt(self, task_id: bytes, attempt: int) -> bool:
+        """Cancel an attempt if it runs here now; whether it does. From any thread."""
+        with self._lock:
+            found = self._current == (task_id, attempt)
+            self._asked = self._asked or found
+        if found:
+            self._bell.ring()
+        return found
+
+    def _perform(self, frame: bytes, head: Head, patience: Patience) -> bytes:
+        runner = self._runner_of(head.account)
+
+        def attend(begun: bool) -> float | None:
+            now = time.monotonic()
+            if begun:
+                patience.started(now)
+            if self._asked:
+                patience.interrupt(CANCEL)
+            self._do(patience.step(now), runner, head, patience)
+            return patience.pause(now)
+
+        return runner.call(frame, attend)
+
+    def _do(self, step: Step, runner: Runner, head: Head, patience: Patience) -> None:
+        if step is Step.INTERRUPT:
+            runner.interrupt(patience.reason)
+        elif step is Step.KILL:
+            runner.kill_all()
+        elif step is Step.REPORT:
+            self._report(head)
+
+    def _retire(self, patience: Patience, answer: bytes) -> bytes:
+        """A runner that was interrupted gets no other task: a late signal, a lock that is held or a child that lives on would be that one's."""
+        if patience.reason and self._runner is not None:
+            self._runner.kill_all()
+            self._runner.close()
+            self._renew()
+        return answer
+
+    def _renew(self) -> None:
+        self._runner = None
+        with contextlib.suppress(OSError):  # else the next task says why there can be no process
+            self.prepare()
 
     def _runner_of(self, account: bytes) -> Runner:
         """One account's data never meets another's code, also not what it left in memory."""
@@ -214,6 +345,15 @@ class Worker:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        self._bell.close()
+
+
+def _killed(patience: Patience, limit: float, rest: str, started: float) -> bytes:
+    """The end of what did not listen."""
+    from relay_parsl.engines import task  # noqa: PLC0415  a node imports what packs errors only when there is one
+
+    error = interruption(patience.reason, limit, f' and was killed {patience.grace:g} s later{rest}')
+    return encode_end(task.ended(error, started, cancelled=patience.reason == CANCEL))
 
 
 _worker: Worker | None = None

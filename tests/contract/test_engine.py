@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import pytest
 from relay_parsl.engines.base import Changed, Engine, Event, Finished, Lost, Running, SealedBody, Work
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
-from relay_parsl.errors import ConfigError, RemoteExit, SerializationError, TaskRejected
+from relay_parsl.errors import ConfigError, RemoteExit, SerializationError, TaskCancelled, TaskRejected, TaskTimeout
 from relay_parsl.spool import Spool
 from relay_parsl.wire import payload, seal
 from relay_parsl.wire.messages import INLINE
@@ -220,13 +222,106 @@ def test_what_runs_is_said_to_run_and_what_waits_can_be_cancelled(rig: Rig, tmp_
         assert rig.engine.cancel(waiting[-1], 1)
         assert not rig.engine.cancel(waiting[-1], 1)
         assert not rig.engine.cancel(waiting[0], 2)
-        assert not rig.engine.cancel(running[0], 1)
-        assert rig.engine.status().outstanding == 41
+        assert not rig.engine.withdraw(running[0], 1)
+        assert rig.engine.withdraw(waiting[-2], 1)
+        assert rig.engine.status().outstanding == 40
     finally:
         gate.touch()
-    assert [rig.value(task_id) for task_id in waiting[:-1]] == [2 * n for n in range(39)]
-    assert rig.ends(waiting[-1]) == []
+    assert [rig.value(task_id) for task_id in waiting[:-2]] == [2 * n for n in range(38)]
+    assert rig.ends(waiting[-1]) == rig.ends(waiting[-2]) == []
     rig.wait(lambda: rig.engine.status().outstanding == 0)
+
+
+ABLE = pytest.mark.parametrize('rig', ENGINES[1:], ids=NAMES[1:], indirect=True)
+"""Engines that can end what runs: a thread cannot be ended."""
+CAN = pytest.mark.parametrize('rig', ENGINES[1:2], ids=NAMES[1:2], indirect=True)
+
+
+def deafly(path: str) -> None:
+    Path(path).touch()
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(60)
+
+
+def test_a_thread_has_no_timeout(tmp_path: Path) -> None:
+    rig = Rig(ThreadPoolEngine(max_workers=1), tmp_path)
+    with pytest.raises(TaskRejected, match='ThreadPoolEngine cannot end a function that runs'):
+        rig.call(double, 1, timeout=5)
+    rig.engine.stop()
+
+
+@ABLE
+def test_a_timeout_ends_a_function_and_no_neighbour(rig: Rig) -> None:
+    neighbour = rig.submit(touch_after, 1.0)
+    started = time.monotonic()
+    task_id = rig.submit(time.sleep, 60, timeout=0.3)
+    with pytest.raises(TaskTimeout, match=r'0\.3 s'):
+        rig.value(task_id)
+    assert time.monotonic() - started < 5
+    end = rig.end(task_id)
+    assert isinstance(end, Finished)
+    assert not end.cancelled
+    assert rig.value(neighbour) == 1.0
+    assert rig.call(double, 2, timeout=20) == 4
+
+
+def touch_after(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.mark.parametrize('odd', [0, -1, 'x', True, float('inf'), float('nan')])
+def test_an_odd_timeout_is_refused(rig: Rig, odd: Any) -> None:
+    with pytest.raises(TaskRejected, match='timeout'):
+        rig.call(double, 1, timeout=odd)
+
+
+@ABLE
+def test_what_does_not_listen_to_a_timeout_is_killed_and_no_neighbour(rig: Rig, tmp_path: Path) -> None:
+    neighbour = rig.submit(touch_after, 4.5)
+    with pytest.raises(TaskTimeout, match='was killed'):
+        rig.call(deafly, str(tmp_path / 'note'), timeout=0.3)
+    assert rig.value(neighbour) == 4.5
+
+
+@CAN
+@pytest.mark.parametrize('what', ['listens', 'deaf'])
+def test_what_runs_can_be_cancelled(rig: Rig, tmp_path: Path, what: str) -> None:
+    note, neighbour = tmp_path / 'note', rig.submit(touch_after, 1.0)
+    task_id = rig.submit(deafly, str(note)) if what == 'deaf' else rig.submit(time.sleep, 60)
+    rig.wait(lambda: [event for event in rig.events if isinstance(event, Running) and event.task_id == task_id])
+    asked = time.monotonic()
+    assert not rig.engine.cancel(task_id, 1)
+    end = rig.end(task_id)
+    assert time.monotonic() - asked < (8 if what == 'deaf' else 4)
+    assert isinstance(end, Finished)
+    assert end.cancelled
+    assert not end.ok
+    with pytest.raises(TaskCancelled):
+        rig.value(task_id)
+    assert rig.value(neighbour) == 1.0
+    assert not rig.engine.cancel(task_id, 1), 'it is over'
+    assert rig.call(double, 3) == 6
+
+
+@CAN
+def test_a_cancel_may_come_at_any_moment(rig: Rig) -> None:
+    """Each attempt gets one end at most, and none only when the engine said that it would not run."""
+    chance = random.Random(11)
+    withdrawn, ids = set(), [rig.submit(touch_after, 0.01) for _ in range(120)]
+    for task_id in chance.sample(ids, 60):
+        time.sleep(0.005)
+        if rig.engine.cancel(task_id, 1):
+            withdrawn.add(task_id)
+    for task_id in ids:
+        if task_id not in withdrawn:
+            end = rig.end(task_id)
+            assert isinstance(end, Finished)
+            assert end.ok is not end.cancelled
+    rig.wait(lambda: rig.engine.status().outstanding == 0)
+    assert [len(rig.ends(task_id)) for task_id in ids] == [0 if task_id in withdrawn else 1 for task_id in ids]
+    assert rig.call(double, 4) == 8
 
 
 def test_demand_is_taken(rig: Rig) -> None:

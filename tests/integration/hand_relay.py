@@ -51,6 +51,9 @@ class Bench:
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         return self.cancels
 
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        return self.cancels
+
     def demand(self, count: int) -> None:
         self.demands.append(count)
 

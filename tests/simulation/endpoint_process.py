@@ -104,6 +104,7 @@ class EndpointProcess(Process):
         engine = Engine(self.clock, capacity, self.world.speed, self.world.invariants.start)
         engine.on_running = lambda job: self._event(self.reactor.running, job.task_id, job.attempt, {'host': self.name})
         engine.on_finished = lambda job, ok: self._event(self._finished, job, Status.SUCCESS if ok else Status.FAILED)
+        engine.on_cancelled = lambda job: self._event(self._finished, job, Status.CANCELLED)
         engine.on_lost = lambda job, cause: self._event(self.reactor.lost, job.task_id, job.attempt, cause, 'it died')
         self.engines[pool] = engine
         self._event(self.reactor.capacity, pool, capacity)
@@ -208,7 +209,7 @@ class EndpointProcess(Process):
             self._event(self._end, effect.info, effect.attempt, Status.CANCELLED, b'cancelled', b'')
 
     def _withdraw(self, effect: do.Withdraw) -> None:
-        if self.engines[effect.pool].cancel(effect.task_id, effect.attempt):
+        if self.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
             self._event(self.reactor.withdrawn, effect.task_id, effect.attempt)
 
     def _fail(self, effect: do.Fail) -> None:

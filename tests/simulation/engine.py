@@ -42,6 +42,7 @@ class Engine:
         self.on_running: Callable[[Job], None] = lambda job: None
         self.on_finished: Callable[[Job, bool], None] = lambda job, ok: None
         self.on_lost: Callable[[Job, str], None] = lambda job, cause: None
+        self.on_cancelled: Callable[[Job], None] = lambda job: None
 
     def submit(self, job: Job) -> None:
         """Handed over: from here on the task counts as started."""
@@ -51,7 +52,14 @@ class Engine:
         self._next()
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
-        """Only what waits can be cancelled."""
+        """What waits will not run; what runs is told to end, if it does not end by itself before."""
+        job = self.running.get((task_id, attempt))
+        if job is not None:
+            self.clock.after(self.clock.random.uniform(0.0, 3.0), self._interrupt, job)
+        return self.withdraw(task_id, attempt)
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """Only what waits is given back."""
         for job in self.waiting:
             if (job.task_id, job.attempt) == (task_id, attempt):
                 self.waiting.remove(job)
@@ -75,6 +83,12 @@ class Engine:
             self.clock.after(seconds, self._end, job)
             if seconds > 1.0:
                 self.on_running(job)
+
+    def _interrupt(self, job: Job) -> None:
+        if self.alive and self.running.get((job.task_id, job.attempt)) is job:
+            del self.running[job.task_id, job.attempt]
+            self.on_cancelled(job)
+            self._next()
 
     def _end(self, job: Job) -> None:
         if not self.alive or self.running.get((job.task_id, job.attempt)) is not job:

@@ -21,7 +21,6 @@ from relay_parsl.errors import (
     StoreError,
     TaskCancelled,
     TaskRejected,
-    Unsupported,
 )
 from relay_parsl.wire import messages as m
 from tests.unit.client.calls import LONG, OwnError, double, fail, leave, until
@@ -182,20 +181,21 @@ def test_options(relay: FakeRelay, executor: Executor) -> None:
     specification: dict[str, object] = {'num_nodes': 2, 'pool': 'gpu'}
     executor.resource_specification = specification
     view = executor.with_options(priority=-3, retries=2, at_most_once=True, user_endpoint_config={'account': 'x'})
-    future = view.with_options(retries=1).submit(double, 1)
+    future = view.with_options(retries=1, timeout=2.5).submit(double, 1)
     specification['num_nodes'] = 3
     assert future.result(LONG) == 2
     header, call = relay.calls[future.id]
     assert (header.priority, header.at_most_once, header.pool) == (-3, True, 'gpu')
-    assert call.options == {'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
+    assert call.options == {'timeout': 2.5, 'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
     plain = executor.submit(double, 1)
     plain.result(LONG)
     assert relay.calls[plain.id][1].options == {'resource_specification': {'num_nodes': 3}}
     for wrong in (5, ['gpu'], 'x' * 65):
         with pytest.raises(ConfigError, match="pool is the name of one of the endpoint's engines"):
             executor.with_options(resource_specification={'pool': wrong})
-    with pytest.raises(Unsupported):
-        executor.with_options(timeout=3)
+    for odd in (0, -1, 'x', True, float('inf'), float('nan')):
+        with pytest.raises(ConfigError, match='timeout is a positive number of seconds'):
+            executor.with_options(timeout=odd)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match='priority is a whole number'):
         executor.with_options(priority=1.5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match='resource_specification holds'):

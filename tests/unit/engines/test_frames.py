@@ -11,12 +11,12 @@ from relay_parsl.engines.frames import (
     Death,
     End,
     Place,
-    account_of,
     decode_end,
     decode_work,
     encode_end,
     encode_work,
     event_of,
+    head_of,
     result_name,
     with_environment,
 )
@@ -41,7 +41,8 @@ works = st.builds(
 @given(works, st.builds(Place, st.text(), st.booleans(), st.dictionaries(st.text(), st.text())))
 def test_a_work_frame_brings_the_work_and_its_place(work: Work, place: Place) -> None:
     frame = encode_work(work, place)
-    assert account_of(frame) == work.account
+    head = head_of(frame)
+    assert (head.account, head.key, head.timeout) == (work.account, (work.task_id, work.attempt), 0.0)
     assert decode_work(frame) == (work, place)
 
 
@@ -50,9 +51,18 @@ def test_an_attempt_gets_variables_on_its_way() -> None:
     assert decode_work(frame) == (WORK, Place('/work', True, {'PARSL_MPI_PREFIX': 'mpiexec -n 2'}))
 
 
-@given(st.builds(End, st.booleans(), st.binary(), st.text(), sizes) | st.builds(Death, st.sampled_from(CAUSES), st.text()))
+@given(
+    st.builds(End, st.booleans(), st.binary(), st.text(), sizes)
+    | st.builds(End, st.just(False), st.binary(), cancelled=st.booleans())
+    | st.builds(Death, st.sampled_from(CAUSES), st.text())
+)
 def test_an_end_frame_brings_the_end(end: End | Death) -> None:
     assert decode_end(encode_end(end)) == end
+
+
+def test_the_head_tells_the_timeout() -> None:
+    work = Work(b'', 1, b'', b'', b'', None, {'timeout': 3})
+    assert head_of(encode_work(work, Place())).timeout == 3.0
 
 
 def test_options_that_are_no_plain_data_are_refused() -> None:
@@ -74,13 +84,15 @@ def test_any_bytes_of_a_worker_are_an_event(junk: bytes) -> None:
 @pytest.mark.parametrize(
     'fields',
     [
-        ['end', True, b'', '', -1, 0.0],
-        ['end', 1, b'', '', 0, 0.0],
-        ['end', True, 'text', '', 0, 0.0],
-        ['end', True, b'', '', 0, -1.0],
-        ['end', True, b'', '', 0, float('nan')],
-        ['end', True, b'', '', 0, 1],
-        ['end', True, b'', '', 0],
+        ['end', True, b'', '', -1, 0.0, False],
+        ['end', 1, b'', '', 0, 0.0, False],
+        ['end', True, 'text', '', 0, 0.0, False],
+        ['end', True, b'', '', 0, -1.0, False],
+        ['end', True, b'', '', 0, float('nan'), False],
+        ['end', True, b'', '', 0, 1, False],
+        ['end', True, b'', '', 0, 0.0, True],
+        ['end', False, b'', '', 0, 0.0, 1],
+        ['end', True, b'', '', 0, 0.0],
         ['death', 'boredom', ''],
         ['death', 'worker'],
         7,
@@ -99,6 +111,7 @@ def test_ends_become_events() -> None:
     assert event_of(WORK, encode_end(End(True, b'o', result_name(WORK), 5))) == Finished(
         WORK.task_id, 3, True, b'o', f'/spool/{"01" * 16}.3.result', 5
     )
+    assert event_of(WORK, encode_end(End(False, b'o', cancelled=True))) == Finished(WORK.task_id, 3, False, b'o', cancelled=True)
     assert event_of(WORK, encode_end(Death('manager', 'gone'))) == Lost(WORK.task_id, 3, 'manager', 'gone')
 
 
