@@ -174,7 +174,7 @@ class SlurmProvider(BatchProvider):
         for job, row in queue.rows.items():
             if not row.alive and (job not in accounts.rows or accounts.rows[job].alive):
                 queue.rows[job] = self._control(job)[0] or row  # which knows the exit code
-        if accounts.silent | queue.silent >= set(jobs) and not queue.rows and not accounts.rows:
+        if accounts.silent & queue.silent >= set(jobs):
             return None
         return slurm_words.weigh(jobs, accounts, queue)
 
@@ -241,7 +241,7 @@ class SlurmProvider(BatchProvider):
         if 'already completing or completed' in ran.stderr:
             return True, Ran(1, stderr=ran.stderr)
         refused = slurm_words.refusals(ran.stderr)
-        return (True, Ran(0)) if ran.ok and not refused else (False, Ran(ran.code or (1 if ran.code == 0 else None), stderr=ran.said))
+        return (True, Ran(0)) if ran.ok and not refused else (False, Ran(1 if ran.ok else ran.code, stderr='; '.join(refused.values()) or ran.said))
 
 
 def _of(clusters: str | None) -> list[str]:

@@ -36,12 +36,12 @@ class FakeSlurm:
         return made
 
     def tell(self, program: str, mode: str) -> None:
-        """`refuse TEXT`, `hang`, `empty`, `late SECONDS`, '' to behave."""
+        """`refuse TEXT`, `hang`, `empty`, `late SECONDS`, `choke ID`; '' to behave."""
         (self.home / f'{program}.mode').write_text(mode)
 
     def become(self, job: str, state: str) -> None:
         """`WORD CODE:SIGNAL REASON`."""
-        (self.jobs / f'{job.partition(";")[0]}.state').write_text(state)
+        (self.jobs / f'{job}.state').write_text(state)
 
     def purge(self, job: str) -> None:
         """Nothing knows it any more."""

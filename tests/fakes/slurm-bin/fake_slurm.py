@@ -4,7 +4,9 @@
 `$FAKE_SLURM` is their directory. A job is `jobs/ID.json`; its script runs for real, and leaves `jobs/ID.exit`. A test may put there
 
     jobs/ID.state     WORD CODE:SIGNAL REASON    what has become of the job, instead of what the script does
-    PROGRAM.mode      refuse TEXT | hang | empty | late SECONDS    how a program behaves
+    PROGRAM.mode      refuse TEXT | hang | empty | late SECONDS | choke ID    how a program behaves
+
+Each cluster of a federation counts its own jobs: those are `jobs/ID;CLUSTER.json`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,10 +63,13 @@ def record(job: str) -> dict[str, Any]:
 
 
 def known(arguments: list[str], name: str) -> list[str]:
-    """Those of the jobs asked for that this cluster has."""
-    here = option(arguments, 'clusters').split(',')
-    asked = option(arguments, name).split(',')
-    return [job for job in asked if (JOBS / f'{job}.json').exists() and record(job).get('cluster', '') in here]
+    """Those of the jobs asked for that these clusters have."""
+    endings = [f';{cluster}' if cluster else '' for cluster in option(arguments, 'clusters').split(',')]
+    return [f'{job}{ending}' for job in option(arguments, name).split(',') for ending in endings if (JOBS / f'{job}{ending}.json').exists()]
+
+
+def number(job: str) -> str:
+    return job.partition(';')[0]
 
 
 def sbatch(arguments: list[str]) -> NoReturn:
@@ -72,8 +78,10 @@ def sbatch(arguments: list[str]) -> NoReturn:
     if 'account' in given and given['account'].startswith('nosuch'):
         say('', 1, 'sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n')
     JOBS.mkdir(parents=True, exist_ok=True)
-    job = str(max([int(path.stem) for path in JOBS.glob('*.json')], default=0) + 1)
-    cluster = given.get('clusters', '').split(',')[0]
+    clusters = given.get('clusters', '').split(',')
+    cluster = min(clusters, key=lambda name: len(list(JOBS.glob(f'*;{name}.json'))))
+    ending = f';{cluster}' if cluster else ''
+    job = str(max([int(number(path.stem)) for path in JOBS.glob(f'*{ending}.json')], default=0) + 1) + ending
     facts = {'name': given['job-name'], 'cluster': cluster, 'submitted': time.time(), 'given': given}
     (JOBS / f'{job}.json').write_text(json.dumps(facts))
     outputs = [open(given[name].strip('"').replace('%%', '%'), 'ab') for name in ('output', 'error')]  # noqa: SIM115  the job's
@@ -84,21 +92,22 @@ def sbatch(arguments: list[str]) -> NoReturn:
         'SLURM_JOB_NUM_NODES': given['nodes'],
         'SLURM_CPUS_ON_NODE': '2',
     }
-    runner = ['bash', '-c', f'bash {script}; echo $? > {JOBS}/{job}.exit.new; mv {JOBS}/{job}.exit.new {JOBS}/{job}.exit']
+    end = JOBS / f'{job}.exit'
+    runner = ['bash', '-c', f"bash '{script}'; echo $? > '{end}.new'; mv '{end}.new' '{end}'"]
     process = subprocess.Popen(runner, stdin=subprocess.DEVNULL, stdout=outputs[0], stderr=outputs[1], env=environment, start_new_session=True)
     (JOBS / f'{job}.pid').write_text(str(process.pid))
     if mode('sbatch') == 'hang':  # it has got through, and does not come back
         time.sleep(600)
-    say(f'Submitted batch job {job}{f" on cluster {cluster}" if cluster else ""}\n')
+    say(f'Submitted batch job {number(job)}{f" on cluster {cluster}" if cluster else ""}\n')
 
 
 def sacct(arguments: list[str]) -> NoReturn:
     if len(option(arguments, 'jobs').split(',')) > TOO_MANY:
         time.sleep(600)
-    behave('sacct')
+    behave('sacct', arguments)
     late = float(mode('sacct').removeprefix('late ')) if mode('sacct').startswith('late ') else 0.0
     found = [job for job in known(arguments, 'jobs') or known(arguments, 'job') if time.time() - record(job)['submitted'] >= late]
-    rows = [(job, *state(job)[:2]) for job in found]
+    rows = [(number(job), *state(job)[:2]) for job in found]
     if '-P' in arguments:
         say(''.join(f'{job}|{"CANCELLED by 0" if word == "CANCELLED" else word}|{code}\n' for job, word, code in rows))
     say(''.join(f'{job:<12} {word:>20} \n' for job, word, _ in rows))
@@ -112,7 +121,7 @@ def squeue(arguments: list[str]) -> NoReturn:
     if not found and ',' not in option(arguments, 'jobs'):
         say('', 1, 'slurm_load_jobs error: Invalid job id specified\n')
     everything = '--states=all' in arguments
-    rows = [(job, *state(job)) for job in found]
+    rows = [(number(job), *state(job)) for job in found]
     if option(arguments, 'format') == '%i %t':
         say(''.join(f'{job} {SHORT[word]}\n' for job, word, *_ in rows if word in SHORT))
     say(''.join(f'{job}|{word}|{reason}\n' for job, word, _, reason in rows if everything or word not in ENDED))
@@ -120,10 +129,11 @@ def squeue(arguments: list[str]) -> NoReturn:
 
 def scontrol(arguments: list[str]) -> NoReturn:
     behave('scontrol')
-    if not known([*arguments, f'--job={arguments[-1]}'], 'job'):
+    found = known([*arguments, f'--job={arguments[-1]}'], 'job')
+    if not found:
         say('', 1, 'slurm_load_jobs error: Invalid job id specified\n')
-    word, code, reason = state(arguments[-1])
-    say(f'JobId={arguments[-1]} JobName={record(arguments[-1])["name"]} JobState={word} Reason={reason} Requeue=0 ExitCode={code} RunTime=00:00:02\n')
+    word, code, reason = state(found[0])
+    say(f'JobId={number(found[0])} JobName={record(found[0])["name"]} JobState={word} Reason={reason} Requeue=0 ExitCode={code} RunTime=00:00:02\n')
 
 
 def scancel(arguments: list[str]) -> NoReturn:
@@ -131,13 +141,14 @@ def scancel(arguments: list[str]) -> NoReturn:
     said = ''
     for job in [each for each in arguments if not each.startswith('-')]:
         said += f'scancel: Terminating job {job}\n'
-        if not known([*arguments, f'--job={job}'], 'job'):
+        found = known([*arguments, f'--job={job}'], 'job')
+        if not found:
             said += f'scancel: error: Kill job error on job id {job}: Invalid job id specified\n'
-        elif state(job)[0] in ENDED:
+        elif state(found[0])[0] in ENDED:
             said += f'scancel: error: Kill job error on job id {job}: Job/step already completing or completed\n'
         else:
-            (JOBS / f'{job}.state').write_text('CANCELLED 0:15 None')
-            os.killpg(int(read(JOBS / f'{job}.pid')), signal.SIGKILL)
+            (JOBS / f'{found[0]}.state').write_text('CANCELLED 0:15 None')
+            os.killpg(int(read(JOBS / f'{found[0]}.pid')), signal.SIGKILL)
     say('', 0, said if '--verbose' in arguments else '')
 
 
@@ -145,8 +156,10 @@ def mode(program: str) -> str:
     return read(HOME / f'{program}.mode')
 
 
-def behave(program: str) -> None:
+def behave(program: str, arguments: Sequence[str] = ()) -> None:
     said = mode(program)
+    if said.startswith('choke ') and re.search(rf'[=,]{said.removeprefix("choke ")}\b', ' '.join(arguments).replace(' ', '=')):
+        say('', 1, f'{program}: error: slurmdbd: Broken pipe\n')
     if said == 'hang':
         time.sleep(600)
     if said == 'empty':
