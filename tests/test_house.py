@@ -13,6 +13,7 @@ MIRRORS = {
     ('executor.py', '__init__'),
     ('htex.py', '__init__'),
     ('relay.py', '__init__'),
+    ('srun.py', '__init__'),
     ('shell.py', '__init__'),
     ('pbspro.py', '__init__'),
     ('slurm.py', '__init__'),

@@ -118,7 +118,8 @@ def _launcher(engine: str, provider: Located, node: Located, report: Report) -> 
         if most is not None and isinstance(most.value, int) and most.value > count:
             report.error(most, f'{most.value} tasks at once need as many nodes; `nodes_per_block` is {count}')
     elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
-        report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; use MpiExecLauncher (PBS) or SrunLauncher (Slurm)')
+        better = 'use SrunLauncher (Slurm), PalsMpiexecLauncher (PBS on Cray) or HydraLauncher (MPICH)'
+        report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; {better}')
 
 
 def _this_host(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:

@@ -298,7 +298,17 @@ PROVIDER: dict[str, Rule] = {
     **dict.fromkeys(('account', 'queue', 'partition', 'qos', 'constraint', 'clusters', 'gres', 'select_options', 'regex_job_id', 'project'), line),
 }
 
-LAUNCHER: dict[str, Rule] = {'debug': truth, 'fail_on_any': truth, 'bash_location': line, 'bind_cmd': line, 'overrides': text, 'prepend': line}
+LAUNCHER: dict[str, Rule] = {
+    'debug': truth,
+    'fail_on_any': truth,
+    'cpus_per_task': whole(1),
+    'depth': whole(1),
+    'ppn': whole(1),
+    'gpus_per_node': whole(0),
+    'kill_on_bad_exit': whole(0, 1),
+    **dict.fromkeys(('bash_location', 'bind_cmd', 'bind_to', 'cpu_bind', 'gpu_bind', 'launcher', 'launcher_exec', 'prepend'), line),
+    **dict.fromkeys(('overrides', 'node_init', 'node_exit'), text),
+}
 
 ADDRESS: dict[str, Rule] = {'ifname': line, 'timeout': number(above=0)}
 

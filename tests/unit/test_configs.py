@@ -83,6 +83,6 @@ def test_the_batch_script_asks_for_what_the_file_says(file: Path) -> None:
         'mpiexec --cpu-bind',
     ]
     if file.parent.name == 'perlmutter':
-        wanted = ['#SBATCH --time=00:30:00', '#SBATCH --nodes=1', f'#SBATCH --constraint={file.stem}', '#SBATCH --qos=debug', 'srun --ntasks 1']
+        wanted = ['#SBATCH --time=00:30:00', '#SBATCH --nodes=1', f'#SBATCH --constraint={file.stem}', '#SBATCH --qos=debug', 'srun --nodes=1']
     missing = [line for line in [*wanted, 'module load conda'] if line not in script]
     assert not missing, script
