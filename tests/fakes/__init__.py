@@ -1,0 +1,1 @@
+"""Programs that stand in for ones that cannot be had on every machine."""
