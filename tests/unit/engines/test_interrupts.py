@@ -235,6 +235,7 @@ def test_a_cancel_that_races_the_end_gives_one_end_and_harms_nobody(worker: Work
 
 
 def shell_with_children(note: str) -> Any:
+    os.chdir(Path(note).parent)  # where its output goes
     return ShellFunction(f'setsid sleep 300 & echo $! > {note}; sleep 300 & (sleep 300 & echo $! > {note}.2); echo $$ > {note}.3; wait')()
 
 
