@@ -281,6 +281,8 @@ def _on_nodes(executor: type[Any], spec: EngineSpec, options: dict[str, Any]) ->
     if address is None:
         local = spec.provider is None or issubclass(cast('type[Any]', spec.provider.factory), LocalProvider)
         address = '127.0.0.1' if local else Spec('address', 'address_by_route', address_by_route, {}, f'{spec.spec.place}.address')
+    if spec.kind == 'MPIEngine':  # as the engine has it: MPIExecutor alone takes the default provider's launcher ill, and does not encrypt
+        options = {'encrypted': True, 'provider': cast('Any', spec.spec.factory).default_provider(), **options}
     factory: Callable[..., Any] = executor
     if isinstance(address, Spec):
         try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parsl.executors import HighThroughputExecutor
+from parsl.executors import HighThroughputExecutor, MPIExecutor
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
 
@@ -119,6 +119,16 @@ class Htex(HighThroughputExecutor):
         for row in managers:
             if row['active']:
                 self.command_client.run(['HOLD_MANAGER', row['manager']], timeout_s=timeout)
+
+
+class Mpi(Htex, MPIExecutor):
+    """The same over Parsl's MPIExecutor, whose scaling takes a block to run as many tasks on each of its nodes as it runs in all."""
+
+    @property
+    def workers_per_node(self) -> float:
+        """A block's tasks, shared out to its nodes."""
+        nodes = self.provider.nodes_per_block if self.provider is not None else 1
+        return float(self.max_workers_per_block) / max(1, int(nodes))
 
 
 def words(job: Any, status: JobStatus) -> str:

@@ -25,6 +25,10 @@ FUNCTIONS = 1000
 """Functions that are known at once, at most."""
 
 
+AHEAD, PACE = 0.1, 0.25
+"""Seconds of work that HTEX is given beyond what its workers run, at the pace of the last quarter of a second: short tasks wait for nobody's word."""
+
+
 def wanted(count: int, work: float, horizon: float = HORIZON) -> int:
     """Workers for `count` tasks with `work` seconds of run time in all: never more than tasks, never none while there is one."""
     return min(count, max(1, math.ceil(work / horizon - 1e-9)))
@@ -109,6 +113,24 @@ class Load:
     def _forget(self) -> None:
         self._seconds.clear()
         self._strangers, self._work = self._size, 0.0
+
+
+class Pace:
+    """Tasks that end in a second, of late."""
+
+    def __init__(self) -> None:
+        """Nothing has ended."""
+        self._pace, self._counted, self._since = 0.0, 0, 0.0
+
+    def count(self, ended: int, now: float) -> None:
+        """So many have."""
+        self._counted += ended
+        if now - self._since >= PACE:
+            self._pace, self._counted, self._since = self._counted / (now - self._since), 0, now
+
+    def ahead(self, now: float) -> int:
+        """Tasks that end in `AHEAD` seconds; what ended long ago says nothing about the tasks of now."""
+        return int(AHEAD * self._pace) if now - self._since < 2 * PACE else 0
 
 
 def _average(before: float | None, now: float) -> float:

@@ -8,16 +8,16 @@ import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import build, launch, options, roster, script
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
+from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
-from relay_parsl.engines.demand import Load
+from relay_parsl.engines.demand import Load, Pace
 from relay_parsl.engines.frames import Place, encode_work, event_of
 from relay_parsl.engines.pool import place_of, refused_options, rejection
 from relay_parsl.engines.waiting import Waiting, urgency
@@ -29,8 +29,6 @@ BATCH = 100
 """The most attempts in one message to the child."""
 SHOW_AFTER = 1.0
 """Seconds after which an attempt is shown as running: shorter ones are over before anybody looks."""
-AHEAD, PACE = 0.1, 0.25
-"""Seconds of work that HTEX is given beyond what its workers run, at the pace of the last quarter of a second: short tasks wait for nobody's word."""
 SILENCE = 600.0
 """Seconds without a word from a living child, beyond two strategy periods, after which it is taken for hung."""
 STOP = 30.0
@@ -59,6 +57,9 @@ class HtexEngine:
         **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
     """
 
+    kind: ClassVar[type[Htex]] = Htex
+    """The executor behind it."""
+
     def __init__(  # noqa: PLR0913  mirrors the engine of Globus Compute and Parsl's executor behind it
         self,
         *,
@@ -79,17 +80,30 @@ class HtexEngine:
     ) -> None:
         """See the class. Raises ConfigError, which names what is wrong."""
         self.max_retries_on_system_failure = max_retries_on_system_failure
-        self.provider = provider or LocalProvider()
+        self.provider = provider or self.default_provider()
         self.encrypted = encrypted
         self._address, self._label = address, label
         self._working_dir, self._sandbox = working_dir, run_in_sandbox
         self._job_status = options.job_status(job_status_kwargs, strategy)
         self._container = options.container(container_type, container_uri, container_cmd_options)
         self._per_minute = options.per_minute(max_blocks_per_minute)
-        self._options = options.htex(htex_options, self.provider)
+        self._options = options.htex(htex_options, self.provider, self.kind)
         self._fails = self._options.get('block_error_handler', True) is True
-        self._expected, self._prefetch = options.expectation(self.provider, self._options, address)
+        self._expected, self._prefetch = options.expectation(self.provider, self._options, address, self.kind)
         self._start_empty()
+
+    @staticmethod
+    def default_provider() -> ExecutionProvider:
+        """Where blocks come from when nobody says."""
+        return LocalProvider()
+
+    def refusal(self, work: Work) -> str:
+        """Why the attempt's resource specification cannot be met; '' when it can."""
+        return refused_options(work)
+
+    def needs(self, _work: Work) -> dict[str, Any]:
+        """What Parsl is told of an attempt's resources, beside its priority."""
+        return {}
 
     def _start_empty(self) -> None:
         self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
@@ -100,7 +114,7 @@ class HtexEngine:
         self._build: build.Build | None = None
         self._number = self._demand = self._told = 0
         self._shown = self._reported = 0.0
-        self._pace, self._counted, self._paced = 0.0, 0, 0.0
+        self._pace = Pace()
         self._facts: dict[str, Any] = {}
         self._breaker: dict[str, Any] = {}
         self._state, self._reason = 'starting', ''
@@ -132,10 +146,11 @@ class HtexEngine:
 
     def batch_script(self, label: str) -> str:
         """The batch script of a block, with words in capitals for what only a start knows; '' where the provider submits none."""
-        return script.render(self._plan(label, script.ADDRESS), HighThroughputExecutor)
+        return script.render(self._plan(label, script.ADDRESS), self.kind)
 
     def _plan(self, label: str, address: str) -> dict[str, Any]:
         return {
+            'kind': self.kind,
             'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
             'htex': {**self._options, 'provider': self.provider, 'address': address, 'encrypted': self.encrypted},
             'job_status': self._job_status,
@@ -145,7 +160,7 @@ class HtexEngine:
 
     def submit(self, work: Work) -> None:
         """See `Engine`."""
-        if reason := refused_options(work):
+        if reason := self.refusal(work):
             return self._deliver(rejection(work, reason))
         if self._is_hopeless():
             return self._deliver(rejection(work, self._broken, BlocksFailed))
@@ -250,7 +265,7 @@ class HtexEngine:
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
             done = [(self._inside.pop(number, None), frame) for number, frame in ends]
-            self._measure(len(ends))
+            self._pace.count(len(ends), time.monotonic())
             self._changed.notify_all()
         events = [(entry[0], event_of(entry[0], frame)) for entry, frame in done if entry is not None]
         with self._changed:  # before anybody hears of an end, and sends more of the same
@@ -287,12 +302,6 @@ class HtexEngine:
             self._load.clear()
         for work in works:
             self._deliver(rejection(work, self._broken, BlocksFailed))
-
-    def _measure(self, ended: int) -> None:
-        now = time.monotonic()
-        self._counted += ended
-        if now - self._paced >= PACE:
-            self._pace, self._counted, self._paced = self._counted / (now - self._paced), 0, now
 
     def _report(self, facts: dict[str, Any]) -> None:
         counts, news = facts != self._facts, roster.without_counts(facts) != roster.without_counts(self._facts)
@@ -336,8 +345,7 @@ class HtexEngine:
             self._build.send(['stop'])
 
     def _room(self) -> int:
-        recent = time.monotonic() - self._paced < 2 * PACE  # what ended long ago says nothing about the tasks of now
-        return 2 * self.capacity + self._prefetch + 8 + (int(AHEAD * self._pace) if recent else 0) - len(self._inside)
+        return 2 * self.capacity + self._prefetch + 8 + self._pace.ahead(time.monotonic()) - len(self._inside)
 
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""
@@ -362,7 +370,7 @@ class HtexEngine:
             entry = self._inside.get(number)
             try:
                 if entry is not None:  # else the engine has died since, and it is lost
-                    frames.append([number, urgency(entry[0]), encode_work(entry[0], self._place)])
+                    frames.append([number, {**self.needs(entry[0]), 'priority': urgency(entry[0])}, encode_work(entry[0], self._place)])
             except ProtocolError as error:
                 self._refuse(number, str(error))
         return frames

@@ -56,7 +56,10 @@ def build(plan: Mapping[str, Any], kind: Callable[..., H], early: Early) -> H:
 
 def prepare(plan: Mapping[str, Any], kind: Callable[..., H]) -> H:
     """An HTEX with its directories and the command of its managers, as `build`; it has no interchange of ours, and is not to be started."""
-    htex = kind(label=plan['label'], **plan['htex'])
+    keywords = dict(plan['htex'])
+    interchange = keywords.pop('interchange_launch_cmd', None)  # a list, which MPIExecutor's annotation does not let through
+    htex = kind(label=plan['label'], **keywords)
+    htex.interchange_launch_cmd = interchange or htex.interchange_launch_cmd
     htex.run_dir = plan['directory']
     htex.run_id = plan['token']
     provider = plan['htex']['provider']

@@ -9,16 +9,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from parsl.addresses import address_by_route
-from parsl.executors import HighThroughputExecutor
+from parsl.executors import HighThroughputExecutor, MPIExecutor
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import affinity, launch
+from relay_parsl.engines.blocks import Htex
 from relay_parsl.errors import ConfigError
 
 HEARTBEAT = {'heartbeat_period': 5, 'heartbeat_threshold': 60}
 """Seconds. A short period tells quickly of a dead worker; a shorter threshold expires every manager when a filesystem stalls."""
-OURS = frozenset({'self', 'label', 'working_dir', 'storage_access', 'remote_monitoring_radio', 'provider', 'address', 'encrypted'})
-"""HTEX's parameters that an endpoint file does not give through."""
+OURS = {
+    'self': 'no option',
+    'label': 'made of the name of the endpoint and the `label` of the engine',
+    'provider': 'an option of the engine itself',
+    'address': 'an option of the engine itself: Parsl would ask an outside service',
+    'encrypted': "an option of the engine itself, true by default: MPIExecutor's own is false",
+    'working_dir': "an option of the engine itself, and where tasks run; Parsl's is where its data manager puts files",
+    'storage_access': 'refused: there is no data manager at an endpoint',
+    'remote_monitoring_radio': 'refused: there is no monitoring hub at an endpoint',
+}
+"""Parameters of Parsl's executors that are not given through, and why."""
 STRATEGIES = ('none', 'simple', 'htex_auto_scale')
 JOB_STATUS = ('strategy', 'max_idletime', 'strategy_period')
 LOOPBACK = '127.0.0.1'
@@ -58,12 +68,29 @@ def container(kind: str | None, uri: str | None, options: str | None) -> dict[st
     return {'type': kind, 'uri': uri or '', 'options': options or ''}
 
 
-def htex(given: Mapping[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
-    """Keywords for HTEX, with our defaults. Raises ConfigError for names that it does not know, and for what kills workers on this host."""
-    known = inspect.signature(HighThroughputExecutor.__init__).parameters.keys() - OURS
+def parsls(kind: type[Htex]) -> type[HighThroughputExecutor]:
+    """Parsl's executor behind ours."""
+    return MPIExecutor if issubclass(kind, MPIExecutor) else HighThroughputExecutor
+
+
+def htex(given: Mapping[str, Any], provider: ExecutionProvider, kind: type[Htex] = Htex) -> dict[str, Any]:
+    """Keywords for the executor, with our defaults. Raises ConfigError for names that it does not know, and for what kills workers on this host."""
+    known = inspect.signature(parsls(kind).__init__).parameters.keys() - OURS.keys()
     for name in given.keys() - known:
-        raise ConfigError(f'{name}: neither an option of this engine nor one of HighThroughputExecutor that it gives through')
+        raise ConfigError(f'{name}: neither an option of this engine nor one of {parsls(kind).__name__} that it gives through')
     options = {**HEARTBEAT, **given}
+    return _ranks(options, provider) if issubclass(kind, MPIExecutor) else _workers(options, provider)
+
+
+def _ranks(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
+    """Raises ConfigError for tasks that could never run at once. That its launcher is a SimpleLauncher MPIExecutor checks itself."""
+    most = options.get('max_workers_per_block', 1)
+    if isinstance(most, int) and most > provider.nodes_per_block:
+        raise ConfigError(f'max_workers_per_block: {most} tasks at once need as many nodes; `nodes_per_block` is {provider.nodes_per_block}')
+    return options
+
+
+def _workers(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
     if launch.stays_here(provider) and not options.get('max_workers_per_node') and not options.get('available_accelerators'):
         # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
         share = options.get('cores_per_worker', 1.0)
@@ -92,21 +119,22 @@ def _binding(options: Mapping[str, Any]) -> None:
         raise ConfigError(f'cpu_affinity: {why}')
 
 
-def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address: str | None) -> tuple[int, int]:
+def expectation(provider: ExecutionProvider, options: Mapping[str, Any], address: str | None, kind: type[Htex] = Htex) -> tuple[int, int]:
     """Workers of the first blocks, and tasks that each manager takes beyond its workers.
 
     Builds an HTEX, so that its own checks speak. Raises ConfigError.
     """
     try:
-        trial = HighThroughputExecutor(provider=provider, address=address or LOOPBACK, **options)
+        keywords = {name: value for name, value in options.items() if name != 'interchange_launch_cmd'}
+        trial = kind(provider=provider, address=address or LOOPBACK, **keywords)
     except Exception as error:
-        raise ConfigError(f'HighThroughputExecutor refuses its options: {error}') from error
+        raise ConfigError(f'{parsls(kind).__name__} refuses its options: {error}') from error
     try:
         pickle.dumps((provider, dict(options)))
     except Exception as error:
         raise ConfigError(f'provider: {type(provider).__name__} or an option cannot be sent to the engine process: {error}') from error
     blocks = max(1, int(provider.init_blocks))
-    return max(1, int(trial.workers_per_node * provider.nodes_per_block * blocks)), int(trial.prefetch_capacity)
+    return max(1, round(trial.workers_per_node * provider.nodes_per_block * blocks)), int(trial.prefetch_capacity)
 
 
 def address_of(provider: ExecutionProvider) -> str:

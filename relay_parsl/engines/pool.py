@@ -7,9 +7,10 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Running, Work
@@ -84,12 +85,12 @@ class Queue:
         return len(self._waiting)
 
 
-def refused_options(work: Work) -> str:
-    """Why an engine that has no nodes to share out cannot honour an attempt's options; '' when it can."""
+def refused_options(work: Work, specification: Mapping[str, Any] | None = None) -> str:
+    """Why an engine that has no nodes to share out cannot honour an attempt's options; '' when it can. `specification`: only this part of its own."""
     timeout = work.options.get('timeout')
     if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < inf):
         return f'timeout: a positive number of seconds is needed, not {str(timeout)[:80]}'
-    specification = work.options.get('resource_specification') or {}
+    specification = work.options.get('resource_specification') or {} if specification is None else specification
     foreign = sorted(str(each) for each in specification if each != 'priority')
     if foreign:
         return f'resource_specification: this engine knows priority only, not {", ".join(foreign)}'

@@ -64,7 +64,7 @@ class Service:
         options = dict(plan['job_status'])
         self._period = float(options.pop('strategy_period', 5.0))
         self._strategy = Strategy(strategy=options.pop('strategy', 'simple'), max_idletime=float(options.pop('max_idletime', 120.0)))
-        self._htex = launch.build(plan, Htex, early)
+        self._htex: Htex = launch.build(plan, plan['kind'], early)
         self._breaker = self._htex.breaker = Breaker(plan['max_blocks_per_minute'], plan['breaker'])
         self._told = dict(plan['breaker'])
         self._orphans: SimpleQueue[tuple[int, ManagerLost]] = SimpleQueue()
@@ -108,8 +108,8 @@ class Service:
                 return
             if verb == 'demand':
                 self._want(values[0])
-            for number, priority, frame in values[0] if verb == 'work' else ():
-                self._submit(number, priority, frame)
+            for number, specification, frame in values[0] if verb == 'work' else ():
+                self._submit(number, specification, frame)
 
     def _want(self, count: int) -> None:
         self._htex.demand = count
@@ -119,8 +119,8 @@ class Service:
     def _active_blocks(self) -> int:
         return sum(not status.terminal for status in list(self._htex.status_facade.values()))
 
-    def _submit(self, number: int, priority: int, frame: bytes) -> None:
-        context = {**RUN_TASK, 'resource_spec': {'priority': priority}}
+    def _submit(self, number: int, specification: dict[str, Any], frame: bytes) -> None:
+        context = {**RUN_TASK, 'resource_spec': specification}
         try:
             future = self._htex.submit_payload(context, frame)
         except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from parsl.executors import HighThroughputExecutor, ThreadPoolExecutor
+from parsl.executors import HighThroughputExecutor, MPIExecutor, ThreadPoolExecutor
 from parsl.executors.high_throughput.errors import WorkerLost
-from parsl.launchers import MpiExecLauncher
+from parsl.launchers import MpiExecLauncher, SimpleLauncher
 from parsl.providers import LocalProvider
 
 from relay_parsl.endpoint.config import load_config
@@ -92,3 +92,22 @@ def test_pools_become_executors_of_one_config(tmp_path: Path) -> None:
 def test_what_plain_parsl_cannot_do_is_said(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parsl_config(tmp_path, text)
+
+
+MPI = """
+engine:
+  type: MPIEngine
+  mpi_launcher: srun
+  max_workers_per_block: 2
+  max_blocks_per_minute: 3
+  provider: {type: SlurmProvider, partition: debug, nodes_per_block: 4, launcher: {type: SimpleLauncher}}
+"""
+
+
+def test_an_mpi_engine_is_parsls_mpi_executor_and_encrypts(tmp_path: Path) -> None:
+    (executor,) = parsl_config(tmp_path, MPI).executors
+    assert type(executor) is MPIExecutor
+    assert (executor.mpi_launcher, executor.max_workers_per_block, executor.encrypted) == ('srun', 2, True)
+    assert executor.provider.nodes_per_block == 4
+    (alone,) = parsl_config(tmp_path, 'engine: {type: GlobusMPIEngine}').executors
+    assert type(alone.provider.launcher) is SimpleLauncher

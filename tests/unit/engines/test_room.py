@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from relay_parsl.engines.htex import AHEAD, PACE, HtexEngine
+from relay_parsl.engines.demand import AHEAD, PACE
+from relay_parsl.engines.htex import HtexEngine
 
 
 def test_short_tasks_are_handed_over_ahead_and_long_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,14 +15,14 @@ def test_short_tasks_are_handed_over_ahead_and_long_ones_are_not(monkeypatch: py
     monkeypatch.setattr(time, 'monotonic', lambda: now)
     engine = HtexEngine(max_workers_per_node=2)
     least = engine._room()
-    engine._measure(1)
+    engine._pace.count(1, time.monotonic())
     assert engine._room() == least
     for _ in range(10):
         now += PACE / 5
-        engine._measure(40)
+        engine._pace.count(40, time.monotonic())
     assert engine._room() - least == pytest.approx(AHEAD * 40 * 5 / PACE, abs=1)
     now += 60
-    engine._measure(1)
+    engine._pace.count(1, time.monotonic())
     assert engine._room() == least
 
 
@@ -30,9 +31,9 @@ def test_a_pace_of_long_ago_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(time, 'monotonic', lambda: now)
     engine = HtexEngine(max_workers_per_node=1)
     least = engine._room()
-    engine._measure(1)
+    engine._pace.count(1, time.monotonic())
     now += PACE
-    engine._measure(100)
+    engine._pace.count(100, time.monotonic())
     assert engine._room() > least
     now += 2 * PACE
     assert engine._room() == least

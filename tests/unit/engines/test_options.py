@@ -1,0 +1,85 @@
+"""Every parameter of Parsl's executors is an option, set by us, or refused by name; and what `MPIEngine` wants of them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from parsl.executors import HighThroughputExecutor, MPIExecutor
+from parsl.launchers import SimpleLauncher, SrunLauncher
+from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
+
+from relay_parsl.endpoint import plugins
+from relay_parsl.endpoint.layout import ADVICE, NESTED
+from relay_parsl.endpoint.rules import ENGINE
+from relay_parsl.engines import options
+from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.engines.mpi import MPIEngine
+from relay_parsl.errors import ConfigError
+
+BEHIND = [(HtexEngine, HighThroughputExecutor), (MPIEngine, MPIExecutor)]
+PARAMETERS = [(engine, name) for engine, kind in BEHIND for name in inspect.signature(kind.__init__).parameters if name != 'self']
+REFUSED = ('storage_access', 'remote_monitoring_radio')
+
+
+def simple(**more: Any) -> LocalProvider:
+    return LocalProvider(launcher=SimpleLauncher(), **more)
+
+
+@pytest.mark.parametrize(('engine', 'name'), PARAMETERS)
+def test_every_parameter_has_a_place_in_an_endpoint_file(engine: type[HtexEngine], name: str) -> None:
+    if name in REFUSED:
+        assert name in ADVICE['engine']
+    else:
+        assert name in ENGINE or name in NESTED
+        assert name in plugins.parameters('engine', engine)
+    if name in options.OURS:
+        assert name in inspect.signature(engine).parameters or name in REFUSED
+
+
+@pytest.mark.parametrize('engine', [HtexEngine, MPIEngine])
+@pytest.mark.parametrize('name', [*REFUSED, 'max_worker'])
+def test_other_names_are_refused(engine: type[HtexEngine], name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        engine(**{name: None})
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ({'provider': LocalProvider()}, 'SimpleLauncher'),
+        ({'provider': SlurmProvider(partition='p', launcher=SrunLauncher())}, 'SimpleLauncher'),
+        ({'provider': simple(nodes_per_block=2), 'max_workers_per_block': 3}, '3 tasks at once need as many nodes'),
+        ({'mpi_launcher': 'mpirun'}, 'mpirun'),
+        ({'max_workers_per_node': 4}, 'max_workers_per_node'),
+        ({'available_accelerators': 4}, 'one of MPIExecutor'),
+    ],
+)
+def test_an_mpi_engine_names_mistakes_before_it_starts(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        MPIEngine(**given)
+
+
+def test_an_mpi_block_runs_as_many_tasks_as_it_says_whatever_its_nodes() -> None:
+    provider = PBSProProvider(account='a', queue='q', launcher=SimpleLauncher(), nodes_per_block=7, init_blocks=2, max_blocks=2)
+    engine = MPIEngine(provider=provider, max_workers_per_block=3)
+    assert engine.capacity == 6
+    executor = engine.kind(provider=provider, address='127.0.0.1', max_workers_per_block=3)
+    assert executor.workers_per_node * 7 == pytest.approx(3)
+
+
+def test_an_interchange_of_ones_own_is_a_list_for_both_engines() -> None:
+    command = ['python3', '-m', 'parsl.executors.high_throughput.interchange']
+    for engine in (HtexEngine, MPIEngine):
+        assert engine(interchange_launch_cmd=command)._plan('x', '127.0.0.1')['htex']['interchange_launch_cmd'] == command
+
+
+def is_encrypted(made: Any) -> None:
+    assert made.encrypted
+
+
+def test_fault_42_is_parsls_and_not_ours() -> None:
+    is_encrypted(MPIEngine())
+    with pytest.raises(AssertionError):
+        is_encrypted(MPIExecutor(provider=simple(), address='127.0.0.1'))
