@@ -53,7 +53,7 @@ def _rig(rigs: Callable[..., Rig], tmp_path: Path) -> Rig:
     (tmp_path / 'meeting').mkdir()
     init = f'export PBS_NODEFILE={tmp_path}/nodes MEETING={tmp_path}/meeting PATH={programs}:$PATH; unset SLURM_NODELIST'
     provider = LocalProvider(worker_init=init, launcher=SimpleLauncher(), nodes_per_block=4, init_blocks=1, max_blocks=1)
-    return rigs(MPIEngine, provider=provider, max_workers_per_block=2)
+    return rigs(MPIEngine, provider=provider, max_workers_per_block=2, working_dir=str(tmp_path / 'work'))
 
 
 def said(rig: Rig, task: bytes) -> list[str]:
