@@ -6,7 +6,6 @@ import logging
 import re
 import threading
 import time
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +16,9 @@ from relay_parsl.engines import build, launch, options, roster, script
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
-from relay_parsl.engines.demand import Load, Pace
+from relay_parsl.engines.demand import Pace
 from relay_parsl.engines.frames import Place, encode_work, event_of
+from relay_parsl.engines.inside import Inside
 from relay_parsl.engines.pool import place_of, refused_options, rejection
 from relay_parsl.engines.waiting import Waiting, urgency
 from relay_parsl.errors import BlocksFailed, ProtocolError
@@ -106,13 +106,12 @@ class HtexEngine:
         return {}
 
     def _start_empty(self) -> None:
-        self._inside: OrderedDict[int, tuple[Work, float]] = OrderedDict()
+        self._inside = Inside()
         self._waiting = Waiting()
-        self._load = Load()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._build: build.Build | None = None
-        self._number = self._demand = self._told = 0
+        self._demand = self._told = 0
         self._shown = self._reported = 0.0
         self._pace = Pace()
         self._facts: dict[str, Any] = {}
@@ -264,14 +263,14 @@ class HtexEngine:
 
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
-            done = [(self._inside.pop(number, None), frame) for number, frame in ends]
+            done = [(self._inside.pop(number), frame) for number, frame in ends]
             self._pace.count(len(ends), time.monotonic())
             self._changed.notify_all()
-        events = [(entry[0], event_of(entry[0], frame)) for entry, frame in done if entry is not None]
+        events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
         with self._changed:  # before anybody hears of an end, and sends more of the same
             now = time.monotonic()
             for work, event in events:
-                self._load.end(hash(work.function), event.seconds if isinstance(event, Finished) else None, now)
+                self._inside.load.end(hash(work.function), event.seconds if isinstance(event, Finished) else None, now)
         for _, event in events:
             if not self._stopping.is_set():
                 self._deliver(event)
@@ -279,8 +278,7 @@ class HtexEngine:
     def _returned(self, numbers: list[int]) -> None:
         """They were with a manager that had no workers: they wait again, and nothing is counted against them."""
         with self._changed:
-            for work, _ in filter(None, [self._inside.pop(number, None) for number in numbers]):
-                self._load.drop(hash(work.function))
+            for work in filter(None, map(self._inside.drop, numbers)):
                 self._waiting.push(work)
             self._changed.notify_all()
 
@@ -297,9 +295,7 @@ class HtexEngine:
         if not self._is_hopeless():
             return
         with self._changed:
-            works = [work for work, _ in self._inside.values()] + [self._waiting.pop() for _ in range(len(self._waiting))]
-            self._inside.clear()
-            self._load.clear()
+            works = self._inside.clear() + [self._waiting.pop() for _ in range(len(self._waiting))]
         for work in works:
             self._deliver(rejection(work, self._broken, BlocksFailed))
 
@@ -313,9 +309,7 @@ class HtexEngine:
     def _bury(self, evidence: str) -> None:
         """What was inside is lost, what waited still waits."""
         with self._changed:
-            lost = [work for work, _ in self._inside.values()]
-            self._inside.clear()
-            self._load.clear()
+            lost = self._inside.clear()
             self._build, self._facts = None, {}
             self._state, self._reason = 'rebuilding', evidence
         if self._stopping.is_set():
@@ -350,38 +344,30 @@ class HtexEngine:
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""
         count = max(self._demand, len(self._waiting) + len(self._inside))
-        return self._load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
+        return self._inside.load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
 
     def _may_feed(self) -> bool:
         return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._wanted()))
 
     def _admit(self) -> list[int]:
-        first = self._number + 1
-        for _ in range(min(self._room(), BATCH, len(self._waiting))):
-            work, now = self._waiting.pop(), time.monotonic()
-            self._number += 1
-            self._inside[self._number] = (work, now)
-            self._load.add(hash(work.function), now)
-        return list(range(first, self._number + 1))
+        return [self._inside.admit(self._waiting.pop(), time.monotonic()) for _ in range(min(self._room(), BATCH, len(self._waiting)))]
 
     def _frames(self, numbers: list[int]) -> list[list[Any]]:
         frames = []
         for number in numbers:
-            entry = self._inside.get(number)
+            work = self._inside.get(number)
             try:
-                if entry is not None:  # else the engine has died since, and it is lost
-                    frames.append([number, {**self.needs(entry[0]), 'priority': urgency(entry[0])}, encode_work(entry[0], self._place)])
+                if work is not None:  # else the engine has died since, and it is lost
+                    frames.append([number, {**self.needs(work), 'priority': urgency(work)}, encode_work(work, self._place)])
             except ProtocolError as error:
                 self._refuse(number, str(error))
         return frames
 
     def _refuse(self, number: int, reason: str) -> None:
         with self._changed:
-            entry = self._inside.pop(number, None)
-            if entry is not None:
-                self._load.drop(hash(entry[0].function))
-        if entry is not None:
-            self._deliver(rejection(entry[0], reason))
+            work = self._inside.drop(number)
+        if work is not None:
+            self._deliver(rejection(work, reason))
 
     def _show(self) -> None:
         """Say which attempts run. HTEX does not tell; it works off its queue in order, so those are the oldest, as many as there are workers."""
@@ -390,7 +376,7 @@ class HtexEngine:
             return
         last, self._shown = self._shown, now
         with self._changed:
-            oldest = [entry for entry, _ in zip(self._inside.values(), range(self.capacity))]
+            oldest = self._inside.oldest(self.capacity)
         for work, since in oldest:
             if last - SHOW_AFTER <= since < now - SHOW_AFTER:
                 self._deliver(Running(work.task_id, work.attempt, {}))
