@@ -43,8 +43,9 @@ class Holding:
 class Pool:
     """One engine's share: how many tasks it wants, which wait, how many run."""
 
-    def __init__(self, tasks: int, size: int) -> None:
+    def __init__(self, tasks: int, size: int, margin: int = 0) -> None:
         """`tasks` and `size` (bytes) are the least window; the engine is taken to run `tasks` until `capacity` is known."""
+        self._margin = margin
         self._tasks = tasks
         self._size = size
         self.capacity: int | None = None
@@ -59,6 +60,7 @@ class Pool:
 
     def room(self, margin: int) -> int:
         """Tasks that the engine gets: as many as run at once, and as many again (`margin` at least), so that its workers never wait for us."""
+        margin = max(margin, self._margin) if margin else 0
         if self.capacity is None:
             return self._tasks + margin
         return self.capacity + (max(self.capacity, margin) if margin else 0)
@@ -80,9 +82,9 @@ class Pool:
 class Holdings:
     """Every task held, by id."""
 
-    def __init__(self, pools: dict[str, tuple[int, int]]) -> None:
-        """`pools`: name to (tasks, bytes)."""
-        self.pools = {name: Pool(*limits) for name, limits in pools.items()}
+    def __init__(self, pools: dict[str, tuple[int, int]], margins: dict[str, int]) -> None:
+        """`pools`: name to (tasks, bytes). `margins`: tasks that a pool's engine gets beyond its capacity, at least."""
+        self.pools = {name: Pool(*limits, margins.get(name, 0)) for name, limits in pools.items()}
         self._all: dict[Id, Holding] = {}
         self._order = 0
         self._later: list[tuple[float, int, Id]] = []

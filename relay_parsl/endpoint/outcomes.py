@@ -49,7 +49,7 @@ class Outcomes:
         if holding is not None and holding.attempt == key[1] and holding.result is not None:
             self._settle(holding, holding.result, codec.result_header(holding.result.header), now)
 
-    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float) -> None:
+    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
         """The engine has lost an attempt: once more after a while, unless it may run only once or has had its tries."""
         holding = self._books.holdings.get(task_id)
         if holding is None or holding.attempt != attempt or holding.phase is not Phase.STARTED:
@@ -58,7 +58,7 @@ class Outcomes:
         holding.evidence.append(f'{cause}: {evidence}')
         if holding.cancelled:
             self._fail(holding, 'cancelled')
-        elif holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
+        elif final or holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
             self._fail(holding, cause)
         else:
             self._books.holdings.requeue(holding, now + back_off(cause, holding.tries))

@@ -130,9 +130,9 @@ class EndpointReactor:
             holding.detail = detail
             self._announcer.running(task_id, detail)
 
-    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float) -> None:
+    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
         """An attempt died with what ran it: it is started again, or a `Fail` says that it has had its tries."""
-        self._outcomes.lost(task_id, attempt, cause, evidence, now)
+        self._outcomes.lost(task_id, attempt, cause, evidence, now, final=final)
         holding = self._books.holdings.get(task_id)
         if self._books.draining and holding is not None and holding.phase is Phase.QUEUED:
             self._intake.give_back(holding)
