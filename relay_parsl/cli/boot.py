@@ -125,8 +125,7 @@ def remove(name: str) -> bool:
         return False
     report(['disable', unit_name(name)], done='')
     path.unlink()
-    click.echo(f'{path} is removed: endpoint {name!r} does not start with this host any more')
-    report(['daemon-reload'], done='')
+    report(['daemon-reload'], done=f'{path} is removed: endpoint {name!r} does not start with this host any more')
     return True
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from relay_parsl.cli.names import meant_by, names_or_files
-from relay_parsl.cli.render import blank, tell_template
 from relay_parsl.cli.show import BAD_INPUT, BadInput, json_option, listing
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ def check(name: str, as_json: bool) -> None:
     from relay_parsl.errors import RelayError
 
     try:
-        file = load_endpoint_config(meant_by(name))
-        empty = blank(file.template) if file.template is not None else file
-        config = file if isinstance(empty, str) else empty
+        config = load_endpoint_config(meant_by(name))
         scripts = [batch_script(spec) for spec in config.pools.values()]
     except (RelayError, BadInput) as error:
         if not as_json:
@@ -52,7 +49,7 @@ def check(name: str, as_json: bool) -> None:
     if as_json:
         pools = [{**asdict(pool), 'script': script} for pool, script in zip(config.summary(), scripts)]
         click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))
-    elif file.template is None or tell_template(file, file.template, empty):
+    else:
         tell(config, scripts)
 
 

@@ -6,6 +6,8 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,17 +20,15 @@ from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Pace
 from relay_parsl.engines.frames import Place, encode_work, event_of
-from relay_parsl.engines.inside import Inside
+from relay_parsl.engines.inside import SHOW_AFTER, Inside
 from relay_parsl.engines.pool import place_of, refused_options, rejection
 from relay_parsl.engines.waiting import Waiting, urgency
-from relay_parsl.errors import BlocksFailed, ProtocolError
+from relay_parsl.errors import BlocksFailed, ProtocolError, TaskCancelled
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
 """The most attempts in one message to the child."""
-SHOW_AFTER = 1.0
-"""Seconds after which an attempt is shown as running: shorter ones are over before anybody looks."""
 SILENCE = 600.0
 """Seconds without a word from a living child, beyond two strategy periods, after which it is taken for hung."""
 STOP = 30.0
@@ -112,7 +112,7 @@ class HtexEngine:
         self._stopping = threading.Event()
         self._build: build.Build | None = None
         self._demand = self._told = 0
-        self._shown = self._reported = 0.0
+        self._reported = 0.0
         self._pace = Pace()
         self._facts: dict[str, Any] = {}
         self._breaker: dict[str, Any] = {}
@@ -169,8 +169,13 @@ class HtexEngine:
         return None
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
-        """See `Engine`. What HTEX has, it keeps: its futures cannot be cancelled."""
-        return self.withdraw(task_id, attempt)
+        """See `Engine`. What HTEX has, it keeps, for its futures cannot be cancelled: the worker that runs it ends it."""
+        with self._changed:
+            if self._waiting.remove(task_id, attempt):
+                return True
+            self._inside.doom(task_id, attempt)
+            self._changed.notify_all()
+        return False
 
     def withdraw(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""
@@ -238,32 +243,23 @@ class HtexEngine:
         self._build = child
         if self._stopping.is_set():
             child.send(['stop'])  # the feeding thread may have ended before there was a child
+        acts: dict[str, Callable[..., None]] = {'ready': self._ready, 'ended': self._ended, 'returned': self._returned, 'running': self._runs}
+        acts.update(breaker=self._tripped, status=self._report)
         for verb, *values in child.messages(silence):
-            if verb == 'ready':
-                self._ready(child)
-            elif verb == 'ended':
-                self._ended(values[0])
-            elif verb == 'returned':
-                self._returned(values[0])
-            elif verb == 'breaker':
-                self._breaker = values[0]
-                self._surrender()
-                self._deliver(Changed(self.status()))
-            elif verb == 'status':
-                self._report(values[0])
-                self._surrender()
-            elif verb == 'dead':
+            if verb == 'dead':
                 evidence = str(values[0])
+            else:
+                acts[verb](*values)
         return evidence or child.obituary()
 
-    def _ready(self, _child: build.Build) -> None:
+    def _ready(self) -> None:
         with self._changed:
             self._state, self._reason, self._told = 'ready', '', 0
             self._changed.notify_all()
 
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
-            done = [(self._inside.pop(number), frame) for number, frame in ends]
+            done = [(self._inside.leave(number), frame) for number, frame in ends]
             self._pace.count(len(ends), time.monotonic())
             self._changed.notify_all()
         events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
@@ -278,9 +274,23 @@ class HtexEngine:
     def _returned(self, numbers: list[int]) -> None:
         """They were with a manager that had no workers: they wait again, and nothing is counted against them."""
         with self._changed:
-            for work in filter(None, map(self._inside.drop, numbers)):
+            doomed = [self._inside.take_back(number) for number in numbers if self._inside.is_doomed(number)]
+            for work in filter(None, [self._inside.take_back(number) for number in numbers]):
                 self._waiting.push(work)
             self._changed.notify_all()
+        for work in filter(None, doomed):
+            self._deliver(replace(rejection(work, 'cancelled before it ran', TaskCancelled), cancelled=True))
+
+    def _runs(self, number: int, detail: dict[str, str]) -> None:
+        with self._changed:
+            work = self._inside.heard(number)
+        if work is not None:
+            self._deliver(Running(work.task_id, work.attempt, detail))
+
+    def _tripped(self, breaker: dict[str, Any]) -> None:
+        self._breaker = breaker
+        self._surrender()
+        self._deliver(Changed(self.status()))
 
     @property
     def _broken(self) -> str:
@@ -305,6 +315,7 @@ class HtexEngine:
         if news or (counts and now - self._reported >= roster.COUNTS_EVERY):
             self._reported = now
             self._deliver(Changed(self.status()))
+        self._surrender()
 
     def _bury(self, evidence: str) -> None:
         """What was inside is lost, what waited still waits."""
@@ -329,12 +340,17 @@ class HtexEngine:
                 child = self._build if self._state == 'ready' else None
                 numbers = self._admit() if child is not None else []
                 demand, told = self._wanted(), self._told
+                doomed = self._inside.orders() if child is not None else []
+                seen = self._inside.guess(self.capacity, time.monotonic()) if self._facts.get('workers') else []
             if child is not None and demand != told:
                 self._told = demand
                 child.send(['demand', demand])
             if child is not None and numbers:
                 child.send(['work', self._frames(numbers)])
-            self._show()
+            if child is not None and doomed:
+                child.send(['cancel', doomed])
+            for work in seen:
+                self._deliver(Running(work.task_id, work.attempt))
         if self._build is not None:
             self._build.send(['stop'])
 
@@ -347,10 +363,12 @@ class HtexEngine:
         return self._inside.load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
 
     def _may_feed(self) -> bool:
-        return self._stopping.is_set() or (self._state == 'ready' and ((bool(self._waiting) and self._room() > 0) or self._told < self._wanted()))
+        due = (bool(self._waiting) and self._room() > 0) or self._told < self._wanted() or self._inside.ordered
+        return self._stopping.is_set() or (self._state == 'ready' and due)
 
     def _admit(self) -> list[int]:
-        return [self._inside.admit(self._waiting.pop(), time.monotonic()) for _ in range(min(self._room(), BATCH, len(self._waiting)))]
+        count = min(self._room(), BATCH, len(self._waiting))
+        return [self._inside.enter(self._waiting.pop(), time.monotonic()) for _ in range(count)]
 
     def _frames(self, numbers: list[int]) -> list[list[Any]]:
         frames = []
@@ -365,18 +383,6 @@ class HtexEngine:
 
     def _refuse(self, number: int, reason: str) -> None:
         with self._changed:
-            work = self._inside.drop(number)
+            work = self._inside.take_back(number)
         if work is not None:
             self._deliver(rejection(work, reason))
-
-    def _show(self) -> None:
-        """Say which attempts run. HTEX does not tell; it works off its queue in order, so those are the oldest, as many as there are workers."""
-        now = time.monotonic()
-        if now < self._shown + SHOW_AFTER or not self._facts.get('workers'):
-            return
-        last, self._shown = self._shown, now
-        with self._changed:
-            oldest = self._inside.oldest(self.capacity)
-        for work, since in oldest:
-            if last - SHOW_AFTER <= since < now - SHOW_AFTER:
-                self._deliver(Running(work.task_id, work.attempt, {}))

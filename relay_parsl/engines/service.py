@@ -1,10 +1,11 @@
-"""What runs in the engine process: HTEX, its provider and its scaling, and no key.
+"""What runs in the engine process: HTEX, its provider and its scaling, and no key but those of its own control channel.
 
 ```
-main thread      reads   work · demand · stop           the only one that submits
+main thread      reads   work · demand · cancel · stop  the only one that submits
 result thread    HTEX's: settles futures                they are never cancelled: that would kill this thread
 scaling thread   polls blocks, scales, looks at managers
-sender thread    writes  ready · ended · returned · breaker · status · dead  whatever has piled up, as one frame
+control thread   hears which workers run what, tells them what to end
+sender thread    writes  ready · ended · running · returned · breaker · status · dead  whatever has piled up, as one frame
 ```
 """
 
@@ -34,7 +35,8 @@ from relay_parsl.engines.barren import Barren
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import Breaker
 from relay_parsl.engines.early import Early
-from relay_parsl.engines.frames import Death, encode_end
+from relay_parsl.engines.frames import Death, encode_end, head_of
+from relay_parsl.engines.listener import Listener
 from relay_parsl.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,10 @@ COMMAND_TIMEOUT = 60.0
 """Seconds that a living interchange may take to answer."""
 BATCH = 200
 """The most ends in one message."""
-RUN_TASK = {'task_executor': {'f': 'relay_parsl.engines.worker.run_task', 'a': (), 'k': {}}}
+RUN_TASK = {'f': 'relay_parsl.engines.worker.run_task', 'a': ()}
+"""What HTEX calls on its workers."""
+ANY_PORT = (49152, 65535)
+"""Where workers find us when no range is given: the ports that nobody registers."""
 
 
 class Service:
@@ -78,6 +83,7 @@ class Service:
 
     def run(self) -> None:
         """Start, serve, stop."""
+        self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._runs)
         self._htex.start()
         self._early.configured()
         threading.Thread(target=self._mourn, name='interchange-watch', daemon=True).start()
@@ -90,6 +96,7 @@ class Service:
         self._serve()
         self._stopping.set()
         self._wanted.set()
+        self._control.close()
         scaling.join(self._period + COMMAND_TIMEOUT)
         self._htex.scale_in_facade(len(self._htex.status_facade))
         self._htex.shutdown()
@@ -108,6 +115,8 @@ class Service:
                 return
             if verb == 'demand':
                 self._want(values[0])
+            for number in values[0] if verb == 'cancel' else ():
+                self._control.cancel(number)
             for number, specification, frame in values[0] if verb == 'work' else ():
                 self._submit(number, specification, frame)
 
@@ -120,7 +129,8 @@ class Service:
         return sum(not status.terminal for status in list(self._htex.status_facade.values()))
 
     def _submit(self, number: int, specification: dict[str, Any], frame: bytes) -> None:
-        context = {**RUN_TASK, 'resource_spec': specification}
+        context = {'task_executor': {**RUN_TASK, 'k': {'contact': self._control.contact}}, 'resource_spec': specification}
+        self._control.desk.enter(number, head_of(frame).key)
         try:
             future = self._htex.submit_payload(context, frame)
         except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever
@@ -129,7 +139,13 @@ class Service:
         if not self._active_blocks():
             self._wanted.set()
 
+    def _runs(self, number: int, detail: dict[str, str]) -> None:
+        """A worker has said where an attempt runs; which job that is, we know."""
+        job = self._htex.blocks_to_job_id.get(detail.get('block', ''))
+        self._out.put(['running', number, {**detail, **({'job': str(job)} if job is not None else {})}])
+
     def _ended(self, number: int, future: Future[Any]) -> None:
+        self._control.desk.leave(number)
         error = future.exception()
         if isinstance(error, BadStateException):
             return  # the whole engine dies of it, and says so once

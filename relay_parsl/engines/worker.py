@@ -16,13 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from multiprocessing.connection import Connection
+from typing import Any
 
 from relay_parsl.engines import accelerators, leash, ranks
 from relay_parsl.engines.frames import Death, Head, encode_end, head_of, with_environment
 from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, interruption, limit_of
+from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
 
 TAIL = 4096
@@ -237,10 +239,10 @@ def _how(code: int) -> str:
 class Worker:
     """Feeds one runner at a time, and replaces it when it died, when it was interrupted, or when another account's work comes."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, report: Callable[[Head], None] = lambda head: None) -> None:
-        """`environment` is added to that of each runner; `report` is called, by the thread in `run`, for an attempt that takes long."""
+    def __init__(self, environment: Mapping[str, str] | None = None, line: Line | None = None) -> None:
+        """`environment` is added to that of each runner; over `line` others are told of an attempt that takes long."""
         self._environment = environment or {}
-        self._report = report
+        self._line = line
         self._runner: Runner | None = None
         self._closed = False
         self._bell = Bell()
@@ -272,6 +274,8 @@ class Worker:
         finally:
             with self._lock:
                 self._current = None
+            if self._line is not None:
+                self._line.over()
         self._renew()
         if patience.reason and not self._closed:
             return _killed(patience, limit, rest, started)
@@ -305,8 +309,8 @@ class Worker:
             runner.interrupt(patience.reason)
         elif step is Step.KILL:
             runner.kill_all()
-        elif step is Step.REPORT:
-            self._report(head)
+        elif step is Step.REPORT and self._line is not None:
+            self._line.tell(head, self.interrupt)
 
     def _retire(self, patience: Patience, answer: bytes) -> bytes:
         """A runner that was interrupted gets no other task: a late signal, a lock that is held or a child that lives on would be that one's."""
@@ -359,12 +363,12 @@ def _killed(patience: Patience, limit: float, rest: str, started: float) -> byte
 _worker: Worker | None = None
 
 
-def run_task(frame: bytes) -> bytes:
-    """What HTEX calls in its worker process for each attempt: a work frame to its end frame."""
+def run_task(frame: bytes, contact: Sequence[Any] = ()) -> bytes:
+    """What HTEX calls in its worker process for each attempt: a work frame to its end frame. `contact`: whom to tell of long ones."""
     global _worker  # noqa: PLW0603  one worker is one process: its runner outlives the call
     if _worker is None:
         leash.die_with_parent()
         accelerators.correct(os.environ)
-        _worker = Worker()
+        _worker = Worker(line=Line(contact) if contact else None)
     nodes = ranks.taken(os.environ)  # of an MPI engine's task: its own, and its runner outlives it
     return _worker.run(with_environment(frame, nodes) if nodes else frame)

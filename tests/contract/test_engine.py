@@ -234,7 +234,6 @@ def test_what_runs_is_said_to_run_and_what_waits_can_be_cancelled(rig: Rig, tmp_
 
 ABLE = pytest.mark.parametrize('rig', ENGINES[1:], ids=NAMES[1:], indirect=True)
 """Engines that can end what runs: a thread cannot be ended."""
-CAN = pytest.mark.parametrize('rig', ENGINES[1:2], ids=NAMES[1:2], indirect=True)
 
 
 def deafly(path: str) -> None:
@@ -285,7 +284,7 @@ def test_what_does_not_listen_to_a_timeout_is_killed_and_no_neighbour(rig: Rig, 
     assert rig.value(neighbour) == 4.5
 
 
-@CAN
+@ABLE
 @pytest.mark.parametrize('what', ['listens', 'deaf'])
 def test_what_runs_can_be_cancelled(rig: Rig, tmp_path: Path, what: str) -> None:
     note, neighbour = tmp_path / 'note', rig.submit(touch_after, 1.0)
@@ -305,7 +304,7 @@ def test_what_runs_can_be_cancelled(rig: Rig, tmp_path: Path, what: str) -> None
     assert rig.call(double, 3) == 6
 
 
-@CAN
+@ABLE
 def test_a_cancel_may_come_at_any_moment(rig: Rig) -> None:
     """Each attempt gets one end at most, and none only when the engine said that it would not run."""
     chance = random.Random(11)

@@ -14,7 +14,8 @@ import zmq
 from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
-from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, _Waker, public_key
+from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, public_key
+from relay_parsl.transport.waker import Waker
 from relay_parsl.wire.messages import NO_ID, Body, Goodbye, Ping, Pong, Segment, Submit, Task
 
 ANY = 'tcp://127.0.0.1:*'
@@ -180,7 +181,7 @@ def test_wake_ends_a_wait_from_another_thread() -> None:
 
 
 def test_many_wakes_end_one_wait_and_the_next_wake_ends_the_next() -> None:
-    waker = _Waker()
+    waker = Waker()
     try:
         for _ in range(3):
             for _ in range(100):

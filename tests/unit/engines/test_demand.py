@@ -169,9 +169,9 @@ def test_the_engine_learns_from_what_ends_before_anybody_hears_of_it() -> None:
     assert engine._wanted() == 3000
     engine._ended([(numbers[0], encode_end(End(True, b'', seconds=0.001)))])
     assert [workers for _, workers in heard] == [1]
-    assert engine._load._size == len(engine._inside)
+    assert engine._inside.load._size == len(engine._inside)
     engine._bury('killed')
-    assert engine._load._size == len(engine._inside) == 0
+    assert engine._inside.load._size == len(engine._inside) == 0
     assert engine._frames(numbers) == [], 'they were lost since they were admitted'
     assert len([event for event, _ in heard if not isinstance(event, Changed)]) == len(numbers), 'each ends once'
     engine.demand(0)

@@ -11,10 +11,7 @@ reactors until it is acknowledged. Full queues are answered with False and never
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import re
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +21,8 @@ from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from relay_parsl.errors import ConfigError, ProtocolError
+from relay_parsl.transport.address import is_address
+from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import SEGMENT, Message
 
@@ -39,7 +38,6 @@ _ZAP = 'inproc://zeromq.zap.01'
 _ZAP_DOMAIN = b'relay-parsl'
 _SELF_TEST = 5.0
 _LAST_WORDS = 300  # ms
-_ADDRESS = re.compile(r'tcp://(\*|[^\s/:]+|\[[0-9a-fA-F:.%]+\]):(\*|\d{1,5})')
 
 Socket = Any  # zmq.Socket[bytes]: the stubs of pyzmq differ between its versions
 
@@ -52,38 +50,16 @@ class Peer:
     key: bytes
 
 
-class _Waker:
-    """A socket pair that ends another thread's poll. Who was woken looks at whatever may have come, after the `drain`."""
-
-    def __init__(self) -> None:
-        self.reader, self._writer = socket.socketpair()
-        self.reader.setblocking(False)
-        self._writer.setblocking(False)
-        self._woken = False
-
-    def wake(self) -> None:
-        """From any thread. A byte that is there already wakes for all; of a closed pair nobody is left to wake."""
-        if not self._woken:
-            self._woken = True
-            with contextlib.suppress(OSError):
-                self._writer.send(b'\0')
-
-    def drain(self) -> None:
-        """In this order: a `wake` in between is one whose reason is looked at after this."""
-        with contextlib.suppress(BlockingIOError):
-            self.reader.recv(4096)
-        self._woken = False
-
-    def close(self) -> None:
-        self.reader.close()
-        self._writer.close()
-
-
 def check_library() -> None:
     """Raises ConfigError when libzmq is too old to be let near a network, or was built without CURVE."""
     if zmq.zmq_version_info() < OLDEST_ZMQ or not zmq.has('curve'):
         wanted = '.'.join(map(str, OLDEST_ZMQ))
         raise ConfigError(f'libzmq {zmq.zmq_version()} is older than {wanted} or lacks CURVE: pip install --upgrade pyzmq')
+
+
+def new_key() -> bytes:
+    """A fresh private CURVE key, 32 bytes."""
+    return z85.decode(zmq.curve_keypair()[1])
 
 
 def public_key(curve: bytes) -> bytes:
@@ -130,11 +106,11 @@ class Dealer:
             ConfigError: the URL is none.
         """
         check_library()
-        if not _is_address(url):
+        if not is_address(url):
             raise ConfigError(f'{url!r} is no address of a relay, such as tcp://host:7400')
         self._url, self._server_key, self._curve = url, server_key, curve
         self._context = zmq.Context()
-        self._waker = _Waker()
+        self._waker = Waker()
         self._failure = ''
         self.handshakes = 0
         """Connections so far. One more than before: what was on its way may be lost, and greeting again finds out sooner than silence does."""
@@ -253,23 +229,35 @@ class Dealer:
 
 
 class Router:
-    """The relay's socket. One thread uses it; `wake` alone may be called from any."""
+    """The relay's socket, or an engine's for its workers. One thread uses it; `wake` alone may be called from any."""
 
-    def __init__(self, bind: str, curve: bytes, admit: Callable[[bytes], bool]) -> None:
-        """`bind`: `tcp://address:port` (port 0 or `*`: any free one); `curve`: the relay's private key; `admit(public key)` says who may connect.
+    def __init__(self, bind: str, curve: bytes, admit: Callable[[bytes], bool], *, most: int | None = None, largest: int = MAX_FRAME) -> None:
+        """Listen.
+
+        Args:
+            bind: `tcp://address:port`; port 0 or `*` is any free one.
+            curve: the private key of who listens, 32 raw bytes.
+            admit: says by its public key who may connect.
+            most: connections at once; those beyond are refused. By default nobody counts.
+            largest: bytes of a frame; a longer one cuts the connection that it came by.
 
         Raises:
             ConfigError: the address cannot be had, or the self-test finds that strangers get in.
         """
         check_library()
-        if not _is_address(bind):
+        if not is_address(bind):
             raise ConfigError(f'cannot listen on {bind!r}: --bind takes tcp://ADDRESS:PORT of this machine')
         self._admit = admit
+        self._most, self._open = most, set[int]()
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAX_SOCKETS, 8192)
-        self._waker = _Waker()
+        self._waker = Waker()
         self._zap: Socket = self._context.socket(zmq.REP)
         self._socket = _socket(self._context, zmq.ROUTER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, largest)
+        self._doings: Socket | None = None
+        if most is not None:
+            self._doings = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         try:
             self._zap.bind(_ZAP)
             self._listen(bind, curve)
@@ -277,6 +265,14 @@ class Router:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def connections(self) -> int:
+        """How many there are, those in their handshake included; counted only where there is a `most`."""
+        while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            seen: Any = recv_monitor_message(self._doings)
+            (self._open.add if seen['event'] == zmq.EVENT_ACCEPTED else self._open.discard)(seen['value'])
+        return len(self._open)
 
     @property
     def port(self) -> int:
@@ -290,6 +286,8 @@ class Router:
                 self._authenticate()
             elif ready == self._waker.reader.fileno():
                 self._waker.drain()
+            elif ready is self._doings:
+                log.debug('%d connections', self.connections)
 
     def receive(self, limit: int = 256) -> list[tuple[Peer, Message | ProtocolError]]:
         """What has arrived, up to `limit` messages, each with its sender; an error in the place of what is no message."""
@@ -328,6 +326,9 @@ class Router:
 
     def close(self) -> None:
         """Drop every connection; last words have a moment to leave."""
+        if self._doings is not None:
+            self._socket.disable_monitor()
+            self._doings.close(0)
         self._zap.close(0)
         self._socket.close(_LAST_WORDS)
         self._waker.close()
@@ -345,7 +346,7 @@ class Router:
             raise ConfigError(_bind_failure(bind, error)) from None
         self._address = self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b'\0').decode()
         self._poller = zmq.Poller()
-        for readable in (self._socket, self._zap, self._waker.reader):
+        for readable in (self._socket, self._zap, self._waker.reader, *filter(None, [self._doings])):
             self._poller.register(readable, zmq.POLLIN)
 
     def _authenticate(self) -> None:
@@ -353,6 +354,7 @@ class Router:
         while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             request = self._zap.recv_multipart()
             known = len(request) == 7 and request[2] == _ZAP_DOMAIN and request[5] == b'CURVE' and self._admit(request[6])
+            known = known and (self._most is None or self.connections <= self._most)
             if not known:
                 log.info('refused a connection from %s', request[3].decode('ascii', 'replace') if len(request) > 3 else 'somewhere')
             verdict = [b'200', b'OK', request[6].hex().encode()] if known else [b'400', b'unknown key', b'']
@@ -381,12 +383,6 @@ class Router:
             stranger.close(0)
         if not refused:
             raise ConfigError('the self-test failed: a key that nobody enrolled was not refused, so this relay will not open its port')
-
-
-def _is_address(url: str) -> bool:
-    """Any number is a port for libzmq, which cuts it to 16 bits (measured): so it is checked here."""
-    parts = _ADDRESS.fullmatch(url)
-    return parts is not None and (parts[2] == '*' or int(parts[2]) < 1 << 16)
 
 
 def _check_size(frames: list[bytes]) -> None:

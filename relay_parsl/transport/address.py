@@ -1,0 +1,13 @@
+"""Addresses as libzmq takes them, checked before it does."""
+
+from __future__ import annotations
+
+import re
+
+_ADDRESS = re.compile(r'tcp://(\*|[^\s/:]+|\[[0-9a-fA-F:.%]+\]):(\*|\d{1,5})')
+
+
+def is_address(url: str) -> bool:
+    """Whether it is `tcp://host:port`. Any number is a port for libzmq, which cuts it to 16 bits (measured): so it is checked here."""
+    parts = _ADDRESS.fullmatch(url)
+    return parts is not None and (parts[2] == '*' or int(parts[2]) < 1 << 16)
