@@ -131,6 +131,18 @@ class Mpi(Htex, MPIExecutor):
         return float(self.max_workers_per_block) / max(1, int(nodes))
 
 
+def cause(status: JobStatus | None, *, drained: bool) -> str:
+    """Why a manager was lost: `walltime` or `manager`.
+
+    Args:
+        status: of its block, as the scheduler has it now.
+        drained: its manager had stopped to take tasks, as it does before the walltime: not every scheduler says what it killed a job for.
+    """
+    if status is None or not status.terminal or status.state == JobState.SCALED_IN:
+        return 'manager'
+    return 'walltime' if status.state == JobState.TIMEOUT or drained else 'manager'
+
+
 def words(job: Any, status: JobStatus) -> str:
     """What is known of a block that ended: the job, how it ended, the scheduler's words, and the end of what it printed."""
     facts = [f'job {job}: {status.state.name}' if job is not None else 'it could not be submitted']

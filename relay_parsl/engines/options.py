@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,9 @@ OURS = {
     'remote_monitoring_radio': 'refused: there is no monitoring hub at an endpoint',
 }
 """Parameters of Parsl's executors that are not given through, and why."""
+MARGIN = (120, 600)
+"""Seconds of a walltime in which no task begins any more, at least and at most; else a tenth of it, and never more than half. A manager counts from
+its own start, and `worker_init` ran before it."""
 STRATEGIES = ('none', 'simple', 'htex_auto_scale')
 JOB_STATUS = ('strategy', 'max_idletime', 'strategy_period')
 LOOPBACK = '127.0.0.1'
@@ -68,6 +72,24 @@ def container(kind: str | None, uri: str | None, options: str | None) -> dict[st
     return {'type': kind, 'uri': uri or '', 'options': options or ''}
 
 
+def drain(provider: ExecutionProvider) -> dict[str, int]:
+    """When managers take no more tasks: some time before their batch job is killed. Nothing for providers without a walltime."""
+    seconds = seconds_of(getattr(provider, 'walltime', None))
+    if seconds is None:
+        return {}
+    margin = min(max(seconds / 10, MARGIN[0]), MARGIN[1])
+    return {'drain_period': max(1, int(seconds - min(margin, seconds / 2)))}
+
+
+def seconds_of(walltime: Any) -> int | None:
+    """`1-02:00:00` or `26:00:00` as seconds; None for anything else, which schedulers read each in its own way."""
+    match = re.fullmatch(r'(?:(\d+)-)?(\d+):(\d+):(\d+)', str(walltime))
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
 def parsls(kind: type[Htex]) -> type[HighThroughputExecutor]:
     """Parsl's executor behind ours."""
     return MPIExecutor if issubclass(kind, MPIExecutor) else HighThroughputExecutor
@@ -78,7 +100,7 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider, kind: type[Htex]
     known = inspect.signature(parsls(kind).__init__).parameters.keys() - OURS.keys()
     for name in given.keys() - known:
         raise ConfigError(f'{name}: neither an option of this engine nor one of {parsls(kind).__name__} that it gives through')
-    options = {**HEARTBEAT, **given}
+    options = {**HEARTBEAT, **drain(provider), **given}
     return _ranks(options, provider) if issubclass(kind, MPIExecutor) else _workers(options, provider)
 
 

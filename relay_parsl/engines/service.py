@@ -26,13 +26,12 @@ from typing import Any, NoReturn
 
 from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import CommandClientBadError, CommandClientTimeoutError, ManagerLost
-from parsl.jobs.states import JobState, JobStatus
 from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import launch, roster
 from relay_parsl.engines.barren import Barren
-from relay_parsl.engines.blocks import Htex
+from relay_parsl.engines.blocks import Htex, cause
 from relay_parsl.engines.breaker import Breaker
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end, head_of
@@ -165,14 +164,9 @@ class Service:
                 block = self._blocks.get(error.manager_id.decode(), '')
                 if self._breaker.barren_block(block):
                     self._out.put(['returned', [number]])
-                else:
-                    self._out.put([number, encode_end(Death(self._cause(block), f'{type(error).__name__}: {error}'))])
-
-    def _cause(self, block: str) -> str:
-        status: JobStatus | None = self._htex.status_facade.get(block)
-        if status is None or not status.terminal or status.state == JobState.SCALED_IN:
-            return 'manager'
-        return 'walltime' if status.state == JobState.TIMEOUT or block in self._drained else 'manager'
+                    continue
+                why = cause(self._htex.status_facade.get(block), drained=block in self._drained)
+                self._out.put([number, encode_end(Death(why, f'{type(error).__name__}: {error}'))])
 
     def _send(self) -> None:
         """Write whatever has piled up, all ends as one frame, until None."""

@@ -10,7 +10,7 @@ from parsl.jobs.states import JobState, JobStatus
 from parsl.jobs.strategy import Strategy
 from parsl.providers import SlurmProvider
 
-from relay_parsl.engines.blocks import Htex, words
+from relay_parsl.engines.blocks import Htex, cause, words
 from relay_parsl.engines.breaker import LIMIT, PER_MINUTE, Breaker
 
 TICKS = 50
@@ -143,3 +143,19 @@ def test_words_hold_the_end_of_what_the_job_printed(tmp_path: Any) -> None:
     assert said.endswith('the module is gone')
     assert len(said) < 5000
     assert words(None, JobStatus(JobState.FAILED, 'no such account')) == 'it could not be submitted, no such account'
+
+
+@pytest.mark.parametrize(
+    ('state', 'drained', 'why'),
+    [
+        (JobState.TIMEOUT, False, 'walltime'),
+        (JobState.FAILED, True, 'walltime'),
+        (JobState.COMPLETED, True, 'walltime'),
+        (JobState.FAILED, False, 'manager'),
+        (JobState.RUNNING, True, 'manager'),
+        (JobState.SCALED_IN, True, 'manager'),
+        (None, True, 'manager'),
+    ],
+)
+def test_a_manager_lost_at_the_walltime_is_told_from_a_crashed_one(state: JobState | None, drained: bool, why: str) -> None:
+    assert cause(None if state is None else JobStatus(state), drained=drained) == why

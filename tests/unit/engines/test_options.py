@@ -83,3 +83,37 @@ def test_fault_42_is_parsls_and_not_ours() -> None:
     is_encrypted(MPIEngine())
     with pytest.raises(AssertionError):
         is_encrypted(MPIExecutor(provider=simple(), address='127.0.0.1'))
+
+
+@pytest.mark.parametrize(
+    ('walltime', 'seconds'),
+    [
+        ('00:20:00', 1080),
+        ('01:00:00', 3240),
+        ('1-00:00:00', 85800),
+        ('00:10:00', 480),
+        ('00:03:00', 90),
+        ('00:00:01', 1),
+    ],
+)
+def test_managers_drain_before_the_walltime(walltime: str, seconds: int) -> None:
+    slurm = SlurmProvider(partition='p', walltime=walltime)
+    assert HtexEngine(provider=slurm)._plan('x', '127.0.0.1')['htex']['drain_period'] == seconds
+    assert MPIEngine(provider=SlurmProvider(partition='p', walltime=walltime, launcher=SimpleLauncher()))._options['drain_period'] == seconds
+    assert HtexEngine(provider=slurm, drain_period=7)._options['drain_period'] == 7
+
+
+def test_without_a_walltime_nothing_drains() -> None:
+    assert 'drain_period' not in HtexEngine()._options
+    assert options.seconds_of('30') is None
+
+
+def tasks_end_before_their_job_is_killed(managers_drain_after: Any) -> None:
+    assert 0 < (managers_drain_after or 0) < 20 * 60
+
+
+def test_fault_13_no_drain_before_the_walltime_is_parsls_and_not_ours() -> None:
+    provider = PBSProProvider(account='a', queue='q', walltime='00:20:00')
+    tasks_end_before_their_job_is_killed(HtexEngine(provider=provider)._options['drain_period'])
+    with pytest.raises(AssertionError):
+        tasks_end_before_their_job_is_killed(HighThroughputExecutor(provider=provider, address='127.0.0.1').drain_period)
