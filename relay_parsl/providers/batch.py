@@ -125,6 +125,10 @@ class BatchProvider(ClusterProvider, RepresentationMixin):
     def delete(self, job: str) -> tuple[bool, Ran]:
         """Delete a job: whether it is gone or going now, and what the command said."""
 
+    def named(self, job_name: str) -> str | None:
+        """The id of a job that has this name, after a submission that did not answer in time: it may have been taken all the same."""
+        return None
+
     def before(self) -> list[str]:
         """Shell lines of a job's script before `worker_init`."""
         return []
@@ -192,7 +196,7 @@ class BatchProvider(ClusterProvider, RepresentationMixin):
         path = self._write(job, self.script(command, tasks_per_node, job.name))
         asked = self.submission(path)
         ran = run(asked, self.cmd_timeout, self.script_dir)
-        found = self.job_of(ran) if ran.ok else None
+        found = self.job_of(ran) if ran.ok else self.named(job.name) if ran.code is None else None
         if found is None:
             said = f'{" ".join(asked)}: {"no job id in its answer" if ran.ok else ran.said or "failed"}'
             logger.error('submit failed: return code %s, %s', ran.code, said)

@@ -159,6 +159,11 @@ class PBSProProvider(BatchProvider):
         """The last line that is an id: hooks of a site may print before it."""
         return next((line.strip() for line in reversed(ran.stdout.splitlines()) if JOB_ID.fullmatch(line.strip())), None)
 
+    def named(self, job_name: str) -> str | None:
+        """`qselect` finds a job by its name, which is unique."""
+        ran = self._run('qselect', '-N', job_name)
+        return self.job_of(ran) if ran.ok else None
+
     def ask(self, jobs: Sequence[str]) -> Mapping[str, JobView] | None:
         """Ask about all at once, and singly about each that the answer leaves out (openpbs#2672)."""
         seen = self._ask(jobs)

@@ -250,5 +250,5 @@ def test_settings_that_spoil_answers(pbs: FakePBS) -> None:
 
 
 def test_its_programs_can_be_started() -> None:
-    for name in ('qsub', 'qstat', 'qdel'):
+    for name in ('qsub', 'qstat', 'qdel', 'qselect'):
         assert os.access(Path(__file__).parent / 'bin' / name, os.X_OK)

@@ -179,6 +179,8 @@ class Run:
     def _watch(self) -> None:
         with locked(self.place) as server:
             deleted = server.jobs[self.key].get('deleted') or server.state.get('closing')
+        if self.killed:  # what had not taken its own environment yet when the rest was killed
+            kill_marked(self.job['cookie'], signal.SIGKILL)
         used = time.time() - self.job['stime']
         if not self.killed and used > self.limit + self.job['settings']['late']:
             with open(self._streams(None)[1], 'a', encoding='utf-8') as stderr:
@@ -190,9 +192,12 @@ class Run:
     def _kill(self, why: str) -> None:
         """SIGTERM, then SIGKILL, to all of it."""
         self.killed = why
-        kill_marked(self.job['cookie'], signal.SIGTERM)
-        deadline = time.time() + self.job['settings']['kill_delay']
-        while time.time() < deadline and marked(self.job['cookie']):
+        deadline, told = time.time() + self.job['settings']['kill_delay'], set[int]()
+        while (left := marked(self.job['cookie'])) and time.time() < deadline:
+            for pid in {*left} - told:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            told |= {*left}
             time.sleep(PAUSE)
         kill_marked(self.job['cookie'], signal.SIGKILL)
 

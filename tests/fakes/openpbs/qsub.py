@@ -19,11 +19,13 @@ def main() -> int:
         text, name, given = _script(*options.parse(sys.argv[1:]))
         with command('qsub', 'Connection refused\nqsub: cannot connect to server {short} (errno=15010)', 162) as server:
             key = _enter(server, text, name, given)
-            where = server.place
+            where, hangs = server.place, server.settings['hang'] == 'qsub'
     except Refused as refused:
         sys.stderr.write(f'{refused.text}\n')
         return refused.code
     _supervise(where, key)
+    if hangs:
+        time.sleep(600)
     sys.stdout.write('' if 'z' in given else f'{key}\n')
     return 0
 

@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     'first_only': False,  # openpbs#2672: JSON of several jobs holds the first
     'spoil': '',  # what is put into each Variable_List as PBS's JSON writer would, unescaped
     'down': False,  # the server does not listen
+    'hang': '',  # a command that does what it shall and never returns
     'slow': 0.0,  # seconds before any command says anything
     'start_delay': 0.0,  # seconds in Q at least
     'exit_delay': 0.0,  # seconds in E

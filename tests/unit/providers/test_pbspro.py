@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parsl.jobs.states import JobState
 from parsl.launchers import SimpleLauncher
 from parsl.launchers.errors import BadLauncher
+from parsl.providers.errors import SubmitException
 
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers import PBSProProvider
 from relay_parsl.providers.command import Ran
 from relay_parsl.providers.directives import given
+from tests.fakes.pbs import FakePBS, fixture, until
+
+__all__ = ['fixture']
 
 POLARIS: dict[str, Any] = {
     'account': 'Catalyst',
@@ -182,3 +187,53 @@ def test_a_job_works_beside_its_script_unless_worker_init_moves(tmp_path: Path, 
     }
     ran = subprocess.run(['bash', '-c', text], cwd=tmp_path / 'home', env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == [str((tmp_path / ends).resolve()), '/tmp']
+
+
+def test_a_submission_that_hangs_is_found_by_its_name(pbs: FakePBS, tmp_path: Path) -> None:
+    """Else the job would run on its own, and another be asked for in its stead."""
+    pbs.set(hang='qsub')
+    provider = PBSProProvider(**{**POLARIS, 'system': None, 'cmd_timeout': 2.0})
+    provider.script_dir = str(tmp_path)
+    job = provider.submit('sleep 60', 1, 'parsl.block-0')
+    assert list(pbs.jobs) == [job]
+    until(lambda: provider.status([job])[0].state == JobState.RUNNING)
+    assert provider.cancel([job]) == [True]
+
+
+def test_a_job_that_pbs_forgot_is_over_after_a_grace(pbs: FakePBS, tmp_path: Path) -> None:
+    pbs.set(history=False)
+    provider = PBSProProvider(**POLARIS)
+    provider.script_dir, provider.grace = str(tmp_path), 0.3
+    job = provider.submit('sleep 0.5', 1)
+    until(lambda: provider.status([job])[0].state == JobState.RUNNING)
+    said = until(lambda: each if (each := provider.status([job])[0]).terminal else None)
+    assert said.state == JobState.COMPLETED
+    assert said.message == (
+        f'PBS does not know the job any more (qstat: Unknown Job Id {job}); when last seen it was RUNNING, how it ended is not known'
+    )
+
+
+def test_ended_jobs_are_never_asked_about_again(pbs: FakePBS, tmp_path: Path) -> None:
+    provider = PBSProProvider(**POLARIS)
+    provider.script_dir = str(tmp_path)
+    first = provider.submit('exit 3', 1)
+    until(lambda: provider.status([first])[0].terminal)
+    asked = len(pbs.ran('qstat'))
+    assert provider.status([first])[0].state == JobState.FAILED
+    second = provider.submit('sleep 60', 1)
+    provider.status([first, second])
+    assert pbs.ran('qstat')[asked:] == [['-x', '-f', '-F', 'json', second]]
+
+
+def test_a_server_that_is_away_changes_nothing(pbs: FakePBS, tmp_path: Path) -> None:
+    provider = PBSProProvider(**POLARIS)
+    provider.script_dir, provider.grace = str(tmp_path), 0.0
+    jobs = [provider.submit('sleep 60', 1) for _ in range(2)]
+    until(lambda: [each.state for each in provider.status(jobs)] == [JobState.RUNNING] * 2)
+    pbs.set(down=True)
+    for _ in range(3):
+        assert [each.state for each in provider.status(jobs)] == [JobState.RUNNING] * 2
+    assert provider.cancel(jobs) == [False, False]
+    with pytest.raises(SubmitException, match='cannot connect to server polaris') as caught:
+        provider.submit('true', 1)
+    assert caught.value.retcode == 162
