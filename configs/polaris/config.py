@@ -13,7 +13,8 @@ def fresh_config(name: str = 'gpu') -> Config:
     """A new Parsl configuration, with executors of its own.
 
     Args:
-        name: Which file of this directory: `gpu` (a worker for each GPU) or `cpu` (a worker for each core).
+        name: Which file of this directory: `gpu` (a worker for each GPU), `mps` (four on each GPU), `cpu` (one for each core), or `mpi` (tasks of
+            several nodes).
 
     Raises:
         ConfigError: There is no such file, or it has been changed into something wrong; says what.

@@ -10,10 +10,10 @@ from relay_parsl.launchers.node import NodeLauncher
 
 HOSTS = """\
 HOSTFILE="$SCRIPT_DIR/hosts_${{JOBNAME:-$$}}"
-awk '!seen[$0]++' "$PBS_NODEFILE" | head -n {nodes} > "$HOSTFILE"
+awk '!seen[$0]++' "$PBS_NODEFILE" | head -n {nodes} > "$HOSTFILE"    # PBS may name a host several times
 HOSTS=$(wc -l < "$HOSTFILE")
 if [ "$HOSTS" -ne {nodes} ]; then
-    echo "relay-parsl: the job has $HOSTS of the {nodes} nodes: its chunks share a node, which place=scatter prevents" >&2
+    echo "relay-parsl: the job has $HOSTS of {nodes} nodes: its chunks share a node, which place=scatter prevents" >&2
 fi"""
 
 PALS = """\

@@ -18,14 +18,17 @@ from relay_parsl.errors import ConfigError
 END = 'END_OF_NODE_SCRIPT'
 
 INIT = """\
+# node_init: the first line that fails ends this node.
 trap 'CODE=$?; echo "relay-parsl: node_init failed on $NODE with exit code $CODE: no manager starts there" >&2; exit $((CODE ? CODE : 1))' EXIT
 set -e
 {node_init}
 set +e
 trap - EXIT
+
 """
 
 EXIT = """\
+# node_exit: when the manager has ended, or this is told to end.
 node_exit() {{
 trap - EXIT TERM INT
 kill "$MANAGER" 2> /dev/null && wait "$MANAGER"
@@ -33,17 +36,19 @@ kill "$MANAGER" 2> /dev/null && wait "$MANAGER"
 }}
 trap 'CODE=$?; node_exit; exit $CODE' EXIT
 trap 'exit 143' TERM INT
+
 """
 
 NODE = """\
-# Runs once on each node of the block.
 NODE=$(hostname)
+
 {node_init}{node_exit}{command}
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2
 exit $CODE"""
 
 TEXT = """\
+# What each node of the block runs, written beside this script.
 SCRIPT_DIR={script_dir}
 if ! [ -w "$SCRIPT_DIR" ]; then
     echo "relay-parsl: $(hostname) cannot write to $SCRIPT_DIR, where the submit scripts are: the nodes must share that filesystem" >&2
@@ -53,6 +58,8 @@ NODE_SCRIPT="$SCRIPT_DIR/node_${{JOBNAME:-$$}}.sh"
 cat > "$NODE_SCRIPT" << '{end}'
 {node}
 {end}
+
+# One of them on each node.
 CODE=0
 {start} || CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: a manager failed or could not be started: exit code $CODE" >&2

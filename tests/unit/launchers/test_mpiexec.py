@@ -60,7 +60,7 @@ def test_chunks_that_share_a_node_get_one_manager_and_a_word(kind: str, tmp_path
     launcher = PalsMpiexecLauncher() if kind == 'pals' else HydraLauncher()
     ended = Job(tmp_path, kind, nodefile=('n1', 'n1')).run(launcher, 'echo "at $FAKE_NODE"')
     assert [line for line in ended.stdout.splitlines() if line.startswith('at')] == ['at n1']
-    assert 'the job has 1 of the 2 nodes: its chunks share a node, which place=scatter prevents' in ended.stderr
+    assert 'the job has 1 of 2 nodes: its chunks share a node, which place=scatter prevents' in ended.stderr
     assert ended.returncode == 0
 
 

@@ -1,0 +1,58 @@
+#!/bin/bash
+#PBS -N parsl.polaris-cpu.block-0
+#PBS -A YOUR_PROJECT
+#PBS -q debug
+#PBS -l select=1:ncpus=64:system=polaris:ngpus=4
+#PBS -l place=scatter
+#PBS -l walltime=01:00:00
+#PBS -l filesystems=home:eagle
+#PBS -k doe
+#PBS -r n
+#PBS -m n
+#PBS -o RUN_DIR/submit_scripts/parsl.polaris-cpu.block-0.stdout
+#PBS -e RUN_DIR/submit_scripts/parsl.polaris-cpu.block-0.stderr
+#PBS -S /bin/bash
+
+[ ${#TMPDIR} -le 40 ] || export TMPDIR=/tmp
+
+module use /soft/modulefiles
+module load conda
+conda activate YOUR_ENV
+
+export JOBNAME="parsl.polaris-cpu.block-0"
+[ ! . -ef "$HOME" ] || cd RUN_DIR/submit_scripts || exit 1
+
+# What each node of the block runs, written beside this script.
+SCRIPT_DIR=RUN_DIR/submit_scripts
+if ! [ -w "$SCRIPT_DIR" ]; then
+    echo "relay-parsl: $(hostname) cannot write to $SCRIPT_DIR, where the submit scripts are: the nodes must share that filesystem" >&2
+    exit 1
+fi
+NODE_SCRIPT="$SCRIPT_DIR/node_${JOBNAME:-$$}.sh"
+cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
+NODE=$(hostname)
+
+(
+PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=32 -a ADDRESS -p 0 -c 2 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-cpu/certificates --logdir=RUN_DIR/polaris-cpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity alternating --mpi-launcher=mpiexec --available-accelerators
+)
+CODE=$?
+[ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2
+exit $CODE
+END_OF_NODE_SCRIPT
+
+# One of them on each node.
+CODE=0
+if [ -z "${PBS_NODEFILE:-}" ]; then
+    echo "relay-parsl: PBS_NODEFILE is not set on $(hostname): PalsMpiexecLauncher starts managers inside of a PBS job" >&2
+    exit 1
+fi
+HOSTFILE="$SCRIPT_DIR/hosts_${JOBNAME:-$$}"
+awk '!seen[$0]++' "$PBS_NODEFILE" | head -n 1 > "$HOSTFILE"    # PBS may name a host several times
+HOSTS=$(wc -l < "$HOSTFILE")
+if [ "$HOSTS" -ne 1 ]; then
+    echo "relay-parsl: the job has $HOSTS of 1 nodes: its chunks share a node, which place=scatter prevents" >&2
+fi
+mpiexec -n "$HOSTS" --hostfile "$HOSTFILE" --ppn 1 --cpu-bind none --depth 64 --no-abort-on-failure /bin/bash "$NODE_SCRIPT" || CODE=$?
+[ $CODE -eq 0 ] || echo "relay-parsl: a manager failed or could not be started: exit code $CODE" >&2
+echo "all managers have ended"
+exit $CODE
