@@ -32,7 +32,7 @@ cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
 NODE=$(hostname)
 
 (
-env RELAY_PARSL_ACCELERATORS=0.0+0.1+1.0+1.1+2.0+2.1+3.0+3.1+4.0+4.1+5.0+5.1 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=12 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/aurora-gpu/certificates --logdir=RUN_DIR/aurora-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity list:1-8,105-112:9-16,113-120:17-24,121-128:25-32,129-136:33-40,137-144:41-48,145-152:53-60,157-164:61-68,165-172:69-76,173-180:77-84,181-188:85-92,189-196:93-100,197-204 --mpi-launcher=mpiexec --available-accelerators 0.0 0.1 1.0 1.1 2.0 2.1 3.0 3.1 4.0 4.1 5.0 5.1
+env RELAY_PARSL_ACCELERATORS=0.0+0.1+1.0+1.1+2.0+2.1+3.0+3.1+4.0+4.1+5.0+5.1 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=12 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/aurora-gpu/certificates --logdir=RUN_DIR/aurora-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=1620 --cpu-affinity list:1-8,105-112:9-16,113-120:17-24,121-128:25-32,129-136:33-40,137-144:41-48,145-152:53-60,157-164:61-68,165-172:69-76,173-180:77-84,181-188:85-92,189-196:93-100,197-204 --mpi-launcher=mpiexec --available-accelerators 0.0 0.1 1.0 1.1 2.0 2.1 3.0 3.1 4.0 4.1 5.0 5.1
 )
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2

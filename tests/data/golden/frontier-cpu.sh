@@ -26,7 +26,7 @@ cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
 NODE=$(hostname)
 
 (
-PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=56 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/frontier-cpu/certificates --logdir=RUN_DIR/frontier-cpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity alternating --mpi-launcher=mpiexec --available-accelerators
+PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=56 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/frontier-cpu/certificates --logdir=RUN_DIR/frontier-cpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=1620 --cpu-affinity alternating --mpi-launcher=mpiexec --available-accelerators
 )
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2

@@ -27,7 +27,7 @@ cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
 NODE=$(hostname)
 
 (
-env RELAY_PARSL_ACCELERATORS=0+1+2+3+4+5+6+7 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=8 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/frontier-gpu/certificates --logdir=RUN_DIR/frontier-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity list:49-55:57-63:17-23:25-31:1-7:9-15:33-39:41-47 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3 4 5 6 7
+env RELAY_PARSL_ACCELERATORS=0+1+2+3+4+5+6+7 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=8 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/frontier-gpu/certificates --logdir=RUN_DIR/frontier-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=1620 --cpu-affinity list:49-55:57-63:17-23:25-31:1-7:9-15:33-39:41-47 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3 4 5 6 7
 )
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2

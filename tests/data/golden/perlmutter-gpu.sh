@@ -28,7 +28,7 @@ cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
 NODE=$(hostname)
 
 (
-env RELAY_PARSL_ACCELERATORS=0+1+2+3 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=4 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/perlmutter-gpu/certificates --logdir=RUN_DIR/perlmutter-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity list:48-63,112-127:32-47,96-111:16-31,80-95:0-15,64-79 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3
+env RELAY_PARSL_ACCELERATORS=0+1+2+3 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=4 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/perlmutter-gpu/certificates --logdir=RUN_DIR/perlmutter-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=1620 --cpu-affinity list:48-63,112-127:32-47,96-111:16-31,80-95:0-15,64-79 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3
 )
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2

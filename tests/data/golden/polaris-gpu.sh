@@ -33,7 +33,7 @@ cat > "$NODE_SCRIPT" << 'END_OF_NODE_SCRIPT'
 NODE=$(hostname)
 
 (
-env RELAY_PARSL_ACCELERATORS=0+1+2+3 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=4 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-gpu/certificates --logdir=RUN_DIR/polaris-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity list:24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3
+env RELAY_PARSL_ACCELERATORS=0+1+2+3 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=4 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-gpu/certificates --logdir=RUN_DIR/polaris-gpu --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=3240 --cpu-affinity list:24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3
 )
 CODE=$?
 [ $CODE -eq 0 ] || echo "relay-parsl: the manager on $NODE ended with exit code $CODE" >&2

@@ -22,4 +22,4 @@ conda activate YOUR_ENV
 export JOBNAME="parsl.polaris-mpi.block-0"
 [ ! . -ef "$HOME" ] || cd RUN_DIR/submit_scripts || exit 1
 
-PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=5 -a ADDRESS -p 0 -c 1e-09 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-mpi/certificates --logdir=RUN_DIR/polaris-mpi --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=None --cpu-affinity none --enable_mpi_mode --mpi-launcher=mpiexec --available-accelerators
+PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=5 -a ADDRESS -p 0 -c 1e-09 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-mpi/certificates --logdir=RUN_DIR/polaris-mpi --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=3240 --cpu-affinity none --enable_mpi_mode --mpi-launcher=mpiexec --available-accelerators
