@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Peers of the benchmarks pin versions of what development needs newer: an environment apart.
+BENCH := .bench-venv
+BENCH_READY := $(BENCH)/.ready
+PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test slurm slurm-down lint conformance bench clean
@@ -37,8 +41,14 @@ lint: $(READY)  ## ruff, the format, mypy strict
 conformance: $(READY)  ## Parsl's own test suite on RelayExecutor
 	$(BIN)/python -m tests.conformance
 
-bench: $(READY)  ## No-op tasks through the whole path, beside HighThroughputExecutor alone
-	$(BIN)/python -m benchmarks
+bench: $(BENCH_READY)  ## The benchmarks, beside every peer that can be installed; at most 10 minutes
+	$(BENCH)/bin/python -m pytest --capture=no --quiet benchmarks
+
+$(BENCH_READY): setup.cfg
+	$(PYTHON) -m venv $(BENCH)
+	$(PIP_BENCH) --editable '.[bench]'
+	for peer in $$(sed -n '/^bench-peers =/,/^[a-z]/s/^    //p' setup.cfg); do $(PIP_BENCH) "$$peer" || echo "left out: $$peer"; done
+	touch $@
 
 clean:  ## Remove what make made
-	rm -rf $(VENV) .conformance-venv build dist ./*.egg-info .mypy_cache .ruff_cache .hypothesis runinfo
+	rm -rf $(VENV) $(BENCH) .conformance-venv build dist ./*.egg-info .mypy_cache .ruff_cache .hypothesis runinfo

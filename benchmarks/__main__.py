@@ -1,102 +1,38 @@
-"""`python -m benchmarks`: no-op tasks and cold starts through the whole path, beside HighThroughputExecutor alone, interleaved."""
+"""`python -m benchmarks`: suites by name, or all; prints the table and writes JSON, table and plots."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import relay_parsl as rp
-
-Submit = Callable[..., 'Future[Any]']
-
-
-def nothing() -> None:
-    """The no-op task."""
+from benchmarks import plots
+from benchmarks.results import DEFAULT
+from benchmarks.run import Run
+from benchmarks.suites import SUITES, run_suite
 
 
-@contextmanager
-def htex(workers: int) -> Iterator[Submit]:
-    """HighThroughputExecutor without a DataFlowKernel, as the endpoint drives it."""
-    from parsl.executors import HighThroughputExecutor
-    from parsl.jobs.job_status_poller import JobStatusPoller
-    from parsl.providers import LocalProvider
-
-    with tempfile.TemporaryDirectory() as run_dir:
-        executor = HighThroughputExecutor(
-            address='127.0.0.1', max_workers_per_node=workers, cores_per_worker=0.1, provider=LocalProvider(init_blocks=1, max_blocks=1)
-        )
-        executor.run_dir = run_dir
-        executor.interchange_launch_cmd = [sys.executable, '-m', 'parsl.executors.high_throughput.interchange']
-        pool = f'{sys.executable} -m parsl.executors.high_throughput.process_worker_pool'
-        executor.launch_cmd = executor.launch_cmd.replace('process_worker_pool.py', pool, 1)
-        executor.provider.script_dir = str(Path(run_dir, 'scripts'))
-        Path(executor.provider.script_dir).mkdir()
-        executor.start()
-        poller = JobStatusPoller(strategy='simple', max_idletime=120.0, strategy_period=0.1)  # with Parsl's 5 s its first block would start late
-        poller.add_executors([executor])
-        try:
-            yield lambda fn, *args: executor.submit(fn, {}, *args)
-        finally:
-            poller.close()
-            executor.shutdown()
-
-
-@contextmanager
-def relay(workers: int) -> Iterator[Submit]:
-    """The whole path: executor, relay with its store on disk (every commit waits for it), endpoint, HtexEngine."""
-    with rp.local(workers=workers), rp.Executor('local') as executor:
-        yield executor.submit
-
-
-def measure(system: Callable[[int], Any], tasks: int, workers: int) -> dict[str, float]:
-    """Seconds from cold to the first result, tasks a second, median round trip in milliseconds, submits a second."""
-    begin = time.monotonic()
-    with system(workers) as submit:
-        submit(nothing).result(timeout=120)
-        cold = time.monotonic() - begin
-        trips = []
-        for _ in range(200):
-            start = time.perf_counter()
-            submit(nothing).result(timeout=120)
-            trips.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        futures = [submit(nothing) for _ in range(tasks)]
-        submitted = time.perf_counter() - start
-        for future in futures:
-            future.result(timeout=600)
-        took = time.perf_counter() - start
-    return {
-        'cold_start_s': cold,
-        'round_trip_p50_ms': 1000 * statistics.median(trips),
-        'tasks_per_s': tasks / took,
-        'submits_per_s': tasks / submitted,
-    }
-
-
-def main() -> None:
-    """Run the rounds and print one JSON object: medians of each system, and their ratios."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__)
-    parser.add_argument('--tasks', type=int, default=5000, help='no-op tasks a round')
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--workers', type=int, default=2)
-    options = parser.parse_args()
-    rounds: dict[str, list[dict[str, float]]] = {'htex': [], 'relay-parsl': []}
-    for _ in range(options.rounds):
-        for name, system in (('htex', htex), ('relay-parsl', relay)):
-            rounds[name].append(measure(system, options.tasks, options.workers))
-            print(name, {key: round(value, 2) for key, value in rounds[name][-1].items()}, flush=True)
-    medians = {name: {key: statistics.median(each[key] for each in many) for key in many[0]} for name, many in rounds.items()}
-    ratios = {key: medians['relay-parsl'][key] / medians['htex'][key] for key in medians['htex']}
-    print(json.dumps({'tasks': options.tasks, 'medians': medians, 'relay-parsl / htex': ratios}, indent=1))
+    parser.add_argument('--suite', action='append', choices=list(SUITES), help='one of them, may be given again; by default all')
+    parser.add_argument('--quick', action='store_true', help='one suite in less than 50 s: fewer cases, tasks and peers')
+    parser.add_argument('--gigabyte', action='store_true', help='also an argument of 1 GB; needs 6 GB of memory')
+    parser.add_argument('--rounds', type=int, default=3, help='of each system, at most')
+    parser.add_argument('--systems', default='', help='names with commas between, of those that stand beside each other; by default all')
+    parser.add_argument('--json', type=Path, default=DEFAULT, metavar='FILE', help='where the results go (default: %(default)s)')
+    options = parser.parse_args(arguments)
+    run = Run(quick=options.quick, gigabyte=options.gigabyte, rounds=options.rounds, systems=tuple(filter(None, options.systems.split(','))))
+    for name in options.suite or SUITES:
+        run_suite(name, run)
+    finish(run, options.json)
+
+
+def finish(run: Run, path: Path) -> None:
+    """Print the table; write everything."""
+    run.report.write(path)
+    print(f'\n{run.report.table()}\n\nwritten: {path}', flush=True)
+    for plot in plots.draw(run.report, path):
+        print(f'written: {plot}', flush=True)
 
 
 if __name__ == '__main__':

@@ -39,6 +39,9 @@ OWNERS = {
     'sqlite3': {'relay.sqlite', 'endpoint.journal', 'flows.journal'},
     'psutil': {'daemon', 'engines'},
     'parsl': {'engines', 'providers', 'launchers', 'executors', 'endpoint.plugins', 'endpoint.config'},
+    'jinja2': {'endpoint.rendering'},
+    'jsonschema': {'endpoint.rendering'},
+    'referencing': {'endpoint.rendering'},
     'click': {'cli'},
     'rich': {'cli'},
 }

@@ -125,7 +125,8 @@ def remove(name: str) -> bool:
         return False
     report(['disable', unit_name(name)], done='')
     path.unlink()
-    report(['daemon-reload'], done=f'{path} is removed: endpoint {name!r} does not start with this host any more')
+    click.echo(f'{path} is removed: endpoint {name!r} does not start with this host any more')
+    report(['daemon-reload'], done='')
     return True
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay_parsl.cli.names import meant_by, names_or_files
+from relay_parsl.cli.render import blank, tell_template
 from relay_parsl.cli.show import BAD_INPUT, BadInput, json_option, listing
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def check(name: str, as_json: bool) -> None:
     from relay_parsl.errors import RelayError
 
     try:
-        config = load_endpoint_config(meant_by(name))
+        file = load_endpoint_config(meant_by(name))
+        empty = blank(file.template) if file.template is not None else file
+        config = file if isinstance(empty, str) else empty
         scripts = [batch_script(spec) for spec in config.pools.values()]
     except (RelayError, BadInput) as error:
         if not as_json:
@@ -49,7 +52,7 @@ def check(name: str, as_json: bool) -> None:
     if as_json:
         pools = [{**asdict(pool), 'script': script} for pool, script in zip(config.summary(), scripts)]
         click.echo(json.dumps({'display_name': config.display_name, 'warnings': config.warnings, 'pools': pools}, indent=2))
-    else:
+    elif file.template is None or tell_template(file, file.template, empty):
         tell(config, scripts)
 
 

@@ -14,6 +14,7 @@ import click
 from relay_parsl.cli import boot
 from relay_parsl.cli.check import check
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
+from relay_parsl.cli.render import keep_template, render
 from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
 
 if TYPE_CHECKING:
@@ -55,22 +56,31 @@ def endpoint() -> None:
 endpoint.add_command(boot.enable)
 endpoint.add_command(boot.disable)
 endpoint.add_command(check)
+endpoint.add_command(render)
 
 
 @endpoint.command()
 @name_argument
 @click.option('--endpoint-config', metavar='FILE', help='Checked, then copied. Or a configuration that comes with us: polaris/gpu, perlmutter/cpu, …')
+@click.option('--template-config', metavar='FILE', help='A template (.j2) that tasks fill in, beside a --endpoint-config without an engine.')
+@click.option('--schema-config', metavar='FILE', help='The JSON schema of its values. Without it: user_config_schema.json beside the template.')
 @click.option('--force', is_flag=True, help='Replace the file that is there.')
-def configure(name: str, endpoint_config: str | None, force: bool) -> None:
+def configure(name: str, endpoint_config: str | None, template_config: str | None, schema_config: str | None, force: bool) -> None:
     """Keep an endpoint file for NAME.
 
-    Without FILE it is one for this machine: HighThroughputExecutor with a worker for each core. An endpoint file of Globus Compute is taken as it is.
+    Without FILE it is one for this machine: HighThroughputExecutor with a worker for each core. An endpoint file of Globus Compute is taken as it is;
+    so is a template (FILE.j2), which each task's `user_endpoint_config` fills in.
     If NAME never joined a relay and your account is on this machine, it joins now, as an endpoint of yours.
     """
     place = place_of(name, exists=False)
     if place.config.exists() and not force:
         raise BadInput(f'{place.config} exists: edit it, or replace it with --force')
-    for warning in write_config(place, endpoint_config):
+    if template_config is None and str(endpoint_config).endswith('.j2'):
+        endpoint_config, template_config = None, endpoint_config
+    if schema_config and template_config is None:
+        raise BadInput('--schema-config is of a template: give that, too, by --template-config')
+    kept = keep_template(place, endpoint_config, template_config, schema_config) if template_config else write_config(place, endpoint_config)
+    for warning in kept:
         click.echo(warning)
     click.echo(f'{place.config}')
     if not place.key.exists() and not enrol_here(place):

@@ -39,7 +39,7 @@ def meant_by(name: str) -> str | Path:
         return place_of(name).config
     if path.is_dir() and name not in site_files():
         raise BadInput(f'{name} is a directory: give the endpoint file that is in it')
-    return name if '/' in name or path.suffix in ('.yaml', '.yml') else place_of(name).config
+    return name if '/' in name or path.suffix in ('.yaml', '.yml', '.j2') else place_of(name).config
 
 
 def refuse_typo(place: Place) -> None:

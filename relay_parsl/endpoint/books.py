@@ -23,6 +23,8 @@ class EndpointSettings:
     max_retries_on_system_failure: int = 2
     pool_retries: dict[str, int] = field(default_factory=dict)
     """The same, for pools that differ."""
+    pool_margins: dict[str, int] = field(default_factory=dict)
+    """The least margin, for pools whose engine shares its tasks out itself."""
     default_pool: str = ''
     """Which pool runs tasks that name none."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Books:
         self.out: list[Effect] = []
         self.ledger = Ledger(journal, now)
         self.outbox = Outbox(self.ledger, now)
-        self.holdings = Holdings(settings.pools)
+        self.holdings = Holdings(settings.pools, settings.pool_margins)
         self.stock = Stock(settings.stock)
         self.pulls = Pulls()
         hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))

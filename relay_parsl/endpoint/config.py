@@ -13,6 +13,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,14 +24,16 @@ from parsl.executors.base import ParslExecutor
 from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.providers import LocalProvider
 
-from relay_parsl.config import Located, Report, read_yaml
+from relay_parsl.config import Located, Report, parse_yaml, read_yaml
 from relay_parsl.endpoint import checks, layout, plugins
 from relay_parsl.endpoint.files import find_file
 from relay_parsl.endpoint.life import Life, read_life
 from relay_parsl.endpoint.policy import FunctionPolicy, read_policy
-from relay_parsl.endpoint.rules import STATUS, anything, apply, ip, line, rule_for, truth
+from relay_parsl.endpoint.rules import STATUS, anything, apply, ip, line, rule_for, truth, whole
 from relay_parsl.endpoint.spec import EngineSpec, Spec, plain_name, slug
 from relay_parsl.endpoint.summary import PoolSummary, describe, summarize
+from relay_parsl.endpoint.templates import TEMPLATE, Rendered, Template, read_template
+from relay_parsl.endpoint.userpools import LIMIT, UserPools
 from relay_parsl.engines.base import Engine
 from relay_parsl.errors import ConfigError
 
@@ -48,6 +51,7 @@ class EndpointConfig:
         display_name: What people see; '' where the file has none.
         pools: The engines by their pools' names; `{'': …}` for one `engine:`.
         function_policy: Which functions run.
+        template: What its engine is made of for each value of `user_endpoint_config`; None for a file with engines.
         life: What is run before and after, and when it ends by itself.
         debug: Whether to log in detail.
         file: Where it was read.
@@ -58,6 +62,7 @@ class EndpointConfig:
     pools: dict[str, EngineSpec] = field(default_factory=dict)
     function_policy: FunctionPolicy = field(default_factory=FunctionPolicy)
     life: Life = field(default_factory=Life)
+    template: Template | None = None
     debug: bool = False
     file: str = ''
     warnings: tuple[str, ...] = ()
@@ -94,10 +99,24 @@ def load_endpoint_config(path: str | Path) -> EndpointConfig:
     """
     path = find_file(path)
     report = Report(str(path))
-    root = read_yaml(path, report)
+    if path.suffix == '.j2':
+        return _checked(Located({'user_config_template_path': Located(path.name, '', 1)}, '', 1), report, path)
+    return _checked(read_yaml(path, report), report, path)
+
+
+def read_rendered(rendered: Rendered, template: Path) -> EndpointConfig:
+    """Check a filled-in template as any endpoint file. Raises ConfigError with every mistake in it; lines are those of the filled-in text."""
+    report = Report(f'{template.name}, filled in')
+    root = parse_yaml(rendered.text, report)
+    for key in layout.OF_THE_ENDPOINT:
+        if key in root.value:
+            report.error(root.value.pop(key), 'holds for the whole endpoint: write it into its endpoint file, not into the template')
+    return _checked(root, report, template.with_suffix('.j2'))  # which makes no template of it again
+
+
+def _checked(root: Located, report: Report, path: Path) -> EndpointConfig:
     layout.tidy(root, report)
-    reader = _Reader(report, Path(path))
-    config = reader.config(root)
+    config = _Reader(report, path).config(root)
     checks.check_words(root, report)
     report.verdict()
     return EndpointConfig(**{**vars(config), 'warnings': tuple(map(str, report.warnings))})
@@ -111,9 +130,12 @@ class _Reader:
 
     def config(self, root: Located) -> EndpointConfig:
         display_name = self.optional(root, 'display_name', line) or ''
+        name = display_name or self.path.stem
+        template = self.template(root)
         return EndpointConfig(
             display_name=display_name,
-            pools=self.pools(root, display_name or self.path.stem),
+            pools=self.pools(root, name) if template is None else {'': self.user_pools(root, name, template)},
+            template=template,
             function_policy=read_policy(root, self.report),
             life=read_life(root, self.report),
             debug=self.optional(root, 'debug', truth) or False,
@@ -123,6 +145,30 @@ class _Reader:
     def optional(self, node: Located, key: str, rule: Callable[[Located], Any]) -> Any:
         child = node.get(key)
         return None if child is None else apply(rule, child, self.report)
+
+    def template(self, root: Located) -> Template | None:
+        """The template that the file names, or that lies beside one without engines."""
+        if not layout.is_template(root, self.path):
+            return None
+        paths = {}
+        for key, usual in (('user_config_template_path', TEMPLATE), ('user_config_schema_path', '')):
+            given = self.optional(root, key, line) or usual
+            paths[key] = self.path.parent / Path(given).expanduser() if given else None
+        for key in ('engine', *layout.POOL_NAMES):
+            if (node := root.get(key)) is not None:
+                self.report.error(node, 'stands beside a template; write the engine into the template')
+        try:
+            return read_template(paths['user_config_template_path'] or self.path, paths['user_config_schema_path'])
+        except ConfigError as error:
+            if self.path.suffix == '.j2':
+                raise
+            self.report.error(root.get('user_config_template_path') or root, str(error))
+            return Template(self.path)
+
+    def user_pools(self, root: Located, name: str, template: Template) -> EngineSpec:
+        limit = self.optional(root, 'max_user_pools', whole(1, 1000)) or LIMIT
+        options = {'template': template, 'read': partial(read_rendered, template=template.path), 'limit': limit}
+        return EngineSpec('', slug(name), Spec('engine', 'UserPools', UserPools, options, str(template.path)))
 
     def pools(self, root: Located, name: str) -> dict[str, EngineSpec]:
         given = [key for key in ('engine', *layout.POOL_NAMES) if root.get(key) is not None]

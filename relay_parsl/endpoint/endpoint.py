@@ -168,8 +168,10 @@ class Endpoint:
 
     def _settings(self) -> EndpointSettings:
         engines = self._crew.engines
+        margins = {pool: int(getattr(engine, 'margin', 0)) for pool, engine in engines.items()}
         return EndpointSettings(
-            pools=dict.fromkeys(engines, (WINDOW_TASKS, WINDOW_BYTES)),
+            pools={pool: (max(WINDOW_TASKS, 2 * margin), WINDOW_BYTES) for pool, margin in margins.items()},
+            pool_margins=margins,
             pool_retries={pool: int(getattr(engine, 'max_retries_on_system_failure', 2)) for pool, engine in engines.items()},
             default_pool=self._config.default_pool,
             versions={'relay_parsl': VERSION, 'python': PYTHON, 'parsl': version('parsl')},

@@ -82,7 +82,7 @@ class Hands:
             self._finished(event, now)
         elif self._inside.pop((event.task_id, event.attempt), None) is not None:
             log.info('task %s, attempt %d: lost with its %s: %s', event.task_id.hex(), event.attempt, event.cause, event.evidence)
-            self._reactor.lost(Id(event.task_id), event.attempt, event.cause, event.evidence, now)
+            self._reactor.lost(Id(event.task_id), event.attempt, event.cause, event.evidence, now, final=event.final)
 
     def _finished(self, event: Finished, now: float) -> None:
         info = self._inside.pop((event.task_id, event.attempt), None)

@@ -43,8 +43,9 @@ class Holding:
 class Pool:
     """One engine's share: how many tasks it wants, which wait, how many run."""
 
-    def __init__(self, tasks: int, size: int) -> None:
+    def __init__(self, tasks: int, size: int, margin: int = 0) -> None:
         """`tasks` and `size` (bytes) are the least window; the engine is taken to run `tasks` until `capacity` is known."""
+        self._margin = margin
         self._tasks = tasks
         self._size = size
         self.capacity: int | None = None
@@ -59,6 +60,7 @@ class Pool:
 
     def room(self, margin: int) -> int:
         """Tasks that the engine gets: as many as run at once, and as many again (`margin` at least), so that its workers never wait for us."""
+        margin = max(margin, self._margin) if margin else 0
         if self.capacity is None:
             return self._tasks + margin
         return self.capacity + (max(self.capacity, margin) if margin else 0)
@@ -80,11 +82,12 @@ class Pool:
 class Holdings:
     """Every task held, by id."""
 
-    def __init__(self, pools: dict[str, tuple[int, int]]) -> None:
-        """`pools`: name to (tasks, bytes)."""
-        self.pools = {name: Pool(*limits) for name, limits in pools.items()}
+    def __init__(self, pools: dict[str, tuple[int, int]], margins: dict[str, int]) -> None:
+        """`pools`: name to (tasks, bytes). `margins`: tasks that a pool's engine gets beyond its capacity, at least."""
+        self.pools = {name: Pool(*limits, margins.get(name, 0)) for name, limits in pools.items()}
         self._all: dict[Id, Holding] = {}
         self._order = 0
+        self._later: list[tuple[float, int, Id]] = []
         self.moved = 0
         """Grows with each task that comes and each that ends."""
 
@@ -116,8 +119,9 @@ class Holdings:
         if not holding.lacks and not holding.pulling:
             self.pools[holding.info.pool].push(holding)
 
-    def start(self, margin: int) -> Iterator[Holding]:
+    def start(self, margin: int, now: float) -> Iterator[Holding]:
         """Mark as started, most urgent first, as many tasks as the engines are to have (see `Pool.room`)."""
+        self._wake(now)
         for pool in self.pools.values():
             while pool.started < pool.room(margin):
                 holding = self._next(pool)
@@ -138,12 +142,20 @@ class Holdings:
             pool.pop()
         return None
 
-    def requeue(self, holding: Holding) -> None:
-        """The engine has lost it: let it wait for its next try."""
+    def requeue(self, holding: Holding, due: float) -> None:
+        """The engine has lost it: its next try comes when it is due."""
         self._leave_engine(holding)
         holding.phase = Phase.QUEUED
         holding.detail = None
-        self.ready(holding)
+        heapq.heappush(self._later, (due, holding.order, holding.info.task_id))
+
+    def _wake(self, now: float) -> None:
+        """Queue what is due; it may have ended or gone since it was lost."""
+        while self._later and self._later[0][0] <= now:
+            _, order, task_id = heapq.heappop(self._later)
+            holding = self._all.get(task_id)
+            if holding is not None and holding.order == order and holding.phase is Phase.QUEUED:
+                self.ready(holding)
 
     def finish(self, holding: Holding) -> None:
         """It will not run again."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from relay_parsl.config import Level, Located, Report, settle
 from relay_parsl.endpoint import life, plugins
 from relay_parsl.endpoint.rules import STATUS, TABLES
+from relay_parsl.endpoint.templates import TEMPLATE
 
 NESTED = ('provider', 'launcher', 'address', 'manager_selector')
 """Keys whose values are objects with a `type:` of their own, of the kind that is called so."""
 
-TOP = ('display_name', 'debug', 'engine', 'pools', 'function_policy', 'allowed_functions', *life.KEYS)
+TEMPLATES = ('user_config_template_path', 'user_config_schema_path', 'max_user_pools')
+"""Keys of a file whose engine stands in a template."""
+
+OF_THE_ENDPOINT = ('pools', 'engines', 'function_policy', 'allowed_functions', *TEMPLATES)
+"""Keys that hold for the whole endpoint, and so in no template, which is a user's to fill in."""
+
+TOP = ('display_name', 'debug', 'engine', 'pools', 'function_policy', 'allowed_functions', *life.KEYS, *TEMPLATES)
 
 POOL_NAMES = ('pools', 'engines')
 """Two names for several engines in one file."""
@@ -29,15 +37,12 @@ IGNORED = {
 
 _SHARING = 'who may use an endpoint is decided by keys: its owner, and those with whom the owner shares it; remove this key'
 _ONE_USER = 'an endpoint belongs to the user who starts it; each user configures an own one; remove this key'
-_TEMPLATES = 'templates are not in this version; write the values into this file'
 
 REFUSED = {
     'authentication_policy': _SHARING,
     'admins': _SHARING,
     'public': _SHARING,
     'high_assurance': 'there is no such mode: every payload is sealed from client to endpoint, always; remove this key',
-    'user_config_template_path': _TEMPLATES,
-    'user_config_schema_path': _TEMPLATES,
     'identity_mapping_config_path': _ONE_USER,
     'pam': _ONE_USER,
     'multi_user': _ONE_USER,
@@ -79,6 +84,12 @@ def pools_of(root: Located) -> dict[str, Located | None]:
         if (node := root.get(key)) is not None and node.is_mapping:
             return dict(node.children())
     return {'': root.get('engine')}
+
+
+def is_template(root: Located, path: Path) -> bool:
+    """Whether the engine of a file is a template: it names one, or has no engine and one lies beside it."""
+    engines = any(root.get(key) is not None for key in ('engine', *POOL_NAMES))
+    return any(root.get(key) is not None for key in TEMPLATES) or (not engines and (path.parent / TEMPLATE).is_file() and path.suffix != '.j2')
 
 
 def tidy(root: Located, report: Report) -> None:

@@ -9,8 +9,18 @@ from relay_parsl.endpoint.outbox import Waiting
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import SEGMENT, Body, Cancel, Fetch, Id, Phase, Recorded, Result, ResultHeader, Segment, Status, TaskHeader
 
+LONGEST = 60.0
+"""Seconds between two tries, at most."""
 SLACK = 65_536
 """Bytes by which a `Fetch` may exceed a segment: its seals."""
+
+
+def back_off(cause: str, tries: int) -> float:
+    """Seconds before the next try of an attempt that was lost, the `tries`th of its task: a node that is ill loses no three in one second.
+
+    A walltime is no illness, and its task waits for another job anyway.
+    """
+    return 0.0 if cause == 'walltime' else min(LONGEST, 2.0 ** (tries - 1))
 
 
 class Outcomes:
@@ -39,8 +49,8 @@ class Outcomes:
         if holding is not None and holding.attempt == key[1] and holding.result is not None:
             self._settle(holding, holding.result, codec.result_header(holding.result.header), now)
 
-    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str) -> None:
-        """The engine has lost an attempt: once more, unless it may run only once or has had its tries."""
+    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
+        """The engine has lost an attempt: once more after a while, unless it may run only once or has had its tries."""
         holding = self._books.holdings.get(task_id)
         if holding is None or holding.attempt != attempt or holding.phase is not Phase.STARTED:
             return
@@ -48,10 +58,10 @@ class Outcomes:
         holding.evidence.append(f'{cause}: {evidence}')
         if holding.cancelled:
             self._fail(holding, 'cancelled')
-        elif holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
+        elif final or holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
             self._fail(holding, cause)
         else:
-            self._books.holdings.requeue(holding)
+            self._books.holdings.requeue(holding, now + back_off(cause, holding.tries))
 
     def cancel(self, message: Cancel, now: float) -> None:
         """End what has not started; ask the engine about what has."""

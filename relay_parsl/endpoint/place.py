@@ -69,6 +69,14 @@ class Place:
         self.make()
         write_private(self.config, text)
 
+    def keep(self, name: str, content: bytes | None) -> None:
+        """Keep a file beside it, or with None see to it that there is none."""
+        self.make()
+        if content is None:
+            (self.root / name).unlink(missing_ok=True)
+        else:
+            write_private(self.root / name, content)
+
     # -- who it is, and to whom it belongs ---
 
     def enrolled(self, credentials: Credentials, relay: RelayEntry, owner: Pin) -> None:

@@ -130,9 +130,9 @@ class EndpointReactor:
             holding.detail = detail
             self._announcer.running(task_id, detail)
 
-    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float) -> None:
+    def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
         """An attempt died with what ran it: it is started again, or a `Fail` says that it has had its tries."""
-        self._outcomes.lost(task_id, attempt, cause, evidence)
+        self._outcomes.lost(task_id, attempt, cause, evidence, now, final=final)
         holding = self._books.holdings.get(task_id)
         if self._books.draining and holding is not None and holding.phase is Phase.QUEUED:
             self._intake.give_back(holding)
@@ -185,7 +185,7 @@ class EndpointReactor:
 
     def flush(self, now: float) -> None:
         """End of a turn: start what may start, say what there is to say, write the journal. Raises StoreError."""
-        self._start()
+        self._start(now)
         if self._books.link.live:
             self._intake.speak(now)
             self._announcer.speak(now)
@@ -208,8 +208,8 @@ class EndpointReactor:
         self._books.out.clear()
         return effects
 
-    def _start(self) -> None:
-        for holding in self._books.holdings.start(self._books.settings.margin):
+    def _start(self, now: float) -> None:
+        for holding in self._books.holdings.start(self._books.settings.margin, now):
             if holding.info.at_most_once:
                 self._books.ledger.spend(holding.info, urgent=True)
             self._books.out.append(Start(holding.attempt, holding.header, holding.payload, holding.tries, holding.info))

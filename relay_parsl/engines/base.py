@@ -85,6 +85,8 @@ class Lost:
     attempt: int
     cause: str
     evidence: str
+    final: bool = False
+    """Not to be tried again, whatever the endpoint's own count says."""
 
 
 @dataclass(frozen=True)

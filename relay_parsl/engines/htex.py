@@ -259,7 +259,7 @@ class HtexEngine:
 
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
-            done = [(self._inside.leave(number), frame) for number, frame in ends]
+            done = [(self._inside.pop(number), frame) for number, frame in ends]
             self._pace.count(len(ends), time.monotonic())
             self._changed.notify_all()
         events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
@@ -274,8 +274,8 @@ class HtexEngine:
     def _returned(self, numbers: list[int]) -> None:
         """They were with a manager that had no workers: they wait again, and nothing is counted against them."""
         with self._changed:
-            doomed = [self._inside.take_back(number) for number in numbers if self._inside.is_doomed(number)]
-            for work in filter(None, [self._inside.take_back(number) for number in numbers]):
+            doomed = [self._inside.drop(number) for number in numbers if self._inside.is_doomed(number)]
+            for work in filter(None, [self._inside.drop(number) for number in numbers]):
                 self._waiting.push(work)
             self._changed.notify_all()
         for work in filter(None, doomed):
@@ -368,7 +368,7 @@ class HtexEngine:
 
     def _admit(self) -> list[int]:
         count = min(self._room(), BATCH, len(self._waiting))
-        return [self._inside.enter(self._waiting.pop(), time.monotonic()) for _ in range(count)]
+        return [self._inside.admit(self._waiting.pop(), time.monotonic()) for _ in range(count)]
 
     def _frames(self, numbers: list[int]) -> list[list[Any]]:
         frames = []
@@ -383,6 +383,6 @@ class HtexEngine:
 
     def _refuse(self, number: int, reason: str) -> None:
         with self._changed:
-            work = self._inside.take_back(number)
+            work = self._inside.drop(number)
         if work is not None:
             self._deliver(rejection(work, reason))

@@ -33,23 +33,23 @@ class Inside:
         entry = self._works.get(number)
         return None if entry is None else entry[0]
 
-    def enter(self, work: Work, now: float) -> int:
+    def admit(self, work: Work, now: float) -> int:
         """One more; returns its number."""
         self._number += 1
         self._works[self._number] = (work, now)
         self.load.add(hash(work.function), now)
         return self._number
 
-    def leave(self, number: int) -> Work | None:
+    def pop(self, number: int) -> Work | None:
         """It has ended; its load ends with what it says of itself."""
         self._heard.discard(number)
         self._doomed.discard(number)
         entry = self._works.pop(number, None)
         return None if entry is None else entry[0]
 
-    def take_back(self, number: int) -> Work | None:
+    def drop(self, number: int) -> Work | None:
         """It never ran."""
-        work = self.leave(number)
+        work = self.pop(number)
         if work is not None:
             self.load.drop(hash(work.function))
         return work

@@ -76,7 +76,7 @@ class Run:
         self.place, self.key, self.job = place, key, job
         self.spool = place / 'spool'
         self.spool.mkdir(exist_ok=True)
-        self.tmp = place / 'tmp' / f'pbs.{key}'
+        self.tmp = Path(job['settings']['tmp'] or place / 'tmp') / f'pbs.{key}'
         self.tmp.mkdir(parents=True, exist_ok=True)
         wanted = job['wanted']['list'].get('walltime')
         self.limit = seconds(wanted) if wanted else float('inf')

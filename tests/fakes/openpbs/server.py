@@ -38,6 +38,8 @@ SETTINGS: dict[str, Any] = {
     'hook': True,  # ALCF's: walltime, account, filesystems must be there and known
     'history': True,  # job_history_enable
     'first_only': False,  # openpbs#2672: JSON of several jobs holds the first
+    'blank': False,  # qstat names no job, and returns 0
+    'tmp': '',  # where jobs have their TMPDIR; '': in the state's directory
     'spoil': '',  # what is put into each Variable_List as PBS's JSON writer would, unescaped
     'down': False,  # the server does not listen
     'hang': '',  # a command that does what it shall and never returns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay_parsl.endpoint.effects import CancelWork, Fail, Keep, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Start
+from relay_parsl.endpoint.outcomes import back_off
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import (
     SEGMENT,
@@ -219,12 +220,51 @@ def test_system_failures_are_tried_again_and_then_fail_with_their_evidence(cause
     (start,) = desk.run(task(1))
     for tries in (1, 2):
         desk.reactor.lost(task_id(1), 1, cause, f'signal {tries}', desk.now)
-        (start,) = only(desk.turn(), Start)
+        (start,) = only(desk.turn() + desk.pass_time(2), Start)
         assert start.tries == tries
     desk.reactor.lost(task_id(1), 1, cause, 'signal 3', desk.now)
     effects = desk.turn()
     assert failed(effects) == [(cause, f'{cause}: signal 1\n{cause}: signal 2\n{cause}: signal 3')]
     assert [each.status for each in headers(desk.finish(start, Status.FAILED))] == [Status.FAILED]
+
+
+def test_each_try_waits_longer_than_the_last_but_for_walltimes() -> None:
+    desk = Desk(max_retries_on_system_failure=9)
+    desk.open()
+    desk.run(task(1))
+    for pause in (1, 2, 4, 8):
+        desk.reactor.lost(task_id(1), 1, 'manager', 'heartbeat', desk.now)
+        assert only(desk.turn() + desk.pass_time(pause - 1), Start) == []
+        assert len(only(desk.pass_time(1), Start)) == 1
+    desk.reactor.lost(task_id(1), 1, 'walltime', 'TIMEOUT', desk.now)
+    assert len(only(desk.turn(), Start)) == 1
+
+
+def test_others_go_first_while_a_lost_one_waits() -> None:
+    desk = Desk(pools={'': (1, 1 << 20)})
+    desk.open()
+    desk.run(task(1), task(2))
+    desk.reactor.lost(task_id(1), 1, 'worker', 'signal 9', desk.now)
+    (start,) = only(desk.turn(), Start)
+    assert start.info.task_id == task_id(2)
+    desk.pass_time(5)
+    assert [each.info.task_id for each in only(desk.finish(start), Start)] == [task_id(1)]
+
+
+def test_what_waits_for_its_next_try_is_cancelled_at_once() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.lost(task_id(1), 1, 'worker', 'signal 9', desk.now)
+    desk.turn()
+    assert [cause for cause, _ in failed(desk.turn(Cancel((Attempt(task_id(1), 1),))))] == ['cancelled']
+    desk.reactor.finished(result(task(1), 1, 1, Status.CANCELLED), desk.now)
+    assert only(desk.turn() + desk.pass_time(5), Start) == []
+
+
+@pytest.mark.parametrize(('cause', 'pauses'), [('worker', [1, 2, 4, 8, 16, 32, 60, 60]), ('walltime', [0, 0, 0])])
+def test_a_pause_doubles_up_to_a_minute(cause: str, pauses: list[float]) -> None:
+    assert [back_off(cause, tries + 1) for tries in range(len(pauses))] == pauses
 
 
 def test_at_most_once_is_never_tried_again() -> None:

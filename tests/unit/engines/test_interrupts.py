@@ -275,7 +275,7 @@ def forked(note: str) -> str:
 
 def test_forked_children_of_a_cancelled_function_die(worker: Worker, tmp_path: Path) -> None:
     note = tmp_path / 'note'
-    cancelling = cancel_when(worker, note.exists)
+    cancelling = cancel_when(worker, lambda: note.exists() and note.read_text() != '')
     assert run(worker, forked, str(note)).cancelled
     cancelling.join()
     eventually(lambda: not alive(int(note.read_text())))

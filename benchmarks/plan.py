@@ -1,0 +1,61 @@
+"""Who is measured next, and what is left out when the time runs short: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+FIRST_GUESS = 12.0
+"""Seconds that a visit is taken to last before there was one."""
+
+
+@dataclass
+class Plan:
+    """Rounds of visits within a budget. A visit starts a system, measures it, ends it.
+
+    Attributes:
+        systems: In the order of a round.
+        principal: Those among them whose every round counts; the others take part as far as time allows.
+        rounds: How many there should be.
+        budget: Seconds for all of it.
+    """
+
+    systems: Sequence[str]
+    principal: Collection[str]
+    rounds: int
+    budget: float
+    done: dict[str, int] = field(default_factory=dict)
+    lasted: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def next(self, elapsed: float) -> str | None:
+        """The next system when `elapsed` seconds of the budget are gone; None when the plan is fulfilled, or nothing fits any more."""
+        for number in range(self.rounds):
+            for system in (each for each in self.systems if self.done.get(each, 0) == number and each not in self.failed):
+                if self._fits(system, elapsed):
+                    return system
+        return None
+
+    def visited(self, system: str, seconds: float) -> None:
+        """A visit is over."""
+        self.done[system] = self.done.get(system, 0) + 1
+        self.lasted[system] = seconds
+
+    def fail(self, system: str) -> None:
+        """Not again."""
+        self.failed.add(system)
+
+    def cut(self) -> dict[str, int]:
+        """How many rounds each system misses that did not fail."""
+        missing = {system: self.rounds - self.done.get(system, 0) for system in self.systems if system not in self.failed}
+        return {system: count for system, count in missing.items() if count}
+
+    def _fits(self, system: str, elapsed: float) -> bool:
+        """A principal's first visit always does; the others must leave the principals what these still need."""
+        if system in self.principal:
+            return not self.done.get(system) or elapsed + self._cost(system) <= self.budget
+        reserved = sum(self._cost(each) * (self.rounds - self.done.get(each, 0)) for each in self.principal if each not in self.failed)
+        return elapsed + self._cost(system) + reserved <= self.budget
+
+    def _cost(self, system: str) -> float:
+        return self.lasted.get(system, FIRST_GUESS)

@@ -1,0 +1,76 @@
+"""One run: its options, its report, and the rounds of visits that suites are made of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.aims import GLOBUS, HTEX, OURS
+from benchmarks.plan import Plan
+from benchmarks.results import Report
+from benchmarks.systems import SYSTEMS, Shape
+from benchmarks.visit import Visit, VisitError
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A system in a shape, under a name of its own."""
+
+    name: str
+    system: str
+    shape: Shape = field(default_factory=Shape)
+
+
+@dataclass
+class Run:
+    """What suites are given.
+
+    Attributes:
+        report: Where samples go.
+        quick: One suite in less than 50 s: fewer cases, tasks and peers.
+        gigabyte: Also the case of a 1 GB argument, which needs 6 GB of memory.
+        rounds: How many at most.
+        systems: Those that take part; empty for all.
+    """
+
+    report: Report = field(default_factory=Report)
+    quick: bool = False
+    gigabyte: bool = False
+    rounds: int = 3
+    systems: tuple[str, ...] = ()
+
+    def budget(self, full: float, quick: float = 40.0) -> float:
+        """Seconds of a suite."""
+        return quick if self.quick else full
+
+    def installed(self) -> list[Stop]:
+        """Every system that is there and takes part, with two workers."""
+        return [Stop(name, name) for name, each in SYSTEMS.items() if each.version is not None and name in (self.systems or SYSTEMS)]
+
+    def rounds_of(self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None]) -> None:
+        """Visit the stops in turn, round after round, until the plan is fulfilled or the time is up; what was left out becomes a note.
+
+        Args:
+            suite: For the notes.
+            stops: In the order of a round. Ours, HTEX and Globus Compute's engine come before the others when time is short.
+            budget: Seconds.
+            measure: Measures one that runs, and adds samples to the report.
+        """
+        by_name = {stop.name: stop for stop in stops}
+        first = (OURS, HTEX) if self.quick else (OURS, HTEX, GLOBUS)
+        plan = Plan(list(by_name), [stop.name for stop in stops if stop.system in first], self.rounds, budget)
+        start = time.monotonic()
+        while (name := plan.next(time.monotonic() - start)) is not None:
+            begin = time.monotonic()
+            try:
+                with Visit(by_name[name].system, by_name[name].shape) as visit:
+                    measure(visit, by_name[name])
+            except VisitError as error:
+                self.report.note(f'{suite}: {name}: {error}')
+                plan.fail(name)
+            plan.visited(name, time.monotonic() - begin)
+            print(f'  {name}: {time.monotonic() - begin:.1f} s', flush=True)
+        if cut := plan.cut():
+            missing = ', '.join(f'{count} of {name}' for name, count in cut.items())
+            self.report.note(f'{suite}: cut after {budget:.0f} s; of {self.rounds} rounds each, these were left out: {missing}')

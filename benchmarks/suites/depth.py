@@ -1,0 +1,71 @@
+"""Queued tasks without an endpoint online: how fast they come in, what the relay holds, how long it takes to start again."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+from benchmarks.aims import OURS
+from benchmarks.lone import LoneRelay
+from benchmarks.run import Run
+from benchmarks.visit import VisitError
+
+NAME = 'depth'
+LEVELS = (10_000, 100_000, 1_000_000)
+CHUNK = 2_500
+"""Tasks that are timed together."""
+LAST = 4
+"""Chunks whose median is the rate at a level."""
+CLIENT = 100_000
+"""Tasks for each client process: it keeps a future of each."""
+
+
+class OutOfTime(Exception):
+    """The budget is spent."""
+
+
+def run(run: Run) -> None:
+    """As deep as the budget allows."""
+    end = time.monotonic() + run.budget(85.0, 30.0)
+    reached = 0
+    with LoneRelay() as relay:
+        for level in LEVELS[:1] if run.quick else LEVELS:
+            try:
+                added, rates = fill(relay, level - reached, end)
+            except VisitError as error:
+                run.report.note(f'{NAME}: {level}: {error}')
+                return
+            reached += added
+            report(run, relay, reached, rates)
+            if reached < level:
+                run.report.note(f'{NAME}: cut by the time at {reached:,} of {level:,} tasks')
+                return
+
+
+def fill(relay: LoneRelay, count: int, end: float) -> tuple[int, list[float]]:
+    """Queue so many tasks, or as many as go until `end` (monotonic): how many, and the rates of the last chunks [1/s]."""
+    added, rates = 0, [0.0]
+    while added < count and time.monotonic() < end:
+        with relay.client() as client:
+            client.order('fill', count=1)  # its session is open, its grant is known
+            added += 1
+            while added % CLIENT and added < count and time.monotonic() < end:
+                some = min(CHUNK, count - added)
+                rates.append(client.order('fill', count=some)['tasks_per_s'])
+                added += some
+    return added, rates[-LAST:]
+
+
+def report(run: Run, relay: LoneRelay, reached: int, rates: list[float]) -> None:
+    """What it costs at this depth."""
+    held = relay.memory()
+    restart = relay.restart()
+    run.report.add(
+        NAME,
+        str(reached),
+        OURS,
+        submit_rate=(median(rates), '1/s'),
+        relay_memory=(held, 'MB'),
+        restart=(restart, 's'),
+        relay_memory_after_restart=(relay.memory(), 'MB'),
+    )

@@ -1,0 +1,45 @@
+"""Arguments that come back: MB/s one way, and the peak memory of each party; and one argument of 1 GB, when asked for."""
+
+from __future__ import annotations
+
+from benchmarks.aims import OURS
+from benchmarks.run import Run, Stop
+from benchmarks.visit import Visit, VisitError
+
+NAME = 'payload'
+SIZES = {'1 kB': 1000, '10 kB': 10_000, '100 kB': 100_000, '1 MB': 1_000_000, '10 MB': 10_000_000}
+LARGEST = '10 MB'
+BACKLOG = 50e6
+"""Bytes that are under way at a time, at most; at least four payloads are."""
+
+
+def run(run: Run) -> None:
+    """Sizes rise, so that the peaks are those of the largest."""
+    sizes = {name: SIZES[name] for name in ('1 MB', LARGEST)} if run.quick else SIZES
+
+    def measure(visit: Visit, stop: Stop) -> None:
+        for case, size in sizes.items():
+            most = max(4, min(1000, int(BACKLOG / size)))
+            try:
+                numbers = visit.order('burst', task='echo', arguments=[{'bytes': size}], most=most, seconds=0.7)
+            except VisitError as error:  # Globus Compute refuses what is over 10 MiB in its encoding
+                run.report.note(f'{NAME}: {case}: {error}')
+                continue
+            run.report.add(NAME, case, stop.system, rate=(numbers['tasks_per_s'] * size / 1e6, 'MB/s'))
+        peaks(run, visit, stop.system, 'peak memory')
+
+    run.rounds_of(NAME, run.installed(), run.budget(70.0), measure)
+    if run.gigabyte:
+        run.rounds_of(NAME, [Stop(OURS, OURS)], 1.0, lambda visit, stop: gigabyte(run, visit, stop))
+
+
+def gigabyte(run: Run, visit: Visit, stop: Stop) -> None:
+    """One argument of 1 GB."""
+    numbers = visit.order('arrive', timeout=300.0, size=10**9)
+    memory = {party: (peak, 'MB') for party, peak in numbers['memory'].items()}
+    run.report.add(NAME, '1 GB', stop.system, rate=(1000 / numbers['seconds'], 'MB/s'), **memory)
+
+
+def peaks(run: Run, visit: Visit, system: str, case: str) -> None:
+    """Of each party's largest process, since its start."""
+    run.report.add(NAME, case, system, **{party: (peak, 'MB') for party, peak in visit.order('memory')['memory'].items() if party != 'other'})

@@ -1,0 +1,43 @@
+"""Tasks a second: no-ops, short sleeps, arguments of several sizes; two workers each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.run import Run, Stop
+from benchmarks.visit import Visit
+
+NAME = 'throughput'
+NO_OP = 'no-op'
+"""Its argument is empty, so that it is also the case of 0 bytes."""
+MOST = 20_000
+"""No-ops of one burst."""
+
+CASES: dict[str, dict[str, Any]] = {
+    '1 ms': {'task': 'nap', 'arguments': [0.001], 'most': 2000, 'seconds': 1.0},
+    '10 ms': {'task': 'nap', 'arguments': [0.01], 'most': 400, 'seconds': 1.0},
+    '100 ms': {'task': 'nap', 'arguments': [0.1], 'most': 40, 'seconds': 1.0},
+    '1 kB': {'task': 'ignore', 'arguments': [{'bytes': 1000}], 'most': 5000, 'seconds': 1.0},
+    '100 kB': {'task': 'ignore', 'arguments': [{'bytes': 100_000}], 'most': 500, 'seconds': 1.0},
+    '10 MB': {'task': 'ignore', 'arguments': [{'bytes': 10_000_000}], 'most': 10, 'seconds': 1.0},
+}
+
+
+def run(run: Run) -> None:
+    """Quick: no-ops only."""
+
+    def measure(visit: Visit, stop: Stop) -> None:
+        no_ops(run, visit, stop.system)
+        for case, order in CASES.items() if not run.quick else ():
+            numbers = visit.order('burst', **order)
+            run.report.add(NAME, case, stop.system, tasks_per_s=(numbers['tasks_per_s'], '1/s'))
+
+    run.rounds_of(NAME, run.installed(), run.budget(165.0), measure)
+
+
+def no_ops(run: Run, visit: Visit, system: str) -> None:
+    """One burst, with what it costs each party."""
+    numbers = visit.order('burst', task='nothing', arguments=[], most=MOST, seconds=1.5 if run.quick else 4.0)
+    costs = {f'cpu_{party}': (1e6 * seconds / numbers['tasks'], 'us/task') for party, seconds in numbers['cpu'].items() if seconds > 0}
+    rates = {name: (numbers[name], '1/s') for name in ('tasks_per_s', 'submits_per_s')}
+    run.report.add(NAME, NO_OP, system, **rates, tasks=(numbers['tasks'], ''), **costs)

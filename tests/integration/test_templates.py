@@ -1,0 +1,92 @@
+"""An endpoint whose file is a template: a pool for each value, and bad values that harm nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import relay_parsl as rp
+from relay_parsl.errors import TaskRejected
+from tests.integration.commands import Commands, commands, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+TEMPLATE = """\
+endpoint_setup: {{ endpoint_setup|default() }}
+engine:
+  type: HtexEngine
+  max_workers_per_node: 1
+  provider:
+    type: LocalProvider
+    init_blocks: 1
+    min_blocks: 0
+    max_blocks: 1
+    worker_init: {{ worker_init|default() }}
+  working_dir: {{ account|default("none") }}
+heartbeat_period: 1
+idle_heartbeats_soft: 3
+"""
+SCHEMA = {
+    'type': 'object',
+    'properties': {
+        'endpoint_setup': {'type': 'string', 'maxLength': 100},
+        'worker_init': {'type': 'string'},
+        'account': {'type': 'string', 'pattern': '^[a-z]*$'},
+    },
+    'additionalProperties': False,
+}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+    with commands(tmp_path / 'home') as made:
+        monkeypatch.setenv('RELAY_PARSL_HOME', str(made.root))
+        made.relay()
+        (made.cwd / 'mine.yaml.j2').write_text(TEMPLATE)
+        (made.cwd / 'user_config_schema.json').write_text(json.dumps(SCHEMA))
+        made.ok('endpoint', 'configure', 'site', '--endpoint-config', str(made.cwd / 'mine.yaml.j2'))
+        made.ok('endpoint', 'start', 'site', '--detach')
+        yield made
+        made.ok('endpoint', 'stop', 'site')
+
+
+def pools(cli: Commands) -> list[dict[str, Any]]:
+    report = json.loads(cli.ok('endpoint', 'show', 'site', '--json'))['report']
+    return report['pools'][''].get('detail', {}).get('pools', [])  # type: ignore[no-any-return]
+
+
+def color() -> tuple[str | None, str]:
+    return os.environ.get('COLOR'), os.path.basename(os.getcwd())
+
+
+def test_two_values_are_two_pools_that_retire_when_idle_and_bad_values_harm_nobody(cli: Commands) -> None:
+    with rp.Executor('site', user_endpoint_config={'worker_init': 'export COLOR=red', 'account': 'a'}) as executor:
+        blue = executor.with_options(user_endpoint_config={'worker_init': 'export COLOR=blue'})
+        bad = {
+            r'acount: is not declared; did you mean `account`\?': {'acount': 'x'},
+            r"account: 'A; rm' does not match": {'account': 'A; rm'},
+            r'worker_init: 5 is not of type': {'worker_init': 5},
+            r'worker_init: `#SBATCH --account=x` would be a directive': {'worker_init': '#SBATCH --account=x'},
+            r'_GC: is not declared; it belongs to the endpoint': {'_GC': {}},
+            r'endpoint_setup: .* is too long': {'endpoint_setup': 'y' * 200},
+            r'65536 at most': {'worker_init': 'z' * 100_000},
+            r'endpoint_setup ended with exit code 3\nno such module': {'endpoint_setup': 'echo no such module >&2; exit 3'},
+        }
+        refused = {said: executor.with_options(user_endpoint_config=value).submit(color) for said, value in bad.items()}
+        one, two, again = executor.submit(color), blue.submit(color), executor.submit(color)
+        assert one.result(90) == again.result(90) == ('red', 'a')
+        assert two.result(90) == ('blue', 'none')
+        for said, future in refused.items():
+            with pytest.raises(TaskRejected, match=said):
+                future.result(60)
+        until(lambda: {row['state'] for row in pools(cli)} <= {'ready', 'ending'})
+        until(lambda: not pools(cli))
+        assert not [each for each in cli.processes() if 'process_worker_pool' in ' '.join(each.cmdline())]
+        began = time.monotonic()
+        assert executor.submit(color).result(90) == ('red', 'a'), 'values of a pool that has retired make a new one'
+        assert time.monotonic() - began < 60

@@ -1,0 +1,85 @@
+"""What a run's file and table hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from benchmarks.aims import AIMS, HTEX, OURS
+from benchmarks.parties import name_of
+from benchmarks.results import Report
+from benchmarks.systems import STARTS, SYSTEMS
+
+
+@pytest.fixture
+def report() -> Report:
+    report = Report()
+    for ours, theirs in ((9000.0, 1000.0), (12000.0, 2000.0), (10000.0, 4000.0)):
+        report.add('throughput', 'no-op', OURS, tasks_per_s=(ours, '1/s'))
+        report.add('throughput', 'no-op', HTEX, tasks_per_s=(theirs, '1/s'))
+    report.add('latency', 'round-trip', OURS, p50=(3.0, 'ms'))
+    return report
+
+
+def test_a_row_is_the_median_and_the_bounds_of_its_rounds(report: Report, tmp_path: Path) -> None:
+    report.write(tmp_path / 'some' / 'latest.json')
+    document = json.loads((tmp_path / 'some' / 'latest.json').read_text())
+    assert set(document) == {'machine', 'versions', 'results'}
+    assert document['results'][0] == {
+        'suite': 'throughput',
+        'case': 'no-op',
+        'system': 'relay-parsl',
+        'metric': 'tasks_per_s',
+        'unit': '1/s',
+        'median': 10000.0,
+        'min': 9000.0,
+        'max': 12000.0,
+        'rounds': 3,
+    }
+    assert len(document['results']) == 3
+    assert {'cores', 'processor', 'load', 'notes'} <= set(document['machine'])
+
+
+def test_the_table_says_what_is_reached(report: Report) -> None:
+    table = report.table()
+    assert '| no-op throughput: ours / HTEX | ≥ 5 | 5 | yes |' in table
+    assert '| no-op | tasks_per_s | 1/s | 10,000 (9,000 to 12,000) | 2,000 (1,000 to 4,000) |' in table
+    assert '| round-trip | p50 | ms | 3 |' in table
+    assert 'cold start' not in table  # not measured, so nothing is said
+
+
+def test_absent_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, 'SYSTEMS', {**SYSTEMS, 'ray': type(SYSTEMS['ray'])(SYSTEMS['ray'].start, 'no-such-distribution')})
+    report = Report()
+    assert report.document()['versions']['ray'] == 'absent'
+    assert 'ray: not installed' in report.document()['machine']['notes']
+    assert '- ray: not installed' in report.table()
+
+
+def test_only_two_systems_bear_the_names_that_are_looked_for() -> None:
+    assert [name for name in STARTS if 'relay-parsl' in name] == [OURS]
+    assert [name for name in STARTS if 'htex' in name] == [HTEX]
+
+
+def test_no_aim_stands_twice() -> None:
+    assert len({aim.label for aim in AIMS}) == len(AIMS)
+
+
+@pytest.mark.parametrize(
+    ('command', 'party'),
+    [
+        ('python -m relay_parsl.local.parties relay /tmp/x relay', 'relay'),
+        ('python -m relay_parsl.local.parties endpoint /tmp/x local', 'endpoint'),
+        ('python -m relay_parsl.engines.child 4 20', 'engine'),
+        ('parsl: HTEX interchange', 'interchange'),
+        ('python -m relay_parsl.engines.leash --watch 1 parsl.executors.high_throughput.process_worker_pool', 'manager'),
+        ('python -B -c from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5)', 'worker'),
+        ('python -m relay_parsl.engines.runner 9 212', 'runner'),
+        ('bash script.sh', 'other'),
+    ],
+)
+def test_parties_are_known_by_their_command_lines(command: str, party: str) -> None:
+    assert name_of(command.split(' ')) == party
