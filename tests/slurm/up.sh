@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages() {
   local missing=() package policy=/usr/sbin/policy-rc.d
-  for package in slurm-wlm slurmdbd munge mariadb-server; do
+  for package in slurm-wlm slurmdbd munge mariadb-server mpich; do # mpich has the mpiexec of HydraLauncher
     dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
