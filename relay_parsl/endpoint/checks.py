@@ -52,6 +52,7 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
     if provider is not None and provider.is_mapping:
         _launcher(engine, provider, node, report)
         _this_host(provider, node, options, report)
+        _nodes(provider, node, options, report)
 
 
 def _at(node: Located, *keys: str) -> Located:
@@ -134,6 +135,21 @@ def _this_host(provider: Located, node: Located, options: Mapping[str, Any], rep
         _binding(node, options, report)
 
 
+def _nodes(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """The same of nodes elsewhere, as far as the file knows them; a mistake shows there as workers that die again and again, or as none."""
+    kind = provider.get('type')
+    known = next((child for key in ('cores_per_node', 'cpus_per_node') if (child := provider.get(key)) is not None), None)
+    if known is None or type(known.value) is not int or known.value < 1 or (kind is not None and kind.value == 'LocalProvider'):
+        return
+    cores, share, name = known.value, options.get('cores_per_worker', 1.0), known.path.rpartition('.')[2]
+    if affinity.workers_on(cores, None, share) < 1:
+        where = _at(node, 'cores_per_worker')
+        say = report.error if name == 'cores_per_node' else report.warn  # the manager may see the whole node, where ncpus counts the job's share
+        say(where, f'{share:g} is more than `{name}`, which is {cores}: no worker would start')
+    elif workers_of(options) is not None or not affinity_groups(options.get('cpu_affinity') or ''):
+        _binding(node, options, report, cores)
+
+
 def _stays(provider: Located) -> bool:
     """Whether managers run where the endpoint does: the other launchers may take them elsewhere, where there may be other CPUs."""
     launcher = provider.get('launcher')
@@ -141,12 +157,12 @@ def _stays(provider: Located) -> bool:
     return launcher is None or (kind is not None and kind.value in ('SimpleLauncher', 'SingleNodeLauncher'))
 
 
-def _binding(node: Located, options: Mapping[str, Any], report: Report) -> None:
+def _binding(node: Located, options: Mapping[str, Any], report: Report, cores: int | None = None) -> None:
     """Parsl's workers would end where they are bound to CPUs, each time that they are started."""
     given = options.get('cpu_affinity') or ''
     if affinity_groups(given) and workers_of(options) != len(affinity_groups(given)):
         return  # that is said already
-    if why := affinity.fault(given, workers_of(options), options.get('cores_per_worker', 1.0)):
+    if why := affinity.fault(given, workers_of(options), options.get('cores_per_worker', 1.0), cores):
         report.error(_at(node, 'cpu_affinity'), why)
 
 

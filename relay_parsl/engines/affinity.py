@@ -1,4 +1,4 @@
-"""Whether Parsl can bind this host's workers to CPUs: it asserts so in each worker only, where nobody sees it."""
+"""Whether Parsl can bind the workers of this host, or of a node, to CPUs: it asserts so in each worker only, where nobody sees it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,49 @@ import math
 import os
 from collections.abc import Sequence
 
+WORDS = ('', 'none', 'block', 'block-reverse', 'alternating')
+
 
 def cores_here() -> int:
     """Cores that a manager on this host shares out."""
     return int(os.environ.get('PARSL_CORES') or os.cpu_count() or 1)
 
 
-def workers_here(most: int | None, share: float) -> int:
-    """Workers that a manager on this host starts.
+def workers_on(cores: int, most: int | None, share: float) -> int:
+    """Workers that a manager starts.
 
     Args:
+        cores: of its node.
         most: the limit of `max_workers_per_node` and `available_accelerators`, if there is one.
         share: `cores_per_worker`.
     """
-    there = math.floor(cores_here() / share)
+    there = math.floor(cores / share)
     return there if most is None else min(there, most)
 
 
-def fault(affinity: str, most: int | None, share: float) -> str:
-    """Why workers would die at once on this host, with the remedy; '' when they would not.
+def fault(affinity: str, most: int | None, share: float, cores: int | None = None) -> str:
+    """Why workers would die at once, with the remedy; '' when they would not.
 
     Args:
         affinity: `cpu_affinity` as Parsl takes it.
-        most: as in `workers_here`.
-        share: as in `workers_here`.
+        most: as in `workers_on`.
+        share: as in `workers_on`.
+        cores: of a node; None asks about this host.
     """
-    if affinity in ('', 'none') or not hasattr(os, 'sched_getaffinity'):
+    if affinity not in WORDS and not affinity.startswith('list:'):
+        return f'{affinity!r} is none of {", ".join(filter(None, WORDS))}, and no `list:`'
+    if affinity in ('', 'none') or (cores is None and not hasattr(os, 'sched_getaffinity')):
         return ''
-    cpus, workers = len(os.sched_getaffinity(0)), workers_here(most, share)
-    groups = len(affinity.split(':')) - 1
+    cpus = len(os.sched_getaffinity(0)) if cores is None else cores
+    workers = workers_on(cores_here() if cores is None else cores, most, share)
+    groups, where = len(affinity.split(':')) - 1, 'here' if cores is None else 'on a node'
     if workers > cpus:
-        return f'{workers} workers would start here, but this process may use {cpus} CPUs, and each worker is bound to its own: {_remedy(cpus)}'
+        whose = f'this process may use {cpus} CPUs' if cores is None else f'it has {cpus} CPUs'
+        return f'{workers} workers would start {where}, but {whose}, and each worker is bound to its own: {_remedy(cpus)}'
     if affinity.startswith('list') and groups != workers:
-        return f'names CPUs for {groups} workers, but {workers} would start here: {_remedy(groups)} and enough cores, or a list for each of {workers}'
+        return (
+            f'names CPUs for {groups} workers, but {workers} would start {where}: {_remedy(groups)} and enough cores, or a list for each of {workers}'
+        )
     return ''
 
 

@@ -126,7 +126,7 @@ def _workers(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, 
 def _fits(options: Mapping[str, Any]) -> None:
     """Raises ConfigError when no worker would start on this host."""
     share = options.get('cores_per_worker', 1.0)
-    if isinstance(share, (int, float)) and share > 0 and affinity.workers_here(None, share) < 1:
+    if isinstance(share, (int, float)) and share > 0 and affinity.workers_on(affinity.cores_here(), None, share) < 1:
         raise ConfigError(f'cores_per_worker: {share:g} is more than this host has, which is {affinity.cores_here()}: no worker would start')
 
 

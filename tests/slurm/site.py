@@ -47,7 +47,7 @@ class Site:
 
 
 def engine(name: str, *, provider: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-    """The `engine` of an endpoint file for a GPU site, as Perlmutter is."""
+    """The `engine` of an endpoint file for a GPU site, as Perlmutter is; None takes a key out."""
     blocks = {
         'type': 'SlurmProvider',
         'account': cluster.ACCOUNT,
@@ -58,7 +58,7 @@ def engine(name: str, *, provider: dict[str, Any] | None = None, **options: Any)
         'cmd_timeout': 30,
         'launcher': {'type': 'SrunLauncher'},
     }
-    return {
+    keys = {
         'type': 'HtexEngine',
         'address': '127.0.0.1',
         'label': name,
@@ -69,6 +69,7 @@ def engine(name: str, *, provider: dict[str, Any] | None = None, **options: Any)
         **options,
         'provider': {**blocks, **(provider or {})},
     }
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 @contextmanager

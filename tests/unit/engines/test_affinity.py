@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
+from parsl.executors import HighThroughputExecutor
 from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider
 
@@ -66,3 +68,38 @@ def test_an_engine_for_this_host_refuses_it() -> None:
 )
 def test_how_parsl_divides_a_node(given: str, cpus: list[int], workers: int, expected: str) -> None:
     assert affinity.shares(given, cpus, workers) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ('given', 'most', 'share', 'said'),
+    [
+        ('block', 64, 1.0, ''),
+        ('block', 65, 0.5, '65 workers would start on a node, but it has 64 CPUs'),
+        ('list:0-15:16-31', 2, 16.0, ''),
+        ('list:0-15:16-31:32-47', 3, 32.0, 'names CPUs for 3 workers, but 2 would start on a node'),
+    ],
+)
+def test_the_same_of_a_node_whose_cores_are_known(given: str, most: int | None, share: float, said: str) -> None:
+    fault = affinity.fault(given, most, share, 64)
+    assert said in fault
+    assert bool(said) == bool(fault)
+
+
+def what_kills_every_worker_is_refused(kind: Any, **options: Any) -> None:
+    with pytest.raises(ConfigError):
+        kind(provider=LocalProvider(), address='127.0.0.1', **options)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'max_workers_per_node': 6, 'cpu_affinity': 'block'},
+        {'max_workers_per_node': 2, 'cpu_affinity': 'list:0:1:2'},
+        {'max_workers_per_node': 2, 'cpu_affinity': 'wibble'},
+        {'max_workers_per_node': 2, 'cores_per_worker': 16},
+    ],
+)
+def test_faults_6_and_23_are_parsls_and_not_ours(options: dict[str, Any]) -> None:
+    what_kills_every_worker_is_refused(HtexEngine, **options)
+    with pytest.raises(pytest.fail.Exception):
+        what_kills_every_worker_is_refused(HighThroughputExecutor, **options)
