@@ -13,6 +13,7 @@ import click
 
 from relay_parsl.cli import boot
 from relay_parsl.cli.check import check
+from relay_parsl.cli.from_script import from_script
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
 from relay_parsl.cli.render import keep_template, render
 from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
@@ -49,6 +50,7 @@ def endpoint() -> None:
     \b
     configure   keep an endpoint file under a name
     check       what a file says, and what is wrong with it
+    from-script a batch script becomes an endpoint file
     start       serve, here or in the background
     """  # noqa: D301  click takes the backspaces for its marks
 
@@ -57,6 +59,7 @@ endpoint.add_command(boot.enable)
 endpoint.add_command(boot.disable)
 endpoint.add_command(check)
 endpoint.add_command(render)
+endpoint.add_command(from_script)
 
 
 @endpoint.command()

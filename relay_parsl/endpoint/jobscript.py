@@ -1,0 +1,222 @@
+"""A batch script of PBS or Slurm as data: its directives, option by option, and its commands, each with its line. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from relay_parsl.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+MARKS = {'#PBS': 'PBS', '#SBATCH': 'Slurm'}
+
+PBS_FLAGS = frozenset('fhIVXz')
+"""Options of qsub without a value."""
+
+SLURM_LONG = {
+    'A': 'account', 'a': 'array', 'b': 'begin', 'B': 'extra-node-info', 'C': 'constraint', 'c': 'cpus-per-task', 'D': 'chdir', 'd': 'dependency',
+    'e': 'error', 'F': 'nodefile', 'G': 'gpus', 'H': 'hold', 'i': 'input', 'J': 'job-name', 'k': 'no-kill', 'L': 'licenses', 'M': 'clusters',
+    'm': 'distribution', 'N': 'nodes', 'n': 'ntasks', 'o': 'output', 'O': 'overcommit', 'p': 'partition', 'q': 'qos', 'S': 'core-spec',
+    's': 'oversubscribe', 't': 'time', 'W': 'wait', 'w': 'nodelist', 'x': 'exclude',
+}  # fmt: skip
+"""Long names of sbatch's short options."""
+
+SLURM_FLAGS = frozenset((
+    'contiguous', 'exclusive', 'get-user-env', 'hold', 'ignore-pbs', 'no-kill', 'no-requeue', 'overcommit', 'oversubscribe', 'parsable', 'quiet',
+    'reboot', 'requeue', 'spread-job', 'test-only', 'use-min-nodes', 'verbose', 'wait',
+))  # fmt: skip
+"""Options of sbatch without a value, or with one behind `=` only."""
+
+OPENS = re.compile(r'(?:^|[;\n]|\b(?:do|then|else)\b)\s*(for|while|until|if|case)\b')
+CLOSES = re.compile(r'(?:^|[;\n&])\s*(done|fi|esac)\b')
+HERE = re.compile(r'<<-?\s*(["\']?)(\w+)\1')
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One option of a directive.
+
+    Attributes:
+        line: Counted from 1.
+        option: `-l` of PBS, `nodes` of Slurm (always the long name, without its dashes).
+        value: None for an option that has none.
+        text: As a directive of its own.
+    """
+
+    line: int
+    option: str
+    value: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command of the script: one logical line, or a whole loop or condition; comments and line ends within lines are gone."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class JobScript:
+    """A batch script.
+
+    Attributes:
+        scheduler: `PBS` or `Slurm`.
+        directives: In their order.
+        body: The commands.
+        notes: What is worth a word about the script as a whole.
+    """
+
+    scheduler: str
+    directives: tuple[Directive, ...]
+    body: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def read_script(data: bytes, name: str) -> JobScript:
+    """Take a batch script apart.
+
+    Args:
+        data: The file.
+        name: For errors.
+
+    Raises:
+        ConfigError: It is no text, or has directives of no scheduler, or of both.
+    """
+    if len(data) > MAX_BYTES or b'\0' in data:
+        raise ConfigError(f'{name}: no batch script: {"larger than 1 MiB" if len(data) > MAX_BYTES else "binary data"}')
+    text = data.decode(errors='replace')
+    lines = text.replace('\r\n', '\n').split('\n')
+    schedulers = {scheduler for mark, scheduler in MARKS.items() if any(re.match(rf'{mark}\s', line) for line in lines)}
+    if len(schedulers) != 1:
+        found = 'has directives of both PBS and Slurm: keep those of one' if schedulers else _no_directives(lines)
+        raise ConfigError(f'{name}: {found}')
+    (scheduler,) = schedulers
+    notes = ['it has line ends of Windows, which the scheduler would refuse or misread'] if '\r\n' in text else []
+    directives, late = _directives(lines, scheduler)
+    notes += [f'line {number}: `{line}` stands after the first command: the scheduler ignores it, and so does this file' for number, line in late]
+    return JobScript(scheduler, tuple(directives), tuple(_commands(lines)), tuple(notes))
+
+
+def _no_directives(lines: Sequence[str]) -> str:
+    almost = next((line.strip() for line in lines if re.match(r'\s*#+\s*(PBS|SBATCH|BSUB|COBALT)\b', line)), '')
+    why = f'; `{almost}` is a comment to PBS and Slurm' if almost else ''
+    return f'has no directives (lines that begin with `#PBS` or `#SBATCH`){why}; is it a batch script?'
+
+
+def _directives(lines: Sequence[str], scheduler: str) -> tuple[list[Directive], list[tuple[int, str]]]:
+    """Those that count, and the lines of those after the first command."""
+    mark = next(mark for mark, name in MARKS.items() if name == scheduler)
+    counted: list[Directive] = []
+    late: list[tuple[int, str]] = []
+    begun, here = False, ''
+    for number, line in enumerate(lines, 1):
+        if here:
+            here = '' if line.strip() == here else here
+        elif re.match(rf'{mark}\s', line):
+            if begun:
+                late.append((number, line.strip()))
+            else:
+                counted += _options(number, line.removeprefix(mark), scheduler, mark)
+        elif (command := uncomment(line)).strip():
+            begun = True
+            opened = HERE.search(command)
+            here = opened[2] if opened is not None else ''
+    return counted, late
+
+
+def _options(number: int, text: str, scheduler: str, mark: str) -> Iterator[Directive]:
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError:  # an open quote: take the words as they are
+        words = text.split()
+    while words:
+        option, value = _pbs(words) if scheduler == 'PBS' else _slurm(words)
+        written = f'--{option}' if scheduler == 'Slurm' else option
+        joint = '=' if scheduler == 'Slurm' else ' '
+        yield Directive(number, option, value, f'{mark} {written}' + ('' if value is None else f'{joint}{_quoted(value)}'))
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if re.search(r'\s', value) else value
+
+
+def _pbs(words: list[str]) -> tuple[str, str | None]:
+    """The next option of qsub, taken from the words."""
+    word = words.pop(0)
+    option, rest = word[:2], word[2:]
+    if not word.startswith('-') or option[1:] in PBS_FLAGS:
+        return (option, None) if word.startswith('-') else (word, None)
+    return option, rest or (words.pop(0) if words else None)
+
+
+def _slurm(words: list[str]) -> tuple[str, str | None]:
+    """The next option of sbatch, by its long name, taken from the words."""
+    word = words.pop(0)
+    if word.startswith('--'):
+        option, equals, value = word[2:].partition('=')
+        if equals:
+            return option, value
+        return option, None if option in SLURM_FLAGS or not words or words[0].startswith('--') else words.pop(0)
+    option = SLURM_LONG.get(word[1:2], word)
+    if not word.startswith('-') or option in SLURM_FLAGS:
+        return option, None
+    return option, word[2:].removeprefix('=') or (words.pop(0) if words else None)
+
+
+# --- commands ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def _commands(lines: Sequence[str]) -> Iterator[Line]:
+    """Logical lines; a loop, a condition or a here-document is one."""
+    at = 0
+    while at < len(lines):
+        begin, text = at + 1, uncomment(lines[at])
+        while at + 1 < len(lines) and (text.endswith('\\') or _open(text)):
+            at += 1
+            more = lines[at] if HERE.search(text) else uncomment(lines[at])
+            text = text[:-1].rstrip() + ' ' + more.strip() if text.endswith('\\') else f'{text}\n{more}'
+        at += 1
+        if text.strip():
+            yield Line(begin, text.strip())
+
+
+def _open(text: str) -> bool:
+    """Whether more lines belong to it."""
+    if (here := HERE.search(text)) is not None:
+        return here[2] not in [line.strip() for line in text.splitlines()[1:]]
+    return len(OPENS.findall(text)) > len(CLOSES.findall(text))
+
+
+def uncomment(line: str) -> str:
+    """A line of a shell script without its comment and the blanks at its end."""
+    quote = ''
+    for at, letter in enumerate(line):
+        if quote:
+            quote = '' if letter == quote else quote
+        elif letter in '\'"':
+            quote = letter
+        elif letter == '#' and (at == 0 or line[at - 1] in ' \t;'):
+            return line[:at].rstrip()
+    return line.rstrip()
+
+
+def statements(text: str) -> list[str]:
+    """Commands that are separated by line ends, `;` or `&`; those that run in the background keep their `&`."""
+    found, quote, begin, depth = [], '', 0, 0
+    for at, letter in enumerate(text):
+        if quote:
+            quote = '' if letter == quote else quote
+        elif letter in '\'"':
+            quote = letter
+        elif letter in '()':
+            depth += 1 if letter == '(' else -1
+        elif depth == 0 and (letter in ';\n' or (letter == '&' and '&' not in text[at + 1 : at + 2] and text[at - 1 : at] not in ('&', '>', '<'))):
+            if text[at + 1 : at + 2] == '>':
+                continue
+            found.append(text[begin : at + (letter == '&')])
+            begin = at + 1
+    return [each.strip() for each in [*found, text[begin:]] if each.strip()]
