@@ -140,6 +140,7 @@ def _supervise(where: Path, key: str) -> None:
             stdout=log,
             stderr=log,
             cwd='/',
+            env={'PATH': '/usr/bin:/bin'},  # nothing of the submitter's: it is no process of theirs
             start_new_session=True,
         )
     with locked(where) as server:
