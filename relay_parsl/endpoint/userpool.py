@@ -80,14 +80,21 @@ class UserPool:
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""
+        return self._took_back(task_id, attempt) or self._ask(lambda engine: engine.cancel(task_id, attempt))
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`."""
+        return self._took_back(task_id, attempt) or self._ask(lambda engine: engine.withdraw(task_id, attempt))
+
+    def _took_back(self, task_id: bytes, attempt: int) -> bool:
         with self._lock:
             kept = [work for work in self._waiting if (work.task_id, work.attempt) != (task_id, attempt)]
             found, self._waiting = len(kept) < len(self._waiting), kept
-            engine = self._engine
-        if found or engine is None:
-            return found
+        return found
+
+    def _ask(self, question: Callable[[Engine], bool]) -> bool:
         with self._calls:
-            return engine.cancel(task_id, attempt)
+            return self._engine is not None and question(self._engine)
 
     def take_waiting(self) -> list[Work]:
         """What no engine has; it is not the pool's any more."""

@@ -91,9 +91,9 @@ class UserPools:
 
     @property
     def capacity(self) -> int:
-        """Tasks that may run at once in the pools that there are, and one more, for there may be another pool."""
+        """Tasks that may run at once in the pools that there are; one while there is none."""
         with self._lock:
-            return 1 + sum(pool.status.capacity for pool in self._pools.values())
+            return max(1, sum(pool.status.capacity for pool in self._pools.values()))
 
     def start(self, deliver: Deliver, run_dir: Path, label: str) -> None:
         """See `Engine`. Pools that a crash has left behind begin again, to end their batch jobs; then they retire."""
@@ -132,10 +132,13 @@ class UserPools:
         """See `Engine`."""
         with self._lock:
             pool = self._where.get((task_id, attempt))
-        if pool is None or not pool.cancel(task_id, attempt):
-            return False
-        self._left(pool, (task_id, attempt))
-        return True
+        return pool is not None and pool.cancel(task_id, attempt) and self._left(pool, (task_id, attempt))
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """See `Engine`."""
+        with self._lock:
+            pool = self._where.get((task_id, attempt))
+        return pool is not None and pool.withdraw(task_id, attempt) and self._left(pool, (task_id, attempt))
 
     def demand(self, count: int) -> None:
         """See `Engine`. What waits at the relay is not known by its values; what is here is, and that is nearly all."""
@@ -148,14 +151,14 @@ class UserPools:
     def status(self) -> EngineStatus:
         """See `Engine`. The rows name no values: the relay reads them."""
         with self._lock:
-            rows = [_row(pool) for pool in self._pools.values()]
+            detail = _detail(self._pools.values())
             waiting = sum(pool.state == 'waiting' for pool in self._pools.values())
             statuses = [pool.status for pool in self._pools.values()]
             outstanding = len(self._where)
         reason = f'{waiting} values of {OPTIONS} wait: {self._limit} pools are the limit (max_user_pools)' if waiting else ''
         workers, managers, blocks = (sum(getattr(each, name) for each in statuses) for name in ('workers', 'managers', 'blocks'))
         state = 'stopped' if self._stopped.is_set() else 'ready'
-        return EngineStatus(self.capacity, workers, managers, blocks, None, outstanding, state, reason, {'pools': rows} if rows else {})
+        return EngineStatus(self.capacity, workers, managers, blocks, None, outstanding, state, reason, detail)
 
     def stop(self) -> None:
         """See `Engine`."""
@@ -231,19 +234,30 @@ class UserPools:
         self._changed()
 
     def _advance(self) -> None:
-        """Let pools that wait begin, as far as there is room; ask one without tasks to make some. Under the lock."""
+        """Let pools that wait begin, as far as there is room, and have as many without tasks end as must make some. Under the lock."""
+        wanting = 0
         for pool in [pool for pool in self._pools.values() if pool.state == 'waiting']:
             if self._stopped.is_set():
                 return
             if any(other.key == pool.key for other in self._begun):
                 continue  # the last pool of these values is ending, and its directory is the next one's
-            if len(self._begun) >= self._limit:
-                leaving = making_room(self._pools.values())
-                if leaving is not None:
-                    self._end(leaving)
-                return
-            self._begun.add(pool)
-            pool.begin(self._directory(pool), f'{self._label}-{pool.name}', partial(self._hear, pool), partial(self._over, pool))
+            if len(self._begun) < self._limit:
+                self._begin(pool)
+            else:
+                wanting += 1
+        for _ in range(wanting - sum(pool.state == 'ending' for pool in self._begun)):
+            leaving = making_room(self._pools.values())
+            if leaving is not None:
+                self._end(leaving)
+
+    def _begin(self, pool: UserPool) -> None:
+        try:
+            directory = self._directory(pool)
+        except OSError as error:
+            self._drop(pool, f'{OPTIONS}: its pool cannot begin: {self._run_dir}: {error.strerror}')
+            return
+        self._begun.add(pool)
+        pool.begin(directory, f'{self._label}-{pool.name}', partial(self._hear, pool), partial(self._over, pool))
 
     def _directory(self, pool: UserPool) -> Path:
         """One for the same values, so that a pool finds what an earlier one left behind."""
@@ -304,6 +318,8 @@ class UserPools:
             pool.idle_since = time.monotonic()
             if not lost:
                 self._tries.pop(attempt, None)
+            if not pool.outstanding:
+                self._advance()  # others may wait for its room
         return True
 
     def _counted(self, pool: UserPool, event: Finished | Lost) -> Finished | Lost:
@@ -322,8 +338,20 @@ class UserPools:
         self._deliver(Changed(self.status()))
 
 
+def _detail(pools: Iterable[UserPool]) -> dict[str, Any]:
+    """A row for each pool, and the blocks and managers of all of them as engines tell them, each with its pool."""
+    detail: dict[str, list[dict[str, Any]]] = {}
+    for pool in pools:
+        detail.setdefault('pools', []).append(_row(pool))
+        for kind in ('blocks', 'managers'):
+            for row in pool.status.detail.get(kind, ()):
+                detail.setdefault(kind, []).append({'pool': pool.name, **row})
+    return detail
+
+
 def _row(pool: UserPool) -> dict[str, Any]:
     kind = '' if pool.config is None else next(iter(pool.config.pools.values())).kind
     status = pool.status
-    row = {'pool': pool.name, 'state': pool.state, 'engine': kind, 'capacity': status.capacity, 'workers': status.workers, 'blocks': status.blocks}
-    return row | ({'reason': status.reason} if status.reason else {}) | ({'detail': status.detail} if status.detail else {})
+    state = status.state if pool.state == 'ready' else pool.state
+    row = {'pool': pool.name, 'state': state, 'engine': kind, 'capacity': status.capacity, 'workers': status.workers, 'blocks': status.blocks}
+    return row | ({'reason': status.reason} if status.reason else {})

@@ -90,3 +90,14 @@ def test_two_values_are_two_pools_that_retire_when_idle_and_bad_values_harm_nobo
         began = time.monotonic()
         assert executor.submit(color).result(90) == ('red', 'a'), 'values of a pool that has retired make a new one'
         assert time.monotonic() - began < 60
+
+
+def test_a_value_whose_workers_never_come_and_that_is_flooded_starves_no_other(cli: Commands) -> None:
+    with rp.Executor('site', user_endpoint_config={'worker_init': 'exec sleep 600'}) as executor:
+        stuck = [executor.submit(color) for _ in range(3000)]
+        executor.flush(60)
+        other = executor.with_options(user_endpoint_config={'account': 'b'})
+        assert [other.submit(color).result(60) for _ in range(3)] == [(None, 'b')] * 3
+        assert not any(each.done() for each in stuck)
+        for each in stuck:
+            each.cancel()
