@@ -94,7 +94,6 @@ def keep_template(place: Place, core: str | None, template: str, schema: str | N
     """Keep a template, its schema and an endpoint file for the whole; the warnings. Raises ConfigError with all mistakes; then nothing is kept."""
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.templates import SCHEMA, TEMPLATE, read_template
-    from relay_parsl.errors import RelayError
 
     source = Path(template)
     beside = source.parent / SCHEMA
@@ -108,7 +107,7 @@ def keep_template(place: Place, core: str | None, template: str, schema: str | N
         config = load_endpoint_config(place.config)
         if config.template is None:
             raise BadInput(f'{core}: has an engine; beside a template it must have none')
-    except RelayError:
+    except BaseException:
         for name in (TEMPLATE, SCHEMA, place.config.name):
             place.keep(name, before.get(name))
         raise
