@@ -86,7 +86,7 @@ def is_local(provider: ExecutionProvider | None) -> bool:
 
 def stays_here(provider: ExecutionProvider | None) -> bool:
     """Whether managers run on this host, too."""
-    return is_local(provider) and type(getattr(provider, 'launcher', None)) in (SimpleLauncher, SingleNodeLauncher, type(None))
+    return is_local(provider) and isinstance(getattr(provider, 'launcher', None), (SimpleLauncher, SingleNodeLauncher, type(None)))
 
 
 def launch_command(command: str, container: Mapping[str, str], directory: str, *, local: bool, before: str = '') -> str:

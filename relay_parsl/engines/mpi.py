@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from parsl.launchers import SimpleLauncher
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
@@ -13,6 +12,7 @@ from relay_parsl.engines.base import Work
 from relay_parsl.engines.blocks import Htex, Mpi
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import refused_options
+from relay_parsl.launchers import SimpleLauncher
 
 
 class MPIEngine(HtexEngine):

@@ -6,6 +6,7 @@ batch script on the first node ──► mpiexec | srun ──► on each node: 
 """
 
 from relay_parsl.launchers.mpiexec import HydraLauncher, PalsMpiexecLauncher
+from relay_parsl.launchers.simple import SimpleLauncher
 from relay_parsl.launchers.srun import SrunLauncher
 
-__all__ = ['PalsMpiexecLauncher', 'HydraLauncher', 'SrunLauncher']
+__all__ = ['PalsMpiexecLauncher', 'HydraLauncher', 'SrunLauncher', 'SimpleLauncher']

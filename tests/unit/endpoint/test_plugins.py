@@ -15,7 +15,7 @@ from relay_parsl.endpoint import plugins
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
 from relay_parsl.errors import ConfigError
-from relay_parsl.launchers import HydraLauncher, PalsMpiexecLauncher, SrunLauncher
+from relay_parsl.launchers import HydraLauncher, PalsMpiexecLauncher, SimpleLauncher, SrunLauncher
 from relay_parsl.providers import PBSProProvider, SlurmProvider
 
 PLUGIN = """
@@ -80,6 +80,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ('launcher', 'PalsMpiexecLauncher', PalsMpiexecLauncher),
         ('launcher', 'HydraLauncher', HydraLauncher),
         ('launcher', 'SrunLauncher', SrunLauncher),
+        ('launcher', 'SimpleLauncher', SimpleLauncher),
     ],
 )
 def test_names_and_their_classes(kind: str, name: str, found: type) -> None:
