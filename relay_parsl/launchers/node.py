@@ -28,14 +28,15 @@ trap - EXIT
 """
 
 EXIT = """\
-# node_exit: when the manager has ended, or this is told to end.
+# node_exit: when the manager has ended, or this is told to end: once, though batch systems tell each process, and mpiexec passes it on.
 node_exit() {{
-trap - EXIT TERM INT
+trap - EXIT
+trap '' TERM INT
 kill "$MANAGER" 2> /dev/null && wait "$MANAGER"
 {node_exit}
 }}
 trap 'CODE=$?; node_exit; exit $CODE' EXIT
-trap 'exit 143' TERM INT
+trap "trap '' TERM INT; exit 143" TERM INT
 
 """
 

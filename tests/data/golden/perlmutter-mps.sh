@@ -36,14 +36,15 @@ CUDA_VISIBLE_DEVICES=0,1,2,3 nvidia-cuda-mps-control -d
 set +e
 trap - EXIT
 
-# node_exit: when the manager has ended, or this is told to end.
+# node_exit: when the manager has ended, or this is told to end: once, though batch systems tell each process, and mpiexec passes it on.
 node_exit() {
-trap - EXIT TERM INT
+trap - EXIT
+trap '' TERM INT
 kill "$MANAGER" 2> /dev/null && wait "$MANAGER"
 echo quit | nvidia-cuda-mps-control
 }
 trap 'CODE=$?; node_exit; exit $CODE' EXIT
-trap 'exit 143' TERM INT
+trap "trap '' TERM INT; exit 143" TERM INT
 
 env RELAY_PARSL_ACCELERATORS=0+1+2+3+4+5+6+7+8+9+10+11+12+13+14+15 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=16 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/perlmutter-mps/certificates --logdir=RUN_DIR/perlmutter-mps --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=1620 --cpu-affinity list:48-51,112-115:52-55,116-119:56-59,120-123:60-63,124-127:32-35,96-99:36-39,100-103:40-43,104-107:44-47,108-111:16-19,80-83:20-23,84-87:24-27,88-91:28-31,92-95:0-3,64-67:4-7,68-71:8-11,72-75:12-15,76-79 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 &
 MANAGER=$!

@@ -41,14 +41,15 @@ CUDA_VISIBLE_DEVICES=0,1,2,3 nvidia-cuda-mps-control -d
 set +e
 trap - EXIT
 
-# node_exit: when the manager has ended, or this is told to end.
+# node_exit: when the manager has ended, or this is told to end: once, though batch systems tell each process, and mpiexec passes it on.
 node_exit() {
-trap - EXIT TERM INT
+trap - EXIT
+trap '' TERM INT
 kill "$MANAGER" 2> /dev/null && wait "$MANAGER"
 echo quit | nvidia-cuda-mps-control
 }
 trap 'CODE=$?; node_exit; exit $CODE' EXIT
-trap 'exit 143' TERM INT
+trap "trap '' TERM INT; exit 143" TERM INT
 
 env RELAY_PARSL_ACCELERATORS=0+1+2+3+4+5+6+7+8+9+10+11+12+13+14+15 PYTHON -m parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=16 -a ADDRESS -p 0 -c 1.0 -m None --poll 10 --port=PORT --cert_dir RUN_DIR/polaris-mps/certificates --logdir=RUN_DIR/polaris-mps --logconf=None --block_id=0 --hb_period=15 --hb_threshold=120 --drain_period=3240 --cpu-affinity list:24-25,56-57:26-27,58-59:28-29,60-61:30-31,62-63:16-17,48-49:18-19,50-51:20-21,52-53:22-23,54-55:8-9,40-41:10-11,42-43:12-13,44-45:14-15,46-47:0-1,32-33:2-3,34-35:4-5,36-37:6-7,38-39 --mpi-launcher=mpiexec --available-accelerators 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 &
 MANAGER=$!

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -92,12 +93,16 @@ def test_a_node_is_cleaned_up_after_its_manager_whose_exit_code_stays(kind: str,
 
 
 def test_a_node_is_cleaned_up_when_the_job_is_ended(kind: str, job: Job, tmp_path: Path) -> None:
-    up, down = tmp_path / 'up', tmp_path / 'down'
-    launcher = KINDS[kind](node_exit=f'kill -0 "$MANAGER" 2> /dev/null || touch {down}')
+    """Told twice: by the batch system, and by mpiexec."""
+    up, leaving, down = (tmp_path / name for name in ('up', 'leaving', 'down'))
+    launcher = KINDS[kind](node_exit=f'touch {leaving}; sleep 0.5; kill -0 "$MANAGER" 2> /dev/null || touch {down}')
     words = job.command(launcher, f'touch {up}; exec sleep 100', nodes=1)
     with subprocess.Popen(words, cwd=job.home, env=job.environment, start_new_session=True) as process:
         until(up.exists)
         os.killpg(process.pid, signal.SIGTERM)  # as a batch system does
+        until(leaving.exists)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         until(down.exists)
 
 
