@@ -282,4 +282,6 @@ class BatchProvider(ClusterProvider, RepresentationMixin):
         if entry is None:
             return JobStatus(JobState.UNKNOWN, f'job {job} was not submitted by this provider')
         view = entry.get('known', Known(JobView(JobState.UNKNOWN))).view
-        return JobStatus(view.state, view.reason or None, view.exit_code, entry.get('job_stdout_path'), entry.get('job_stderr_path'))
+        # Parsl's strategy counts blocks that run or wait. A held one it would replace, by one that is held, too, and so on.
+        state = JobState.PENDING if view.state == JobState.HELD else view.state
+        return JobStatus(state, view.reason or None, view.exit_code, entry.get('job_stdout_path'), entry.get('job_stderr_path'))

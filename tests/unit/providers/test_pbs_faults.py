@@ -203,6 +203,14 @@ def cores_of_a_node(site: Site) -> None:
     assert site.pbs.jobs[job]['wanted']['chunks'] == [{'ncpus': '32', 'mem': '64gb'}]
 
 
+def one_that_is_held_still_counts(site: Site) -> None:
+    """Parsl's strategy counts RUNNING and PENDING, and submits until there are enough of these."""
+    provider = site.provider(scheduler_options=f'{HOME}\n#PBS -h')
+    said = provider.status([site.submit(provider, 'true')])[0]
+    assert said.state in (JobState.PENDING, JobState.RUNNING)
+    assert 'held' in said.message
+
+
 FAULTS: list[tuple[int, Check, type[Exception]]] = [
     (7, ended_as_it_ended, AssertionError),
     (7, deleted_by_others, AssertionError),
@@ -222,6 +230,7 @@ FAULTS: list[tuple[int, Check, type[Exception]]] = [
     (28, a_long_name_is_no_reason_to_refuse, SubmitException),
     (28, room_for_sockets, AssertionError),
     (29, cores_of_a_node, TypeError),
+    (44, one_that_is_held_still_counts, AssertionError),
 ]
 
 
