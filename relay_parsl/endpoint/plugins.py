@@ -22,6 +22,7 @@ ENGINE_METHODS = (
     'start',
     'submit',
     'cancel',
+    'withdraw',
     'demand',
     'status',
     'stop',

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from relay_parsl.endpoint.endpoint import Endpoint
+from relay_parsl.endpoint.life import Life
 from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Work
 from relay_parsl.errors import RelayError
@@ -38,6 +39,7 @@ class Bench:
         self.cancels = False
         self.max_retries_on_system_failure = 1
         self._arrived = threading.Condition()
+        self.asked: list[tuple[bytes, int]] = []
 
     def start(self, deliver: Deliver, run_dir: Path, label: str) -> None:
         self.deliver, self.run_dir, self.label = deliver, run_dir, label
@@ -49,6 +51,7 @@ class Bench:
             self._arrived.notify_all()
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
+        self.asked.append((task_id, attempt))
         return self.cancels
 
     def withdraw(self, task_id: bytes, attempt: int) -> bool:
@@ -93,6 +96,8 @@ class Config:
     function_policy: FunctionPolicy = field(default_factory=FunctionPolicy)
     display_name: str = 'Site'
     pools: dict[str, Spec] = field(default_factory=lambda: {'': Spec()})
+    default_pool: str = ''
+    life: Life = field(default_factory=Life)
 
     def build_engine(self, pool: str = '') -> Any:
         return self.engine

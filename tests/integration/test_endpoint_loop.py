@@ -43,6 +43,7 @@ from relay_parsl.wire.messages import (
     Window,
 )
 from relay_parsl.wire.seal import new_body_key, open_body, seal_body, sealed_size
+from tests.integration.commands import until
 from tests.integration.hand_relay import Bench, Config, Site, site_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -202,6 +203,20 @@ def test_cancelled_in_the_engine_and_cancelled_too_late(site: Site) -> None:
     site.engine.finish(work, 4)
     result = site.relay.until(Results, lambda results: codec.result_header(results.results[0].header).task_id == second.task_id).results[0]
     assert value_of(site, result) == 4
+
+
+def test_what_the_engine_ended_because_it_was_asked_to_is_cancelled(site: Site) -> None:
+    site.serve()
+    header = codec.task_header(site.give(double, 2).header)
+    work = site.engine.work()
+    site.relay.say(Cancel((Attempt(header.task_id, 1),)))
+    until(lambda: site.engine.asked)
+    outcome = payload.Outcome(False, payload.dump_failure(TaskCancelled('cancelled while it ran')))
+    site.engine.say(Finished(work.task_id, work.attempt, False, payload.encode_outcome(outcome), cancelled=True))
+    result = site.relay.result()
+    assert codec.result_header(result.header).status is Status.CANCELLED
+    with pytest.raises(TaskCancelled, match='while it ran'):
+        value_of(site, result)
 
 
 def test_a_result_outlives_the_relays_absence_and_the_endpoints_own_end(site: Site) -> None:

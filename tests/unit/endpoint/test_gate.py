@@ -58,6 +58,10 @@ def test_what_a_trusted_signer_sends_passes_with_its_call() -> None:
         {'resource_specification': 5},
         {'resource_specification': ['priority']},
         {'user_endpoint_config': 'gpu'},
+        {'timeout': 0},
+        {'timeout': '5'},
+        {'timeout': True},
+        {'timeout': float('inf')},
         {'retries': -1},
         {'retries': True},
         {'retries': '2'},
@@ -73,6 +77,7 @@ def test_options_that_no_engine_can_work_with_fail_their_task(options: dict[str,
 
 def test_options_that_are_nothing_and_those_of_later_versions_pass() -> None:
     options: dict[str, Any] = {'resource_specification': None, 'user_endpoint_config': {}, 'retries': 0, 'result_serializers': ['json'], 'colour': 5}
+    options['timeout'] = 2.5
     site = Site()
     assert site.gate.open(site.start(options=options), NOW).call.options == options
 

@@ -34,7 +34,7 @@ class Stone: ...
 
 class Motor:
     def __init__(self, power: 'float' = 1.0, **more): ...
-    start = submit = cancel = demand = status = stop = lambda self: None
+    start = submit = cancel = withdraw = demand = status = stop = lambda self: None
 """
 POINTS = """
 [relay_parsl.providers]
@@ -139,7 +139,7 @@ def test_plugins_are_found_by_their_entry_points() -> None:
     [
         ('provider', 'StoneProvider', 'is no provider: it must be a class derived from parsl.providers.base.ExecutionProvider'),
         ('provider', 'GoneProvider', 'cannot be imported'),
-        ('engine', 'StoneEngine', 'is no engine: it has no start, submit, cancel, demand, status, stop'),
+        ('engine', 'StoneEngine', 'is no engine: it has no start, submit, cancel, withdraw, demand, status, stop'),
     ],
 )
 def test_plugins_that_are_not_of_their_kind(kind: str, name: str, said: str) -> None:

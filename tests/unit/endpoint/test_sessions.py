@@ -217,6 +217,16 @@ def test_running_tasks_are_shown_and_shown_again_in_a_new_session() -> None:
         assert [(each.task_id, each.state, each.detail) for each in states[0].tasks] == [(task_id(1), State.RUNNING, {'host': 'nid0001'})]
 
 
+def test_a_guess_takes_no_word_back() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    for said in ({}, {'host': 'nid0001'}, {}):
+        desk.reactor.running(task_id(1), 1, said, desk.now)
+    states = sent(desk.pass_time(1), States)
+    assert [each.detail for each in states[0].tasks] == [{'host': 'nid0001'}]
+
+
 def test_nobody_hears_that_a_task_ran_which_has_ended() -> None:
     desk = Desk()
     desk.open()
