@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from parsl.launchers import SrunLauncher
 
 from relay_parsl.endpoint.config import EndpointConfig, describe_config, load_config, load_endpoint_config
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.pool import ProcessPoolEngine, ThreadPoolEngine
 from relay_parsl.errors import ConfigError
+from relay_parsl.launchers import SrunLauncher
 from relay_parsl.wire.seal import hash_uuid
 
 SEEDS = Path(__file__).parents[2] / 'data' / 'seeds'
