@@ -51,6 +51,7 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
     provider = node.get('provider')
     if provider is not None and provider.is_mapping:
         _launcher(engine, provider, node, report)
+        _managers(provider, options, report)
         _this_host(provider, node, options, report)
         _nodes(provider, node, options, report)
 
@@ -121,6 +122,18 @@ def _launcher(engine: str, provider: Located, node: Located, report: Report) -> 
     elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
         better = 'use SrunLauncher (Slurm), PalsMpiexecLauncher (PBS on Cray) or HydraLauncher (MPICH)'
         report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; {better}')
+
+
+def _managers(provider: Located, options: Mapping[str, Any], report: Report) -> None:
+    """More than one on a node."""
+    launcher = provider.get('launcher')
+    count = launcher.get('ppn') if launcher is not None else None
+    if launcher is None or count is None or not isinstance(count.value, int) or count.value < 2:
+        return
+    if launcher.get('node_init') is not None or launcher.get('node_exit') is not None:
+        report.error(count, 'must be 1 with `node_init` and `node_exit`, which run once on a node')
+    elif options.get('available_accelerators'):
+        report.warn(count, f'each of {count.value} managers on a node starts all workers: they share every accelerator')
 
 
 def _this_host(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:

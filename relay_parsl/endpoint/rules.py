@@ -306,7 +306,7 @@ LAUNCHER: dict[str, Rule] = {
     'ppn': whole(1),
     'gpus_per_node': whole(0),
     'kill_on_bad_exit': whole(0, 1),
-    **dict.fromkeys(('bash_location', 'bind_cmd', 'bind_to', 'cpu_bind', 'gpu_bind', 'launcher', 'launcher_exec', 'prepend'), line),
+    **dict.fromkeys(('bash_location', 'bind_cmd', 'bind_to', 'cpu_bind', 'gpu_bind', 'bootstrap', 'bootstrap_exec', 'prepend'), line),
     **dict.fromkeys(('overrides', 'node_init', 'node_exit'), text),
 }
 

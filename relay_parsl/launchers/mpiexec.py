@@ -90,8 +90,8 @@ class HydraLauncher(NodeLauncher):
         self,
         debug: bool = True,
         bind_to: str = 'none',
-        launcher: str = '',
-        launcher_exec: str = '',
+        bootstrap: str = '',
+        bootstrap_exec: str = '',
         overrides: str = '',
         node_init: str = '',
         node_exit: str = '',
@@ -101,14 +101,14 @@ class HydraLauncher(NodeLauncher):
         Args:
             debug: Tell in the job's stdout what happens.
             bind_to: `-bind-to`: `none` leaves all CPUs of the node to the manager, which gives each worker its own; else `socket`, `core:8`, ….
-            launcher: `-launcher`: how Hydra reaches other nodes, `ssh`, `rsh`, `slurm`, `pbs`, …; '': what it was built for.
-            launcher_exec: `-launcher-exec`: the program for it.
+            bootstrap: `-launcher`: how Hydra reaches other nodes, `ssh`, `rsh`, `slurm`, …; '': what it was built for.
+            bootstrap_exec: `-launcher-exec`: the program for it.
             overrides: More words for mpiexec.
             node_init: Shell lines for each node, before its manager.
             node_exit: Shell lines for each node, after its manager.
         """
         super().__init__(debug, overrides, node_init, node_exit)
-        self.bind_to, self.launcher, self.launcher_exec = bind_to, launcher, launcher_exec
+        self.bind_to, self.bootstrap, self.bootstrap_exec = bind_to, bootstrap, bootstrap_exec
 
     def start(self, managers: int, nodes: int) -> str:
         """One mpiexec. A manager that dies does not end the others; a node that vanishes does: Hydra 4 ends when it loses its own process there."""
@@ -116,8 +116,8 @@ class HydraLauncher(NodeLauncher):
             {
                 '-ppn -perhost': f'-ppn {managers}',
                 '-bind-to -binding': f'-bind-to {shlex.quote(self.bind_to)}',
-                '-launcher -bootstrap': self.launcher and f'-launcher {shlex.quote(self.launcher)}',
-                '-launcher-exec -bootstrap-exec': self.launcher_exec and f'-launcher-exec {shlex.quote(self.launcher_exec)}',
+                '-launcher -bootstrap': self.bootstrap and f'-launcher {shlex.quote(self.bootstrap)}',
+                '-launcher-exec -bootstrap-exec': self.bootstrap_exec and f'-launcher-exec {shlex.quote(self.bootstrap_exec)}',
                 '-disable-auto-cleanup -enable-auto-cleanup': '-disable-auto-cleanup',
             }
         )

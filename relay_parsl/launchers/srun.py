@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from parsl.launchers import SrunLauncher as ParslSrunLauncher
+
 from relay_parsl.launchers.node import NodeLauncher
 
 SRUN = """\
@@ -12,7 +14,7 @@ export CORES="${{SLURM_CPUS_ON_NODE:-$(getconf _NPROCESSORS_ONLN)}}" NODES="${{S
 srun {words} /bin/bash "$NODE_SCRIPT\""""
 
 
-class SrunLauncher(NodeLauncher):
+class SrunLauncher(NodeLauncher, ParslSrunLauncher):
     """Starts managers with srun, in the place of Parsl's launcher of this name, whose options it takes, too.
 
     Parsl's gives the manager of each node one CPU, unless `overrides` says otherwise, and ends all managers when one of them ends badly.

@@ -1,4 +1,4 @@
-"""What must agree between an endpoint file's values, where nodes are elsewhere and the file knows their cores."""
+"""Launchers of ours in endpoint files: every option, and what cannot go together."""
 
 from __future__ import annotations
 
@@ -9,45 +9,85 @@ import pytest
 from relay_parsl.endpoint.config import load_endpoint_config
 from relay_parsl.errors import ConfigError
 
-FILE = """
+HEAD = """
+display_name: nodes
 engine:
   type: HtexEngine
   address: 127.0.0.1
-  {engine}
-  provider: {{type: {provider}, account: a, launcher: {{type: SrunLauncher}}, {keys}}}
+  available_accelerators: 4
+  provider:
+    type: {provider}
+    nodes_per_block: 2
+    launcher:
+"""
+PALS = """type: PalsMpiexecLauncher
+cpu_bind: depth
+depth: 64
+ppn: 1
+overrides: --line-buffer
+debug: false
+node_init: "true"
+node_exit: "true"
+"""
+SRUN = """type: SrunLauncher
+cpus_per_task: 128
+cpu_bind: cores
+gpus_per_node: 4
+gpu_bind: none
+kill_on_bad_exit: 1
+overrides: -v
+debug: false
+node_init: |
+  a=1
+  export a
+node_exit: "true"
 """
 
 
-def written(tmp_path: Path, keys: str, engine: str, provider: str = 'SlurmProvider') -> Path:
-    path = tmp_path / 'site.yaml'
-    path.write_text(FILE.format(engine=engine, keys=keys, provider=provider))
-    return path
+def file_with(place: Path, launcher: str, provider: str = 'PBSProProvider') -> Path:
+    file = place / 'nodes.yaml'
+    file.write_text(HEAD.format(provider=provider) + ''.join(f'      {line}\n' for line in launcher.splitlines()))
+    return file
 
 
 @pytest.mark.parametrize(
-    ('engine', 'said'),
+    ('provider', 'launcher'),
     [
-        (['cores_per_worker: 16'], 'engine.cores_per_worker: 16 is more than `cores_per_node`, which is 8: no worker would start'),
-        (['max_workers_per_node: 9', 'cores_per_worker: 0.5', 'cpu_affinity: block'], 'engine.cpu_affinity: 9 workers would start on a node'),
-        (['max_workers_per_node: 2', 'cores_per_worker: 8', 'cpu_affinity: "list:0-3:4-7"'], 'names CPUs for 2 workers, but 1 would start'),
-        (['cores_per_worker: 0.5', 'cpu_affinity: alternating'], 'write `max_workers_per_node: 8`'),
+        ('PBSProProvider', PALS),
+        ('PBSProProvider', 'type: HydraLauncher\nbind_to: socket\nbootstrap: rsh\nbootstrap_exec: /opt/tmrsh\noverrides: -l\nnode_init: "true"'),
+        ('SlurmProvider', SRUN),
+        ('SlurmProvider', 'type: SrunLauncher\ndebug: true\noverrides: -c 128 --cpu-bind=none -K0'),
     ],
 )
-def test_workers_that_would_die_on_nodes_elsewhere_are_said_before_the_start(tmp_path: Path, engine: list[str], said: str) -> None:
+def test_every_option_reaches_its_launcher(tmp_path: Path, provider: str, launcher: str) -> None:
+    config = load_endpoint_config(file_with(tmp_path, launcher, provider))
+    assert config.warnings == ()
+    spec = config.pools[''].launcher
+    assert spec is not None
+    built = spec.build()
+    assert {'type', *spec.options} == {line.partition(':')[0] for line in launcher.splitlines() if not line.startswith(' ')}
+    assert {key: getattr(built, key) for key in spec.options} == spec.options
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'said'),
+    [
+        ('type: PalsMpiexecLauncher\ncpu_bnd: none', 'launcher.cpu_bnd: unknown key; did you mean `cpu_bind`?'),
+        ('type: PalsMpiexecLauncher\ndepth: 0', 'launcher.depth: must be a whole number, at least 1; it is 0'),
+        ('type: PalsMpiexecLauncher\nppn: 2\nnode_init: "true"', 'launcher.ppn: must be 1 with `node_init` and `node_exit`'),
+        ('type: HydraLauncher\nbind_to: [a]', "launcher.bind_to: must be text; it is ['a']"),
+        ('type: SrunLauncher\nkill_on_bad_exit: 2', 'launcher.kill_on_bad_exit: must be a whole number, 0 to 1; it is 2'),
+        ('type: PalsMpiexecLauncher\nnode_init: true', 'launcher.node_init: must be text; it is True; put it into quotes'),
+    ],
+)
+def test_a_mistake_is_named_where_it_stands(tmp_path: Path, launcher: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_endpoint_config(written(tmp_path, 'cores_per_node: 8', '\n  '.join(engine)))
-    assert said in str(caught.value)
-    assert str(caught.value).count('\n') == 0
+        load_endpoint_config(file_with(tmp_path, launcher))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f'{tmp_path}/nodes.yaml:')
+    assert said in line
 
 
-@pytest.mark.parametrize('engine', ['cpu_affinity: block', 'max_workers_per_node: 2\n  cpu_affinity: "list:0-3:4-7"', 'cores_per_worker: 8'])
-def test_what_fits_is_taken(tmp_path: Path, engine: str) -> None:
-    load_endpoint_config(written(tmp_path, 'cores_per_node: 8', engine))
-
-
-def test_ncpus_is_the_jobs_share_and_its_node_may_have_more(tmp_path: Path) -> None:
-    config = load_endpoint_config(written(tmp_path, 'cpus_per_node: 8', 'cores_per_worker: 16', 'PBSProProvider'))
-    assert any('16 is more than `cpus_per_node`, which is 8' in warning for warning in config.warnings)
-    bound = 'max_workers_per_node: 9\n  cores_per_worker: 0.5\n  cpu_affinity: block'
-    with pytest.raises(ConfigError, match='9 workers would start on a node, but it has 8 CPUs'):
-        load_endpoint_config(written(tmp_path, 'cpus_per_node: 8', bound, 'PBSProProvider'))
+def test_managers_that_share_accelerators_are_worth_a_word(tmp_path: Path) -> None:
+    (warning,) = load_endpoint_config(file_with(tmp_path, 'type: PalsMpiexecLauncher\nppn: 2')).warnings
+    assert 'launcher.ppn: warning: each of 2 managers on a node starts all workers: they share every accelerator' in warning

@@ -35,7 +35,7 @@ def mpiexec(launcher: NodeLauncher, nodes: int = 2, managers: int = 1) -> str:
         (PalsMpiexecLauncher(overrides='--abort-on-failure'), '-n "$HOSTS" --hostfile "$HOSTFILE" --ppn 1 --cpu-bind none --abort-on-failure'),
         (HydraLauncher(), '"${WHERE[@]}" -ppn 1 -bind-to none -disable-auto-cleanup'),
         (
-            HydraLauncher(bind_to='socket', launcher='rsh', launcher_exec='/opt/tm rsh'),
+            HydraLauncher(bind_to='socket', bootstrap='rsh', bootstrap_exec='/opt/tm rsh'),
             '"${WHERE[@]}" -ppn 1 -bind-to socket -launcher rsh -launcher-exec \'/opt/tm rsh\' -disable-auto-cleanup',
         ),
         (HydraLauncher(overrides='--ppn=1\n-l'), '"${WHERE[@]}" -bind-to none -disable-auto-cleanup --ppn=1 -l'),
@@ -94,7 +94,7 @@ def test_real_hydra_starts_each_node_and_lets_one_manager_die(tmp_path: Path, en
         (tmp_path / name).chmod(0o755)
     job = Job(tmp_path, '.', scripts_are_in='scripts')
     job.more = {'PATH': f'{tmp_path}:/usr/bin:/bin'}
-    launcher = HydraLauncher(launcher='rsh', launcher_exec=str(tmp_path / 'rsh'), node_init='echo "init $AT"')
+    launcher = HydraLauncher(bootstrap='rsh', bootstrap_exec=str(tmp_path / 'rsh'), node_init='echo "init $AT"')
     dead = tmp_path / 'dead'
     command = f'if [ "$AT" = n1 ]; then touch {dead}; {ending}; fi; until [ -e {dead} ]; do sleep 0.05; done; sleep 0.5; echo "at $AT"'
     ended: subprocess.CompletedProcess[str] = job.run(launcher, command)
