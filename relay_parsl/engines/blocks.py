@@ -24,6 +24,8 @@ class Htex(HighThroughputExecutor):
     """
 
     demand = workers = managers = 0
+    missing = 0
+    """Workers that the strategy counts and that take no more tasks (`engines.slots`)."""
     owed = 0
     """First blocks that could not be submitted yet."""
     breaker = Breaker()
@@ -32,8 +34,12 @@ class Htex(HighThroughputExecutor):
     _moved = 0.0
 
     def outstanding(self) -> int:
-        """Workers that are wanted, by the endpoint's word (`engines.demand`); never fewer than run something now, and never none with a task here."""
-        return max(self.demand, min(int(super().outstanding()), max(1, self.workers)))
+        """Workers that are wanted, by the endpoint's word (`engines.demand`); never fewer than run something now, and never none with a task here.
+
+        To which come, when any are wanted, as many as the strategy counts in vain.
+        """
+        wanted = max(self.demand, min(int(super().outstanding()), max(1, self.workers)))
+        return wanted + self.missing if wanted else 0
 
     @property
     def wants(self) -> str:

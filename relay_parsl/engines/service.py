@@ -36,6 +36,7 @@ from relay_parsl.engines.breaker import Breaker
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.frames import Death, encode_end, head_of
 from relay_parsl.engines.listener import Listener
+from relay_parsl.engines.slots import Slots
 from relay_parsl.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Service:
         self._told = dict(plan['breaker'])
         self._orphans: SimpleQueue[tuple[int, ManagerLost]] = SimpleQueue()
         self._drained: set[str] = set()
+        self._slots = Slots()
         self._early = early
         self._hosts = roster.Hosts(Path(self._htex.logdir, 'interchange.log'))
         self._barren = Barren(Path(self._htex.worker_logdir), float(self._htex.heartbeat_period), self._htex.wants)
@@ -240,6 +242,7 @@ class Service:
         python = {'.'.join(row['python_version'].split('.')[:2]) for row in rows}
         facts = {'workers': workers, 'managers': len(rows), 'blocks': self._active_blocks(), 'python': min(python, default=None)}
         self._out.put(['status', {**facts, 'reason': self._barren.reason, **self._rows(rows)}])
+        self._htex.missing = self._slots.missing(rows, [block for block, status in self._htex.status_facade.items() if not status.terminal])
         self._drained.update(row['block_id'] for row in rows if row['draining'])
         for block in {row['block_id'] for row in rows if row['worker_count'] and row not in barren}:
             self._breaker.connected(block)
