@@ -11,7 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import psutil
 
@@ -91,7 +90,11 @@ class LoneRelay:
 
     def cpu_share(self, seconds: float) -> float:
         """What it uses of one core, over some seconds from now."""
-        before: Any = self.process.cpu_times()
+        before = self.cpu()
         time.sleep(seconds)
-        after: Any = self.process.cpu_times()
-        return float(after.user + after.system - before.user - before.system) / seconds
+        return round(self.cpu() - before, 3) / seconds
+
+    def cpu(self) -> float:
+        """Processor time until now [s]."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)

@@ -13,11 +13,12 @@ NAME = 'sessions'
 LEVELS = (10, 100, 1000)
 EACH = 250
 """Sessions for each client process."""
+PERIOD = 11.0
+"""Seconds in which each idle session has said something: it does every 10."""
 
 
 def run(run: Run) -> None:
     """Open more and more; each level is measured when every session was answered."""
-    watch = 4.0 if run.quick else 8.0
     opened = 0
     with LoneRelay() as relay, ExitStack() as clients:
         for level in LEVELS[:2] if run.quick else LEVELS:
@@ -26,7 +27,7 @@ def run(run: Run) -> None:
             except VisitError as error:
                 run.report.note(f'{NAME}: {level}: {error}')
                 return
-            share = relay.cpu_share(watch)
+            share = relay.cpu_share(PERIOD if level < LEVELS[-1] else 2 * PERIOD)
             run.report.add(NAME, str(level), OURS, relay_cpu=(share, 'cores'), relay_memory=(relay.memory(), 'MB'))
 
 
