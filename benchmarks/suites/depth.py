@@ -28,12 +28,12 @@ AGAIN = 5.0
 def run(run: Run) -> None:
     """As deep as the budget allows; then the first level again on a fresh relay, for the machine may have changed in the meantime."""
     end = time.monotonic() + run.budget(90.0, 30.0)
-    for levels, limit in ((LEVELS[:1] if run.quick else LEVELS, end - AGAIN), (LEVELS[:1], end + AGAIN)):
-        try:
+    try:
+        for levels, limit in ((LEVELS[:1] if run.quick else LEVELS, end - AGAIN), (LEVELS[:1], end + AGAIN)):
             with LoneRelay() as relay:
                 deeper(run, relay, levels, limit)
-        except VisitError as error:
-            run.report.note(f'{NAME}: {error}')
+    except VisitError as error:
+        run.report.note(f'{NAME}: {error}')
 
 
 def deeper(run: Run, relay: LoneRelay, levels: Sequence[int], end: float) -> None:
