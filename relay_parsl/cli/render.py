@@ -38,7 +38,9 @@ def render(name: str, user_options: str | None, python: str | None) -> None:
     config = load_endpoint_config(meant_by(name))
     if config.template is None:
         raise BadInput(f'{config.file} is no template: `relay-parsl endpoint check {name}` says what it means')
-    text, _ = fill(config.template, _options(user_options), python)
+    text, filled = fill(config.template, _options(user_options), python)
+    for warning in filled.warnings:
+        click.echo(warning, err=True)
     click.echo(text, nl=not text.endswith('\n'))
 
 

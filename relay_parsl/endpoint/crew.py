@@ -64,6 +64,13 @@ class Crew:
         """Whether there are more events."""
         return bool(self._events)
 
+    def refusal(self, pool: str, options: dict[str, Any]) -> str:
+        """Why a pool cannot honour what a task asks of its endpoint; '' when it can."""
+        named = options.get('user_endpoint_config')
+        if not named or getattr(self.engines[pool], 'fills_in', False):
+            return ''
+        return f'user_endpoint_config.{next(iter(named))}: this endpoint fills in no template, so it takes no user_endpoint_config'
+
     def submit(self, pool: str, work: Work) -> None:
         """Hand an attempt to its engine."""
         self.engines[pool].submit(work)

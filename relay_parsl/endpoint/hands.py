@@ -131,6 +131,8 @@ class Hands:
         try:
             opened = self._gate.open(effect, self._now())
             self._gate.python(opened, self._crew.python(info.pool))
+            if reason := self._crew.refusal(info.pool, opened.call.options):
+                raise TaskRejected(reason)
         except Refusal as refusal:
             log.warning('task %s is refused: %s', info.task_id.hex(), refusal)
             self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(refusal))

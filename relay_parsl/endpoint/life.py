@@ -38,7 +38,8 @@ def read_life(root: Located, report: Report) -> Life:
     }
     period, soft, hard = values.get('heartbeat_period') or HEARTBEAT, values.get('idle_heartbeats_soft') or 0, values.get('idle_heartbeats_hard') or 0
     if soft and hard and hard <= soft:
-        report.error(root.value['idle_heartbeats_hard'], f'must be more than `idle_heartbeats_soft`, which is {soft}: it is the longer of the two')
+        report.warn(root.value['idle_heartbeats_hard'], f'counts as {soft + 1}: it is the longer of the two, and `idle_heartbeats_soft` is {soft}')
+        hard = soft + 1
     if 'heartbeat_period' in root.value and not soft and not hard:
         report.warn(
             root.value['heartbeat_period'], 'counts for `idle_heartbeats_soft` and `idle_heartbeats_hard` only; that of nodes is under `engine`'

@@ -13,6 +13,7 @@ import resource
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,9 @@ def serve(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answer what stands in stdin, within the limits."""
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for what, most in ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, MEMORY)):
+        with suppress(ValueError, OSError):  # a system that does not know it; whoever asked waits for half a minute only
+            resource.setrlimit(what, (most, most))
     sys.stdout.write(json.dumps(serve(json.load(sys.stdin))))
 
 

@@ -63,6 +63,8 @@ def making_room(pools: Iterable[UserPool]) -> UserPool | None:
 class UserPools:
     """See `engines.base.Engine`."""
 
+    fills_in = True
+    """Tasks may have a `user_endpoint_config`."""
     margin = MARGIN
     max_retries_on_system_failure = ENDLESS
 

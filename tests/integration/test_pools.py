@@ -35,6 +35,9 @@ def test_a_pool_that_the_endpoint_does_not_have_is_one_clear_error() -> None:
         client.close()
         with rp.Executor('site', relay=relay) as executor:
             assert executor.submit(pow, 2, 3).result(60) == 8, 'a task that names no pool runs in the first'
+            asked = executor.with_options(user_endpoint_config={'account': 'x'}).submit(pow, 2, 3)
+            with pytest.raises(rp.errors.TaskRejected, match=r'user_endpoint_config\.account: this endpoint fills in no template'):
+                asked.result(30)
 
 
 def test_a_pool_that_gets_no_workers_and_is_flooded_starves_no_other() -> None:

@@ -249,7 +249,6 @@ def test_numbers_serve_as_names_of_accounts(load) -> None:
         ('multi_user: true', 'multi_user: an endpoint belongs to the user who starts it'),
         ('high_assurance: true', 'high_assurance: there is no such mode'),
         ('endpoint_setup: [module load x]', 'endpoint_setup: must be text'),
-        ('idle_heartbeats_soft: 9\nidle_heartbeats_hard: 9', 'idle_heartbeats_hard: must be more than `idle_heartbeats_soft`, which is 9'),
         ('debug: maybe', 'debug: must be true or false'),
         ('pools: {a: {type: ThreadPoolEngine}}', 'stands beside'),
         ('function_policy: some', 'write `function_policy: any`'),

@@ -58,4 +58,7 @@ def test_idle_heartbeats_are_counted_in_heartbeats(tmp_path: Path) -> None:
     assert life == Life(idle_soft=300.0)
     life = load(tmp_path, 'heartbeat_period: 60\nidle_heartbeats_soft: 2\nidle_heartbeats_hard: 1440\n').life
     assert life == Life(idle_soft=120.0, idle_hard=86_400.0)
+    clamped = load(tmp_path, 'idle_heartbeats_soft: 9\nidle_heartbeats_hard: 9\n')
+    assert clamped.life == Life(idle_soft=270.0, idle_hard=300.0)
+    assert 'idle_heartbeats_hard: warning: counts as 10' in clamped.warnings[0]
     assert load(tmp_path, '').life == Life(), 'a task of a week is not ended by default'
