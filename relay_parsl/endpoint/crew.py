@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from relay_parsl.endpoint.reporting import fitted
 from relay_parsl.engines.base import Changed, Engine, EngineStatus, Event, Work
 from relay_parsl.errors import RelayError
 
@@ -83,7 +84,7 @@ class Crew:
         """How the engines are, for `Report`: `python` is that of all workers, '' while it is not known or not one."""
         pools = {pool: {key: value for key, value in asdict(status).items() if key not in FLEETING} for pool, status in self._status.items()}
         pythons = {status.python or '' for status in self._status.values()}
-        return {'python': pythons.pop() if len(pythons) == 1 else '', 'pools': pools}
+        return {'python': pythons.pop() if len(pythons) == 1 else '', 'pools': fitted(pools)}
 
     def _deliver(self, pool: str, event: Event) -> None:
         self._events.append((pool, event))

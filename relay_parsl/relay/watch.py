@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from relay_parsl.relay.core import BATCH_TASKS, Core
@@ -14,6 +14,8 @@ WATCHED = 10_000
 """The most tasks that one session watches."""
 OF_ENDPOINT, OF_ENDPOINT_BYTES = 1000, 4 << 20
 """The most tasks that watching an endpoint means, and bytes of them that are read to find out which."""
+WORDS = 1000
+"""Characters of a reason that a task's state holds."""
 SILENT = 2400.0
 """Seconds without its endpoint until a leased task counts as one that waits for it. Nothing else changes then: time ends no lease."""
 
@@ -66,16 +68,22 @@ class Watches:
             return TaskState(info.id, State(info.status.value), detail)
         session = self._core.endpoints.get(info.endpoint)
         if info.stage == Stage.QUEUED:
-            why = 'its turn has not come' if session else self._absence(info.endpoint)
+            why = (self._trouble(info) or 'its turn has not come') if session else self._absence(info.endpoint)
             return TaskState(info.id, State.WAITING_FOR_EP, {**detail, 'why': why})
         said = (session.details if session else self._core.said.get(info.endpoint, {})).get(info.id)
         state = said.state if said else State.WAITING_FOR_NODES
         detail = {**detail, **(said.detail if said else {})}
+        if session is not None and said is None and (trouble := self._trouble(info)):
+            detail['why'] = trouble
         if session is None:
             detail['why'] = self._absence(info.endpoint)
             if self._core.now - max(self._seen(info.endpoint), self._began) >= SILENT:
                 state = State.WAITING_FOR_EP
         return TaskState(info.id, state, detail)
+
+    def _trouble(self, info: TaskInfo) -> str:
+        account = self._core.accounts.get(info.endpoint)
+        return trouble(account.report if account else {}, info.pool)
 
     def _seen(self, endpoint: Id) -> float:
         account = self._core.accounts.get(endpoint)
@@ -100,6 +108,21 @@ class Watches:
         rest = list(states)
         for start in range(0, len(rest), BATCH_TASKS):
             self._core.send(session, States(tuple(rest[start : start + BATCH_TASKS])))
+
+
+def trouble(report: Mapping[str, Any], pool: str) -> str:
+    """Why a pool of an endpoint has no worker, in the words of its engine or of its scheduler; '' where it has some, or nobody says."""
+    pools = report.get('pools')
+    status = pools.get(pool) if isinstance(pools, dict) else None
+    if not isinstance(status, dict) or status.get('workers'):
+        return ''
+    if status.get('reason'):
+        return str(status['reason'])[:WORDS]
+    detail = status.get('detail')
+    blocks = detail.get('blocks') if isinstance(detail, dict) else None
+    rows = [row for row in blocks if isinstance(row, dict)] if isinstance(blocks, list) else []
+    waiting = next((row for row in rows if row.get('state') == 'PENDING' and row.get('reason')), None)
+    return f'block {waiting.get("block")} (job {waiting.get("job")}) waits: {waiting["reason"]}'[:WORDS] if waiting else ''
 
 
 def utc(when: float) -> str:

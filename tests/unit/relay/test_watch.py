@@ -126,3 +126,29 @@ def test_an_endpoints_tasks_are_watched_up_to_a_bound(stage: Stage, monkeypatch:
     stage.submit(client, 'f', pool='gpu')
     client.say(m.Watch((), an_id('site')))
     assert set(told(client)) == {an_id(name) for name in 'abc'}
+
+
+PENDING = {'block': '0', 'job': '7', 'state': 'PENDING', 'reason': 'AssocGrpCPUMinutesLimit'}
+
+
+@pytest.mark.parametrize(
+    ('status', 'why'),
+    [
+        ({'workers': 0, 'reason': '3 blocks in a row ended'}, '3 blocks in a row ended'),
+        ({'workers': 2, 'reason': '3 blocks in a row ended'}, None),
+        ({'workers': 0, 'detail': {'blocks': [PENDING]}}, 'block 0 (job 7) waits: AssocGrpCPUMinutesLimit'),
+        ({'workers': 0, 'detail': {'blocks': [{**PENDING, 'state': 'FAILED'}, 3]}}, None),
+        ({'workers': 0, 'detail': {'blocks': 'x'}}, None),
+        ({}, None),
+        ('x', None),
+    ],
+)
+def test_what_waits_for_nodes_says_what_its_pool_waits_for(stage: Stage, status: object, why: str | None) -> None:
+    client, site = stage.client(), stage.endpoint(window=(1, 1 << 30))
+    stage.submit(client, 'leased')
+    stage.submit(client, 'queued')
+    site.say(m.Report({'pools': {'': status}}))
+    states = ask_after(stage, client, 0.0, 'leased', 'queued')
+    assert states[an_id('leased')].state == State.WAITING_FOR_NODES
+    assert states[an_id('leased')].detail.get('why') == why
+    assert states[an_id('queued')].detail['why'] == (why or 'its turn has not come')
