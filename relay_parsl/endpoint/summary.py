@@ -119,7 +119,8 @@ def _rows(workers: int | None, accelerators: list[str], groups: list[str]) -> tu
 
 def describe(pool: PoolSummary) -> str:
     """The pool in one line of words."""
-    workers = f'{_count(pool.workers_per_node, "worker")} a node' if pool.workers_per_node else 'a worker for each core'
+    each = ('task', 'block') if pool.engine == 'MPIEngine' else ('worker', 'node')
+    workers = f'{_count(pool.workers_per_node, each[0])} a {each[1]}' if pool.workers_per_node else 'a worker for each core'
     first, least, most = pool.blocks
     jobs = (
         f'{pool.provider} {pool.queue}'.rstrip() + f': {least} to {_count(most, "block")} of {_count(pool.nodes_per_block, "node")}, {first} at first'

@@ -130,3 +130,8 @@ def test_no_batch_script_is_left_of_a_file_that_is_gone() -> None:
 def test_its_batch_script_is_right_for_bash(file: Path) -> None:
     read = subprocess.run(['/bin/bash', '-n', str(golden(file))], capture_output=True, text=True, check=False, timeout=30)
     assert (read.returncode, read.stderr) == (0, '')
+
+
+def test_tasks_of_ranks_are_counted_by_the_block() -> None:
+    said = describe_config(load_endpoint_config(CONFIGS / 'polaris' / 'mpi.yaml'))
+    assert 'MPIEngine, 5 tasks a block, PBSProProvider debug-scaling: 0 to 1 block of 10 nodes' in said
