@@ -1,8 +1,9 @@
 """Shell commands as functions, with the interface of `globus_compute_sdk`: standard library only, for it is imported on compute nodes.
 
 Where it differs from `globus_compute_sdk` 4.19: a command that reaches its walltime is killed with all that it started; shell text keeps
-its own braces (`awk '{print $1}'`, `${HOME}`); `{name!q}` quotes a value for the shell; snippets hold this run's output only, are bounded
-in bytes too, and take output that is not UTF-8; the working directory of the process is left alone; nothing is added to stderr.
+its own braces (`awk '{print $1}'`, `${HOME}`); values are quoted for the place where they stand, so that each is one word of the shell, whatever
+is in it; `cwd` and `env`; snippets hold this run's output only, are bounded in bytes too, and take any bytes; the working directory of the process
+is left alone; nothing is added to stderr.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +29,12 @@ TIMED_OUT = 124
 MPI_PREFIX = 'PARSL_MPI_PREFIX'
 """Set for each task by an MPI engine: the launcher's command with the nodes that the task may use."""
 
+MARK = 'RELAY_PARSL_COMMAND'
+"""Set for each command: what carries it was started by that command, wherever it has gone since."""
+
 _FIELD = re.compile(r'\{\{|\}\}|(\$?)\{([A-Za-z_]\w*)((?:\.\w+|\[[^][{}]*\])*(?:![rsa])?(?::[^{}]*)?|!q)\}')
+_CONVERTED = re.compile(r'![rsa](?:$|:)')
+_DOCUMENT = re.compile(r'<<-?[ \t]*(["\'\\]?)([A-Za-z_]\w*)["\']?')
 
 
 @dataclass(repr=False)
@@ -54,9 +61,9 @@ class ShellResult:
 
 
 class ShellFunction:
-    """A command line for `/bin/bash` that is called like a function: `ShellFunction('wc -l {path!q}')(path='a file')`."""
+    """A command line for `/bin/bash` that is called like a function: `ShellFunction('wc -l {path}')(path='a file')`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  those of the model, and two more
         self,
         cmd: str,
         stdout: str | None = None,
@@ -65,20 +72,28 @@ class ShellFunction:
         snippet_lines: int = 1000,
         name: str | None = None,
         return_dict: bool = False,
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Keep the text; nothing is run before the call.
 
         Args:
-            cmd: the text. `{name}` stands for a keyword argument of the call, in the format language of `str.format`; `{name!q}` for its value
-                quoted for the shell; `{{` and `}}` for braces where a text uses them. Other braces are the shell's own.
+            cmd: the text. `{name}` stands for a keyword argument of the call, in the format language of `str.format`, quoted for the shell where
+                that is needed: within quotes of the text, in a here-document or outside of them. A list or a tuple is as many words. `{name!s}` is
+                the value as it is, for text that the shell shall read. `{{` and `}}` stand for braces where a text uses them. Other braces are the
+                shell's own.
             stdout: file that output is appended to, on the endpoint; a new one in the working directory by default.
             stderr: likewise.
             walltime: seconds after which the command, and all that it started, is killed; the return code is 124 then.
             snippet_lines: the last lines of each output that come back, within `SNIPPET` bytes.
             name: an identifier; the class's by default.
             return_dict: whether a call gives a dict that JSON can carry instead of a ShellResult.
+            cwd: directory on the endpoint, made if it is not there; relative to where the task runs, which it is by default.
+            env: variables for the command, beside those of the worker.
 
         Raises:
+            TypeError: names or values of `env` that are no strings.
             ValueError: a walltime that is not positive, a name that is no identifier.
         """
         name = name or type(self).__name__
@@ -88,6 +103,9 @@ class ShellFunction:
             raise ValueError(f'the name of a function is an identifier, not {name!r}')
         self.cmd, self.stdout, self.stderr, self.walltime = cmd, stdout, stderr, walltime
         self.snippet_lines, self.return_dict = snippet_lines, return_dict
+        self.cwd, self.env = None if cwd is None else os.fspath(cwd), dict(env or {})
+        if not all(type(each) is str for pair in self.env.items() for each in pair):
+            raise TypeError('env maps names to strings')
         self.__name__ = name
 
     def __repr__(self) -> str:
@@ -104,11 +122,11 @@ class ShellFunction:
 
     def execute_cmd_line(self, cmd: str) -> ShellResult | dict[str, Any]:
         """Run `cmd` as it is."""
-        directory = Path(os.environ.get('GC_TASK_SANDBOX_DIR') or Path.cwd())
+        directory = Path(os.environ.get('GC_TASK_SANDBOX_DIR') or Path.cwd(), self.cwd or '')
         directory.mkdir(parents=True, exist_ok=True)
         with _output(directory, self.stdout, '.stdout') as stdout, _output(directory, self.stderr, '.stderr') as stderr:
             starts = stdout.tell(), stderr.tell()
-            returncode, exception = _run(cmd, directory, self.walltime, stdout, stderr)
+            returncode, exception = _run(cmd, directory, self.env, self.walltime, (stdout, stderr))
             out, err = (_snippet(file, start, self.snippet_lines) for file, start in zip((stdout, stderr), starts))
         result = ShellResult(cmd, out, err, returncode, exception)
         return asdict(result) if self.return_dict else result
@@ -129,19 +147,108 @@ class MPIFunction(ShellFunction):
 
 def _fill(text: str, kwargs: dict[str, Any]) -> str:
     """`str.format` that leaves the shell its braces. Where a text doubles braces, as upstream wants it, they stand for single ones."""
-    doubled = '{{' in text
+    doubled, quotes, last = '{{' in text, Quotes(), 0
 
     def replace(found: re.Match[str]) -> str:
+        nonlocal last
+        quotes.feed(text[last : found.start()])
+        last = found.end()
         dollar, name, rest = found.groups()
-        if name is None:
-            return found[0][0] if doubled else found[0]
+        if name is None or (name not in kwargs and (dollar or rest)):
+            kept = found[0][0] if doubled and name is None else found[0]
+            quotes.feed(kept)
+            return kept
         if name not in kwargs:
-            if dollar or rest:
-                return found[0]
             raise TypeError(f'the command names {{{name}}}, and no {name}= is given; for braces of its own write {{{{{name}}}}}')
-        return dollar + (shlex.quote(str(kwargs[name])) if rest == '!q' else f'{{{name}{rest}}}'.format(**{name: kwargs[name]}))
+        return dollar + _value(name, rest, kwargs[name], quotes)
 
     return _FIELD.sub(replace, text)
+
+
+def _value(name: str, rest: str, value: Any, quotes: Quotes) -> str:
+    quotes.value()
+    if rest in ('', '!q') and isinstance(value, (list, tuple)):
+        return ' '.join(quotes.quote(str(each)) for each in value)
+    if rest == '!q':
+        return quotes.quote(str(value))
+    formatted = f'{{{name}{rest}}}'.format(**{name: value})
+    return formatted if _CONVERTED.search(rest) else quotes.quote(formatted)
+
+
+class Quotes:
+    """Where a place in a text of the shell stands: within quotes, in a here-document, in a comment, or in none of them."""
+
+    def __init__(self) -> None:
+        """The beginning of a text."""
+        self._stack = ['']  # outermost first: quotes as they open, '(' of a substitution, '<' of a here-document, '#'
+        self._documents: list[tuple[str, bool]] = []
+        self._before = '\n'
+
+    def feed(self, text: str) -> None:
+        """Go on over this text."""
+        while text:
+            step = self._document(text) if self._stack[-1] == '<' else self._step(text)
+            self._before, text = text[step - 1], text[step:]
+
+    def value(self) -> None:
+        """Here stands a value."""
+        self._before = 'x'
+
+    def quote(self, value: str) -> str:
+        """The value as it must be written here to be what it is."""
+        here = self._stack[-1]
+        if here == '"':
+            return re.sub(r'([\\"$`])', r'\\\1', value)
+        if here == '<':
+            return value if self._documents[0][1] else re.sub(r'([\\$`])', r'\\\1', value)
+        if here == "'":
+            return value.replace("'", "'\\''")
+        if here == "$'":
+            return value.replace('\\', '\\\\').replace("'", "\\'")
+        return value.replace('\n', ' ') if here == '#' else shlex.quote(value)
+
+    def _step(self, text: str) -> int:
+        """Read one thing that is in no here-document; returns its length."""
+        here, first = self._stack[-1], text[0]
+        if here == '#' and first != '\n':
+            return len(text.split('\n', 1)[0])
+        if first == '\n' and here in ('', '(', '#'):
+            self._stack[-1:] = ([] if here == '#' else [here]) + ['<'] * bool(self._documents)
+        elif first == '\\' and here != "'":
+            return min(2, len(text))
+        elif first == {'(': ')', "$'": "'"}.get(here, here):
+            self._stack.pop()
+        elif here not in ("'", "$'"):
+            return self._open(text)
+        return 1
+
+    def _open(self, text: str) -> int:
+        """Read what may begin something."""
+        here, first = self._stack[-1], text[0]
+        if text.startswith('$('):
+            self._stack.append('(')
+            return 2
+        if here == '"' or text.startswith('<<<'):
+            return 3 if here != '"' else 1
+        if first in '"\'':
+            self._stack.append("$'" if first == "'" and self._before == '$' else first)
+        elif first == '(' and here == '(':
+            self._stack.append('(')
+        elif first == '#' and self._before in ' \t\n;|&(':
+            self._stack.append('#')
+        elif self._stack[-2:] != ['(', '('] and (found := _DOCUMENT.match(text)):
+            self._documents.append((found[2], bool(found[1])))
+            return found.end()
+        return 1
+
+    def _document(self, text: str) -> int:
+        """Read a line of a here-document, or what there is of it before a value."""
+        line, end, _ = text.partition('\n')
+        if self._before == '\n' and line.strip('\t') == self._documents[0][0]:
+            self._documents.pop(0)
+            if not self._documents:
+                self._stack.pop()
+        return len(line) + len(end)
 
 
 def _output(directory: Path, name: str | None, suffix: str) -> BinaryIO:
@@ -155,29 +262,42 @@ def _output(directory: Path, name: str | None, suffix: str) -> BinaryIO:
     return file
 
 
-def _run(cmd: str, directory: Path, walltime: float | None, stdout: BinaryIO, stderr: BinaryIO) -> tuple[int, str | None]:
+def _run(cmd: str, directory: Path, env: Mapping[str, str], walltime: float | None, output: tuple[BinaryIO, BinaryIO]) -> tuple[int, str | None]:
     """Return code and name of the exception. Whatever ends the wait, a cancelled task's exception too, ends the command."""
-    process = subprocess.Popen(['/bin/bash', '-c', cmd], cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)  # noqa: S603 - what it is for
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(  # noqa: S603 - what it is for
+        ['/bin/bash', '-c', cmd],
+        cwd=directory,
+        env={**os.environ, **env, MARK: mark},
+        stdin=subprocess.DEVNULL,
+        stdout=output[0],
+        stderr=output[1],
+    )
     try:
         returncode = process.wait(walltime)
     except subprocess.TimeoutExpired:
         return TIMED_OUT, 'subprocess.TimeoutExpired'
     finally:
         if process.returncode is None:
-            _kill(process)
+            _kill(process, f'{MARK}={mark}')
     return returncode, 'subprocess.CalledProcessError' if returncode else None
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], mark: str) -> None:
     """They stay in our process group on purpose: whoever kills the group of this process (its engine) reaches them too."""
-    kill_tree(process.pid)
+    kill_tree(process.pid, mark)
     process.wait()
 
 
-def kill_tree(root: int) -> None:
-    """Kill a process and its descendants, also those that left its process group: stopped first, so that none starts another in between."""
+def kill_tree(root: int, mark: str) -> None:
+    """Kill a process and what it started: stopped first, so that none starts another in between.
+
+    Args:
+        root: the process; its descendants are found though they left its process group.
+        mark: `NAME=value`; whose environment holds it is found too, though its parent has ended. This process itself is spared.
+    """
     seen: set[int] = set()
-    while fresh := _descendants(root) - seen:
+    while fresh := (_descendants(root) | _marked(mark.encode())) - seen:
         for pid in fresh:
             _signal(pid, signal.SIGSTOP)
         seen |= fresh
@@ -200,17 +320,26 @@ def _descendants(root: int) -> set[int]:
     return found
 
 
+def _marked(mark: bytes) -> set[int]:
+    found = set()
+    for entry in Path('/proc').glob('[0-9]*/environ'):
+        with suppress(OSError):
+            if mark in entry.read_bytes().split(b'\0'):
+                found.add(int(entry.parent.name))
+    return found - {os.getpid()}
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def _snippet(file: BinaryIO, start: int, lines: int) -> str:
-    """The last lines of what was written since `start`."""
+    """The last lines of what was written since `start`; bytes that are no UTF-8 stand there by their numbers."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(start, end - SNIPPET))
     kept = file.read(SNIPPET).splitlines(keepends=True)[-lines:] if lines > 0 else []
-    return b''.join(kept).decode(errors='replace')
+    return b''.join(kept).decode(errors='backslashreplace')
 
 
 def _last(text: str, name: str) -> str:

@@ -6,6 +6,7 @@ An *end frame* is what comes back: how the function ended, or that its process d
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from relay_parsl.wire import codec
 
 HEAD = 2
 """Bytes of the length of a work frame's head."""
+TASK_ID = 'RELAY_PARSL_TASK_ID'
+"""The environment variable by which user code knows its task, and we what it has started."""
 EVIDENCE = 16 * 1024
 """Characters of evidence, at most."""
 
@@ -44,6 +47,11 @@ class Head:
         """Names the attempt."""
         return self.task_id, self.attempt
 
+    @property
+    def name(self) -> str:
+        """Names the task, for people and in its environment."""
+        return task_name(self.task_id)
+
 
 @dataclass(frozen=True)
 class End:
@@ -65,6 +73,11 @@ class Death:
 
     cause: str
     evidence: str
+
+
+def task_name(task_id: bytes) -> str:
+    """A task's id as people know it."""
+    return str(uuid.UUID(bytes=task_id)) if len(task_id) == 16 else task_id.hex()
 
 
 def encode_work(work: Work, place: Place) -> bytes:

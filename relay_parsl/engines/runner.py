@@ -10,13 +10,12 @@ import contextlib
 import faulthandler
 import os
 import sys
-import uuid
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.frames import Place, decode_work, encode_end
+from relay_parsl.engines.frames import TASK_ID, Place, decode_work, encode_end, task_name
 from relay_parsl.engines.interrupts import Interrupts, limit_of
 from relay_parsl.engines.leash import die_with_parent
 
@@ -64,8 +63,8 @@ def _is_open(number: int) -> bool:
 
 def _settle(work: Work, place: Place, home: str) -> None:
     """Go where the task shall run: the last one may have gone elsewhere. Names of Globus Compute are set too, for functions that read them."""
-    name = str(uuid.UUID(bytes=work.task_id)) if len(work.task_id) == 16 else work.task_id.hex()
-    os.environ['RELAY_PARSL_TASK_ID'] = os.environ['GC_TASK_UUID'] = name
+    name = task_name(work.task_id)
+    os.environ[TASK_ID] = os.environ['GC_TASK_UUID'] = name
     os.environ.update(place.environment)
     directory = Path(home, place.directory)
     if place.sandbox:

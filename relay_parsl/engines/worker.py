@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from relay_parsl.engines import accelerators, leash, ranks
-from relay_parsl.engines.frames import Death, Head, encode_end, head_of, with_environment
+from relay_parsl.engines.frames import TASK_ID, Death, Head, encode_end, head_of, with_environment
 from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, interruption, limit_of
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
@@ -160,12 +160,12 @@ class Runner:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self._process.pid, SIGNALS[reason])
 
-    def kill_all(self) -> None:
-        """End it, its process group, and those below it that left the group."""
+    def kill_all(self, head: Head) -> None:
+        """End it, its process group, and whatever else the attempt started."""
         from relay_parsl.shell import kill_tree  # noqa: PLC0415  most workers never need it
 
         if self.alive():
-            kill_tree(self._process.pid)
+            kill_tree(self._process.pid, f'{TASK_ID}={head.name}')
         self.kill()
 
     def kill(self) -> None:
@@ -266,7 +266,7 @@ class Worker:
         with self._lock:
             self._current, self._asked = head.key, doomed()
         try:
-            return self._retire(patience, self._perform(frame, head, patience))
+            return self._retire(patience, head, self._perform(frame, head, patience))
         except RunnerDied as death:
             evidence, rest = str(death), str(death.args[1])
         except OSError as error:
@@ -308,14 +308,14 @@ class Worker:
         if step is Step.INTERRUPT:
             runner.interrupt(patience.reason)
         elif step is Step.KILL:
-            runner.kill_all()
+            runner.kill_all(head)
         elif step is Step.REPORT and self._line is not None:
             self._line.tell(head, self.interrupt)
 
-    def _retire(self, patience: Patience, answer: bytes) -> bytes:
+    def _retire(self, patience: Patience, head: Head, answer: bytes) -> bytes:
         """A runner that was interrupted gets no other task: a late signal, a lock that is held or a child that lives on would be that one's."""
         if patience.reason and self._runner is not None:
-            self._runner.kill_all()
+            self._runner.kill_all(head)
             self._runner.close()
             self._renew()
         return answer

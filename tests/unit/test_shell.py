@@ -47,8 +47,9 @@ def alive(pid: int) -> bool:
 # -- The text ----------------------------------------------------------------------------------------------------------
 
 TEXTS = [
-    ('echo {x}', {'x': 'a b'}, 'echo a b'),
-    ('echo {x} {y:>4} {x!r}', {'x': 'a', 'y': 7}, "echo a    7 'a'"),
+    ('echo {x}', {'x': 'a b'}, "echo 'a b'"),
+    ('echo {x} {y:03} {y:>4} {x!r}', {'x': 'a', 'y': 7}, "echo a 007 '   7' 'a'"),
+    ('ls {x!s} {x!s:>9} {y}', {'x': '-l -a', 'y': ['-l', 'a b', 3]}, "ls -l -a     -l -a -l 'a b' 3"),
     ('echo {o.real} {d[key]}', {'o': 3, 'd': {'key': 'v'}}, 'echo 3 v'),
     ('echo ${{HOME}} {{print $1}} {x}', {'x': 1}, 'echo ${HOME} {print $1} 1'),
     ("awk '{print $1}' {x}", {'x': 'f'}, "awk '{print $1}' f"),
@@ -57,7 +58,9 @@ TEXTS = [
     ('echo ${x}', {'x': 'HOME'}, 'echo $HOME'),
     ('echo {x!q}', {'x': "it's; rm -rf *"}, "echo 'it'\"'\"'s; rm -rf *'"),
     ('echo nothing', {'unused': 1}, 'echo nothing'),
-    ('{x}{x}', {'x': '{y}'}, '{y}{y}'),
+    ('{x}{x}', {'x': '{y}'}, "'{y}''{y}'"),
+    ('echo \'{x}\' "{x}" {x}', {'x': 'plain'}, 'echo \'plain\' "plain" plain'),
+    ("echo ${y:-it's} {x}'", {'x': 'a b'}, "echo ${y:-it's} a b'"),
 ]
 
 
@@ -76,6 +79,35 @@ def test_quoted_values_reach_the_command_as_they_are() -> None:
     result = run("printf '%s|' {value!q} | awk '{print $0}'", value=value)
     assert result.stdout == f'{value}|\n'
     assert result.returncode == 0
+
+
+PLACES = [
+    'printf %s {x}',
+    'printf %s "{x}"',
+    "printf %s '{x}'",
+    "printf %s $'{x}'",
+    'printf %s "$(printf %s {x})"',
+    'printf %s "$(printf %s "{x}")"',
+    "# don't, {x}\nprintf %s {x} # nor here",
+    "echo -n it\\'s | cat >/dev/null; printf %s {x}",
+    'echo $((1<<2)) $((a<<b)) ${#x} >/dev/null\nprintf %s {x}',
+    'cat <<< {x} | head -c -1',
+    'cat <<EOF | head -c -1\n{x}\nEOF\n',
+    "cat <<'EOF' | head -c -1\n{x}\nEOF\n",
+    "cat <<-EOF >/dev/null; printf %s {x}\n\tit's\n\tEOF",
+    "cat <<A <<'B' >/dev/null\nit's\nA\n\"\nB\nprintf %s '{x}'",
+    'if (true); then printf %s {x}; fi',
+    'f() {{ printf %s "$1"; }}; f {x}',
+]
+VALUES = ['plain', 'a b', "it's", '"', '$HOME `id` $(id)', 'back\\slash\\', '; exit 3 #', 'two\nlines', '*', "'\"'; {y} é", '']
+
+
+@pytest.mark.parametrize('place', PLACES)
+def test_a_value_is_itself_wherever_it_stands(place: str) -> None:
+    for value in VALUES:
+        result = run(place, x=value)
+        assert (result.returncode, result.stderr) == (0, ''), result
+        assert result.stdout == value, result.cmd
 
 
 # -- Running -----------------------------------------------------------------------------------------------------------
@@ -112,11 +144,25 @@ def test_a_sandbox_is_the_commands_directory_and_not_the_processs(tmp_path: Path
     assert Path.cwd() == tmp_path
 
 
+def test_a_directory_and_variables_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('KEPT', 'there')
+    shell = ShellFunction('pwd; echo $KEPT $MINE', cwd='deep/down', env={'MINE': "it's"}, stdout='out')
+    assert shell() == ShellResult('pwd; echo $KEPT $MINE', f"{tmp_path}/deep/down\nthere it's\n", '', 0)
+    assert (tmp_path / 'deep' / 'down' / 'out').exists()
+    assert 'MINE' not in os.environ
+    assert Path.cwd() == tmp_path
+    monkeypatch.setenv('GC_TASK_SANDBOX_DIR', str(tmp_path / 'box'))
+    assert getattr(ShellFunction('pwd', cwd='in')(), 'stdout', '') == f'{tmp_path}/box/in\n'
+    assert getattr(ShellFunction('pwd', cwd=tmp_path)(), 'stdout', '') == f'{tmp_path}\n'
+    with pytest.raises(TypeError, match='env'):
+        ShellFunction('true', env={'N': 1})  # type: ignore[dict-item]
+
+
 def test_snippets_are_bounded_in_lines_and_bytes_and_take_any_bytes() -> None:
     assert ShellFunction('seq 100', snippet_lines=3)() == ShellResult('seq 100', '98\n99\n100\n', '', 0)
     assert ShellFunction('seq 100', snippet_lines=0)() == ShellResult('seq 100', '', '', 0)
     assert len(run("head -c 3000000 /dev/zero | tr '\\0' x").stdout) == SNIPPET
-    assert run(r"printf '\xff\xfeok'").stdout == '\ufffd\ufffdok'
+    assert run(r"printf '\xff\xfeok'").stdout == r'\xff\xfeok'
 
 
 @pytest.mark.parametrize(
@@ -133,6 +179,7 @@ TREE = """
 trap "" TERM
 (trap "" TERM; sleep 300 & echo $! >> pids; wait) & echo $! >> pids
 setsid sleep 300 & echo $! >> pids
+(setsid bash -c 'echo $$ >> pids; exec sleep 300' &) ; (sleep 300 & echo $! >> pids)
 echo $$ >> pids
 echo ready
 wait
@@ -145,10 +192,10 @@ def pids(tmp_path: Path) -> list[int]:
 
 
 def test_a_walltime_kills_all_that_was_started(tmp_path: Path) -> None:
-    result = ShellFunction(TREE, walltime=1.0)()
+    result = ShellFunction(TREE, walltime=2.0)()
     assert isinstance(result, ShellResult)
     assert (result.returncode, result.exception_name, result.stdout) == (124, 'subprocess.TimeoutExpired', 'ready\n')
-    assert len(pids(tmp_path)) == 4
+    assert len(pids(tmp_path)) == 6
     assert until(lambda: not any(alive(pid) for pid in pids(tmp_path)))
 
 
@@ -162,7 +209,7 @@ def test_an_exception_in_the_wait_kills_all_that_was_started(tmp_path: Path) -> 
         raise Cancelled
 
     def when_ready() -> None:
-        until(lambda: len(pids(tmp_path)) == 4)
+        until(lambda: len(pids(tmp_path)) == 6)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, interrupt)

@@ -234,6 +234,16 @@ def test_a_cancel_that_races_the_end_gives_one_end_and_harms_nobody(worker: Work
     assert min(outcomes.values()) > 0, outcomes
 
 
+def daemons(note: str) -> None:
+    """Processes in sessions of their own, whose parents have ended."""
+    import subprocess
+
+    script = f"(setsid bash -c 'echo $$ > {note}; exec sleep 300' &); (setsid bash -c 'echo $$ > {note}.2; exec sleep 300' &)"
+    subprocess.run(['bash', '-c', script], check=True)
+    Path(f'{note}.3').write_text(str(os.getpid()))
+    time.sleep(300)
+
+
 def shell_with_children(note: str) -> Any:
     os.chdir(Path(note).parent)  # where its output goes
     return ShellFunction(f'setsid sleep 300 & echo $! > {note}; sleep 300 & (sleep 300 & echo $! > {note}.2); echo $$ > {note}.3; wait')()
@@ -250,7 +260,7 @@ def processes_that_ignore(note: str) -> None:
             time.sleep(60)
 
 
-@pytest.mark.parametrize('what', [shell_with_children, processes_that_ignore])
+@pytest.mark.parametrize('what', [shell_with_children, processes_that_ignore, daemons])
 def test_everything_that_it_started_dies_with_it(worker: Worker, what: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, 'GIVE_UP', 0.5)
     note = tmp_path / 'note'
