@@ -101,3 +101,31 @@ def test_a_value_whose_workers_never_come_and_that_is_flooded_starves_no_other(c
         assert not any(each.done() for each in stuck)
         for each in stuck:
             each.cancel()
+
+
+def test_kill_9_of_the_endpoint_loses_no_task_of_any_value_and_leaves_no_pool_behind(cli: Commands, tmp_path: Path) -> None:
+    def once(path: str) -> str:
+        import os
+        import time
+
+        with open(path, 'a') as file:
+            file.write(f'{os.environ["COLOR"]}\n')
+        time.sleep(0.0 if os.path.exists(f'{path}.go') else 300.0)
+        return os.environ['COLOR']
+
+    with rp.Executor('site') as executor:
+        notes = {color: tmp_path / color for color in ('red', 'blue')}
+        futures = {
+            color: executor.with_options(user_endpoint_config={'worker_init': f'export COLOR={color}'}).submit(once, str(note))
+            for color, note in notes.items()
+        }
+        until(lambda: all(note.exists() for note in notes.values()))
+        (serving,) = [each for each in cli.processes() if each.cmdline()[-3:] == ['endpoint', 'start', 'site']]
+        before = {each.pid for each in cli.processes()}
+        serving.kill()
+        for note in notes.values():
+            note.with_name(f'{note.name}.go').touch()
+        cli.ok('endpoint', 'start', 'site', '--detach')
+        assert {color: future.result(90) for color, future in futures.items()} == {'red': 'red', 'blue': 'blue'}
+        kept = {each.pid for each in cli.processes() if 'relay' in each.cmdline()}
+        until(lambda: not {each.pid for each in cli.processes()} & (before - kept))

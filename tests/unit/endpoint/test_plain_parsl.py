@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from parsl.executors import HighThroughputExecutor, MPIExecutor, ThreadPoolExecutor
 from parsl.executors.high_throughput.errors import WorkerLost
-from parsl.launchers import MpiExecLauncher, SimpleLauncher
+from parsl.launchers import MpiExecLauncher
 from parsl.providers import LocalProvider
 
 from relay_parsl.endpoint.config import load_config
 from relay_parsl.errors import ConfigError
+from relay_parsl.launchers import SimpleLauncher
 from relay_parsl.providers import PBSProProvider
 
 HTEX = """
