@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from parsl.jobs.states import JobState
 from parsl.launchers import SingleNodeLauncher
 from parsl.launchers.base import Launcher
-from parsl.providers.errors import SubmitException
 
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers import options, slurm_words
@@ -149,20 +148,13 @@ class SlurmProvider(BatchProvider):
                 return f'{match["id"]};{cluster[1]}' if cluster and ';' not in match['id'] else str(match['id'])
         return None
 
-    def submit(self, command: str, tasks_per_node: int, job_name: str = 'parsl.slurm') -> str:
-        """See `BatchProvider`. An `sbatch` that was killed because it hung may have submitted the job all the same: it is looked for by its name."""
-        try:
-            return super().submit(command, tasks_per_node, job_name)
-        except SubmitException as refused:
-            found = self._named(refused.job_name) if refused.retcode is None else None
-            if found is None:
-                raise
-            self._enter(found, self._job(refused.job_name, tasks_per_node))
-            return found
-
-    def _named(self, name: str) -> str | None:
-        ran = run(['squeue', *_of(self.clusters), '--noheader', '--me', f'--name={name}', '--format=%i'], self.cmd_timeout)
-        return next((line for line in ran.stdout.split() if line.isdigit()), None) if ran.ok else None
+    def named(self, job_name: str) -> str | None:
+        """See `BatchProvider`: the name is unique."""
+        for cluster in (self.clusters or '').split(','):
+            ran = run(['squeue', *_of(cluster), '--noheader', '--me', f'--name={job_name}', '--format=%i'], self.cmd_timeout)
+            if ran.ok and (found := next((line for line in ran.stdout.split() if line.isdigit()), None)):
+                return f'{found};{cluster}' if cluster else found
+        return None
 
     # --- how jobs are ---
 

@@ -21,7 +21,7 @@ __all__ = ['fixture']
 ENDS = (JobState.COMPLETED, JobState.FAILED, JobState.TIMEOUT, JobState.CANCELLED)
 
 
-@pytest.fixture(name='site', params=['pbs', 'slurm'])
+@pytest.fixture(name='site', params=['pbs', pytest.param('slurm', marks=[pytest.mark.slurm, pytest.mark.xdist_group('slurm')])])
 def _site(request: pytest.FixtureRequest) -> Site:
     return site_of(request.param, request)
 

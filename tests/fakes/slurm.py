@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ class FakeSlurm:
         self.jobs.mkdir(parents=True)
         self.scripts.mkdir()
         monkeypatch.setenv('FAKE_SLURM', str(self.home))
-        monkeypatch.setenv('PATH', f'{PROGRAMS}:{os.environ["PATH"]}')
+        monkeypatch.setenv('PATH', f'{PROGRAMS}:{Path(sys.executable).parent}:{os.environ["PATH"]}')
 
     def provider(self, kind: type[P], **options: Any) -> P:
         """Of Parsl's class or ours, ready to submit."""

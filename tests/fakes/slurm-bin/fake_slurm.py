@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -ES
 """`sbatch`, `sacct`, `squeue`, `scontrol` and `scancel` by one file under five names: they print what Slurm 22.05 prints, and fail as they are told.
 
 `$FAKE_SLURM` is their directory. A job is `jobs/ID.json`; its script runs for real, and leaves `jobs/ID.exit`. A test may put there
@@ -116,7 +116,9 @@ def sacct(arguments: list[str]) -> NoReturn:
 def squeue(arguments: list[str]) -> NoReturn:
     behave('squeue')
     if name := option(arguments, 'name'):
-        say(''.join(f'{path.stem}\n' for path in JOBS.glob('*.json') if record(path.stem)['name'] == name))
+        here = option(arguments, 'clusters').split(',')
+        rows = [path.stem for path in JOBS.glob('*.json') if record(path.stem)['name'] == name and record(path.stem)['cluster'] in here]
+        say(''.join(f'{number(job)}\n' for job in rows))
     found = known(arguments, 'jobs') or known(arguments, 'job')
     if not found and ',' not in option(arguments, 'jobs'):
         say('', 1, 'slurm_load_jobs error: Invalid job id specified\n')

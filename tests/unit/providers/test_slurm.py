@@ -129,10 +129,11 @@ def test_what_sbatch_says_reaches_the_error(slurm: FakeSlurm) -> None:
     assert 'Invalid account or account/partition combination specified' in str(refused.value)
 
 
-def test_a_job_of_an_sbatch_that_hung_is_found_by_its_name(slurm: FakeSlurm) -> None:
+@pytest.mark.parametrize('clusters', [None, 'beta,alpha'])
+def test_a_job_of_an_sbatch_that_hung_is_found_by_its_name(slurm: FakeSlurm, clusters: str | None) -> None:
     """It would run beside the one that is submitted instead, and nobody would cancel it."""
     slurm.tell('sbatch', 'hang')
-    provider = slurm.provider(SlurmProvider, cmd_timeout=2)
+    provider = slurm.provider(SlurmProvider, cmd_timeout=2, clusters=clusters)
     job = provider.submit('sleep 60', 1, 'n')
     assert state(provider, job) == JobState.RUNNING
     assert provider.cancel([job]) == [True]
