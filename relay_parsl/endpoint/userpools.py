@@ -50,14 +50,15 @@ Attempt = tuple[bytes, int]
 
 
 def retiring(pools: Iterable[UserPool], now: float) -> list[UserPool]:
-    """Which pools have had nothing to do for long enough."""
-    return [pool for pool in pools if pool.state == 'ready' and not pool.outstanding and now - pool.idle_since >= pool.retires_after]
+    """Which pools have had nothing to do for long enough. A broken one stays: begun anew, it would submit blocks that are known to fail."""
+    idle = [pool for pool in pools if pool.state == 'ready' and not pool.outstanding and pool.status.state != 'broken']
+    return [pool for pool in idle if now - pool.idle_since >= pool.retires_after]
 
 
 def making_room(pools: Iterable[UserPool]) -> UserPool | None:
-    """Which pool should end so that another may begin: of those without tasks, the one that is so for longest."""
+    """Which pool should end so that another may begin: of those without tasks, the one that is so for longest, and broken ones last."""
     idle = [pool for pool in pools if pool.state == 'ready' and not pool.outstanding]
-    return min(idle, key=lambda pool: pool.idle_since, default=None)
+    return min(idle, key=lambda pool: (pool.status.state == 'broken', pool.idle_since), default=None)
 
 
 class UserPools:

@@ -289,3 +289,11 @@ def test_which_pools_retire_and_which_makes_room() -> None:
     assert retiring([busy, idle, long, fresh], 450.0) == [long]
     assert making_room([busy, idle, long, fresh]) is long
     assert making_room([busy, fresh]) is None
+
+
+def test_a_broken_pool_stays_lest_it_submits_again_what_is_known_to_fail() -> None:
+    broken, idle = pool('ready', 0, 0.0), pool('ready', 0, 500.0)
+    broken.status = EngineStatus(1, state='broken', reason='3 blocks in a row')
+    assert retiring([broken], 1e6) == []
+    assert making_room([broken, idle]) is idle
+    assert making_room([broken]) is broken
