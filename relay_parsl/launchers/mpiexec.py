@@ -36,7 +36,7 @@ mpiexec "${{WHERE[@]}}" {words} /bin/bash "$NODE_SCRIPT\""""
 class PalsMpiexecLauncher(NodeLauncher):
     """Starts managers with Cray's mpiexec (PALS), as on Polaris and Aurora. A node that dies takes only its own manager along."""
 
-    def __init__(  # one for each option of mpiexec that sites document
+    def __init__(
         self,
         debug: bool = True,
         cpu_bind: str = 'none',
@@ -86,7 +86,7 @@ class PalsMpiexecLauncher(NodeLauncher):
 class HydraLauncher(NodeLauncher):
     """Starts managers with MPICH's mpiexec (Hydra). Takes the hosts of a PBS job from `$PBS_NODEFILE`; in a Slurm job Hydra finds them itself."""
 
-    def __init__(  # one for each option of mpiexec that sites document
+    def __init__(
         self,
         debug: bool = True,
         bind_to: str = 'none',
