@@ -90,7 +90,9 @@ class Htex(HighThroughputExecutor):
         return [block for block, status in list(self.status_facade.items()) if status.state != JobState.SCALED_IN and not self.breaker.judged(block)]
 
     def judge(self) -> None:
-        """See which blocks have ended, and whether a worker ever came from them."""
+        """See which blocks have ended, and whether a worker ever came from them. Once nothing more is submitted the ends are those that we made."""
+        if self.breaker.open:
+            return
         ended = [block for block in self.unknown() if self.status_facade[block].terminal]
         if not ended:
             return

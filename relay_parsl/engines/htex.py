@@ -288,6 +288,8 @@ class HtexEngine:
             self._deliver(Running(work.task_id, work.attempt, detail))
 
     def _tripped(self, breaker: dict[str, Any]) -> None:
+        if breaker.get('reason') and not self._broken:
+            logger.error('%s', breaker['reason'])
         self._breaker = breaker
         self._surrender()
         self._deliver(Changed(self.status()))

@@ -130,3 +130,18 @@ def test_nodes_without_workers_are_seen_and_said(rigs: Callable[..., Rig], tmp_p
     assert said in str(failure)
     assert submitted(tmp_path / 'note') == 3
     assert not any(isinstance(event, Lost) for event in rig.events)
+
+
+def block_after(seconds: float) -> str:
+    time.sleep(seconds)
+    return os.environ['PARSL_WORKER_BLOCK_ID']
+
+
+def test_a_node_that_drains_ends_its_tasks_and_takes_no_more(rigs: Callable[..., Rig]) -> None:
+    """As it does before its walltime: nothing is lost, and the next block goes on."""
+    rig = rigs(provider=LocalProvider(init_blocks=1, max_blocks=1), max_workers_per_node=1, drain_period=4, **QUICK)
+    assert rig.call(block_after, 0.0) == '0'
+    assert rig.call(block_after, 6.0) == '0', 'it was running when the node began to drain'
+    assert rig.call(block_after, 0.0) == '1'
+    assert not any(isinstance(event, Lost) for event in rig.events)
+    assert rig.engine.status().state == 'ready'

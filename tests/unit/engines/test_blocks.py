@@ -118,8 +118,10 @@ def test_the_third_barren_block_takes_those_in_the_queue_with_it() -> None:
     for block in ('0', '1', '2'):
         executor.condemn(block, 'words')
     assert provider.cancelled == ['4', '5', '6']
+    provider.end = JobState.CANCELLED
     scaled(executor, 2)
     assert provider.asked == 6
+    assert executor.breaker.evidence == ['words'] * 3, 'that we cancelled them is no reason'
 
 
 def test_first_blocks_that_had_to_wait_come_later() -> None:
