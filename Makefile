@@ -42,7 +42,7 @@ conformance: $(READY)  ## Parsl's own test suite on RelayExecutor
 	$(BIN)/python -m tests.conformance
 
 bench: $(BENCH_READY)  ## The benchmarks, beside every peer that can be installed; at most 10 minutes
-	$(BENCH)/bin/python -m pytest --capture=no --quiet benchmarks
+	$(BENCH)/bin/python -m pytest --capture=no --quiet --override-ini faulthandler_timeout=0 benchmarks
 
 $(BENCH_READY): setup.cfg
 	$(PYTHON) -m venv $(BENCH)

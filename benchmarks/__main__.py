@@ -21,18 +21,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--systems', default='', help='names with commas between, of those that stand beside each other; by default all')
     parser.add_argument('--json', type=Path, default=DEFAULT, metavar='FILE', help='where the results go (default: %(default)s)')
     options = parser.parse_args(arguments)
-    run = Run(quick=options.quick, gigabyte=options.gigabyte, rounds=options.rounds, systems=tuple(filter(None, options.systems.split(','))))
+    systems = tuple(filter(None, options.systems.split(',')))
+    run = Run(path=options.json, quick=options.quick, gigabyte=options.gigabyte, rounds=options.rounds, systems=systems)
     for name in options.suite or SUITES:
         run_suite(name, run)
-    finish(run, options.json)
+    finish(run)
 
 
-def finish(run: Run, path: Path) -> None:
+def finish(run: Run) -> None:
     """Print the table; write everything."""
-    run.report.write(path)
-    print(f'\n{run.report.table()}\n\nwritten: {path}', flush=True)
-    for plot in plots.draw(run.report, path):
+    for plot in plots.draw(run.report, run.path):
         print(f'written: {plot}', flush=True)
+    run.report.write(run.path)
+    print(f'written: {run.path}\n\n{run.report.table()}', flush=True)
 
 
 if __name__ == '__main__':

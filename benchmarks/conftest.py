@@ -23,6 +23,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """The run whose results are written at the end."""
     options = request.config.option
-    run = Run(quick=options.quick, gigabyte=options.gigabyte)
+    run = Run(path=options.results, quick=options.quick, gigabyte=options.gigabyte)
     yield run
-    finish(run, options.results)
+    finish(run)

@@ -18,12 +18,14 @@ class Plan:
         principal: Those among them whose every round counts; the others take part as far as time allows.
         rounds: How many there should be.
         budget: Seconds for all of it.
+        reserve: Rounds of the principals that come before another's first; all of theirs come before another's second.
     """
 
     systems: Sequence[str]
     principal: Collection[str]
     rounds: int
     budget: float
+    reserve: int = 2
     done: dict[str, int] = field(default_factory=dict)
     lasted: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
@@ -54,7 +56,8 @@ class Plan:
         """A principal's first visit always does; the others must leave the principals what these still need."""
         if system in self.principal:
             return not self.done.get(system) or elapsed + self._cost(system) <= self.budget
-        reserved = sum(self._cost(each) * (self.rounds - self.done.get(each, 0)) for each in self.principal if each not in self.failed)
+        rounds = self.rounds if self.done.get(system) else min(self.reserve, self.rounds)
+        reserved = sum(self._cost(each) * max(0, rounds - self.done.get(each, 0)) for each in self.principal if each not in self.failed)
         return elapsed + self._cost(system) + reserved <= self.budget
 
     def _cost(self, system: str) -> float:

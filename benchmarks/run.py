@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.aims import GLOBUS, HTEX, OURS
 from benchmarks.plan import Plan
-from benchmarks.results import Report
+from benchmarks.results import DEFAULT, Report
 from benchmarks.systems import SYSTEMS, Shape
 from benchmarks.visit import Visit, VisitError
 
@@ -28,6 +29,7 @@ class Run:
 
     Attributes:
         report: Where samples go.
+        path: The JSON file, written after each suite: a run that is cut off leaves what it had.
         quick: One suite in less than 50 s: fewer cases, tasks and peers.
         gigabyte: Also the case of a 1 GB argument, which needs 6 GB of memory.
         rounds: How many at most.
@@ -35,6 +37,7 @@ class Run:
     """
 
     report: Report = field(default_factory=Report)
+    path: Path = DEFAULT
     quick: bool = False
     gigabyte: bool = False
     rounds: int = 3
@@ -48,7 +51,7 @@ class Run:
         """Every system that is there and takes part, with two workers."""
         return [Stop(name, name) for name, each in SYSTEMS.items() if each.version is not None and name in (self.systems or SYSTEMS)]
 
-    def rounds_of(self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None]) -> None:
+    def rounds_of(self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None], *, sure: bool = True) -> None:
         """Visit the stops in turn, round after round, until the plan is fulfilled or the time is up; what was left out becomes a note.
 
         Args:
@@ -56,10 +59,13 @@ class Run:
             stops: In the order of a round. Ours, HTEX and Globus Compute's engine come before the others when time is short.
             budget: Seconds.
             measure: Measures one that runs, and adds samples to the report.
+            sure: Visit ours and the first of the others once, whatever the time.
         """
         by_name = {stop.name: stop for stop in stops}
         first = (OURS, HTEX) if self.quick else (OURS, HTEX, GLOBUS)
-        plan = Plan(list(by_name), [stop.name for stop in stops if stop.system in first], self.rounds, budget)
+        plan = Plan(
+            list(by_name), [stop.name for stop in stops if sure and stop.system in first], self.rounds, budget, self.rounds if self.quick else 2
+        )
         start = time.monotonic()
         while (name := plan.next(time.monotonic() - start)) is not None:
             begin = time.monotonic()

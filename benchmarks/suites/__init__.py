@@ -24,4 +24,5 @@ def run_suite(name: str, run: Run) -> None:
     print(f'== {name}', flush=True)
     begin = time.monotonic()
     SUITES[name](run)
+    run.report.write(run.path)
     print(f'== {name}: {time.monotonic() - begin:.0f} s', flush=True)

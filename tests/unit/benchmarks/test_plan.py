@@ -29,6 +29,13 @@ def test_the_principals_rounds_come_before_the_others_when_time_is_short() -> No
     assert plan.cut() == {'c': 1, 'd': 1}
 
 
+def test_everybody_is_measured_once_before_the_principals_third_round() -> None:
+    plan = Plan(['a', 'b', 'c', 'd'], ['a', 'b'], 3, 36.0, lasted=dict.fromkeys('abcd', 6.0))
+    assert follow(plan, dict.fromkeys('abcd', 6.0))[0] == ['a', 'b', 'c', 'd', 'a', 'b']
+    strict = Plan(['a', 'b', 'c', 'd'], ['a', 'b'], 3, 36.0, reserve=3)
+    assert follow(strict, dict.fromkeys('abcd', 6.0))[0] == ['a', 'b'] * 3
+
+
 def test_a_principal_is_measured_at_least_once_whatever_it_takes() -> None:
     plan = Plan(['a', 'b', 'c'], ['a', 'b'], 3, 10.0)
     assert follow(plan, {'a': 30.0, 'b': 30.0, 'c': 1.0})[0] == ['a', 'b']
