@@ -47,7 +47,8 @@ def local(workers: int = 2, *, endpoints: Mapping[str, EngineSpec] | None = None
 
     Args:
         workers: Processes of the endpoint "local" that run tasks, on Parsl's HighThroughputExecutor.
-        endpoints: Instead of "local": endpoints by name, each a number of workers, an endpoint file (a mapping, or its path), or its `engine` alone.
+        endpoints: Instead of "local": endpoints by name, each a number of workers, an endpoint file (a mapping, or its path), its `engine` alone,
+            or a template (`*.j2`).
 
     Returns:
         Not started yet: `with` starts it, or `start()`.
@@ -204,6 +205,8 @@ def endpoint_file(name: str, spec: EngineSpec) -> bytes:
             return json.dumps(whole, indent=1).encode()
         except TypeError as error:
             raise ConfigError(f'endpoint {name!r}: an endpoint file holds plain values only: {error}') from None
+    if str(spec).endswith('.j2'):  # a template stays where it is, with its schema and what it includes
+        return json.dumps({'display_name': name, 'user_config_template_path': str(Path(spec).absolute())}).encode()
     try:
         return Path(spec).read_bytes()
     except OSError as error:

@@ -52,7 +52,6 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
         made.ok('endpoint', 'configure', 'site', '--endpoint-config', str(made.cwd / 'mine.yaml.j2'))
         made.ok('endpoint', 'start', 'site', '--detach')
         yield made
-        made.ok('endpoint', 'stop', 'site')
 
 
 def pools(cli: Commands) -> list[dict[str, Any]]:
@@ -90,6 +89,8 @@ def test_two_values_are_two_pools_that_retire_when_idle_and_bad_values_harm_nobo
         began = time.monotonic()
         assert executor.submit(color).result(90) == ('red', 'a'), 'values of a pool that has retired make a new one'
         assert time.monotonic() - began < 60
+        cli.ok('endpoint', 'stop', 'site')
+        assert [each for each in cli.processes() if 'relay' not in each.cmdline()] == []
 
 
 def test_a_value_whose_workers_never_come_and_that_is_flooded_starves_no_other(cli: Commands) -> None:
@@ -129,3 +130,23 @@ def test_kill_9_of_the_endpoint_loses_no_task_of_any_value_and_leaves_no_pool_be
         assert {color: future.result(90) for color, future in futures.items()} == {'red': 'red', 'blue': 'blue'}
         kept = {each.pid for each in cli.processes() if 'relay' in each.cmdline()}
         until(lambda: not {each.pid for each in cli.processes()} & (before - kept))
+
+
+def test_every_way_to_submit_brings_its_values(tmp_path: Path) -> None:
+    template = tmp_path / 'mine.yaml.j2'
+    template.write_text('engine: {type: ProcessPoolEngine, max_workers: 1, working_dir: {{ where|default("nowhere") }}}\n')
+    with rp.local(endpoints={'site': template}) as relay:
+        with rp.Executor('site', relay=relay, user_endpoint_config={'where': 'first'}) as executor:
+            assert executor.submit(color).result(60)[1] == 'first'
+            assert executor.with_options(user_endpoint_config={}).submit(color).result(60)[1] == 'nowhere'
+        client = rp.Client(relay=relay)
+        batch = client.create_batch(user_endpoint_config={'where': 'second'})
+        batch.add(client.register_function(color))
+        ((task_id,),) = client.batch_run('site', batch)['tasks'].values()
+        until(lambda: not client.get_task(task_id)['pending'])
+        assert client.get_result(task_id)[1] == 'second'
+        client.close()
+        far = rp.RelayExecutor('site', relay=relay)
+        far.start()
+        assert far.submit(color, {'user_endpoint_config': {'where': 'third'}}).result(60)[1] == 'third'
+        far.shutdown()
