@@ -119,6 +119,7 @@ def _launcher(engine: str, provider: Located, node: Located, report: Report) -> 
         count = nodes.value if nodes is not None and isinstance(nodes.value, int) else 1
         if most is not None and isinstance(most.value, int) and most.value > count:
             report.error(most, f'{most.value} tasks at once need as many nodes; `nodes_per_block` is {count}')
+        _chunks(provider, report)
     elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
         better = 'use SrunLauncher (Slurm), PalsMpiexecLauncher (PBS on Cray) or HydraLauncher (MPICH)'
         report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; {better}')
@@ -134,6 +135,14 @@ def _managers(provider: Located, options: Mapping[str, Any], report: Report) -> 
         report.error(count, 'must be 1 with `node_init` and `node_exit`, which run once on a node')
     elif options.get('available_accelerators'):
         report.warn(count, f'each of {count.value} managers on a node starts all workers: they share every accelerator')
+
+
+def _chunks(provider: Located, report: Report) -> None:
+    """PBS names a node as often as it has ranks by its chunk, and Parsl takes each name for a node of its own."""
+    select = provider.get('select_options')
+    ranks = re.search(r'\bmpiprocs=(\d+)', str(select.value)) if select is not None else None
+    if select is not None and ranks is not None and int(ranks[1]) > 1:
+        report.error(select, f'`{ranks[0]}` makes {ranks[1]} nodes of each for Parsl; take it out: every task says its own `ranks_per_node`')
 
 
 def _this_host(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:

@@ -117,27 +117,29 @@ def _workers(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, 
         # What the manager will find out on this host; Parsl would guess 1 and ask for too many blocks.
         share = options.get('cores_per_worker', 1.0)
         options['max_workers_per_node'] = max(1, int((os.cpu_count() or 1) / share)) if isinstance(share, (int, float)) and share > 0 else 1
-    if launch.stays_here(provider):
-        _fits(options)
-        _binding(options)
+    cores = None if launch.stays_here(provider) else getattr(provider, 'cores_per_node', None)
+    if launch.stays_here(provider) or isinstance(cores, int):
+        _fits(options, cores)
+        _binding(options, cores)
     return options
 
 
-def _fits(options: Mapping[str, Any]) -> None:
-    """Raises ConfigError when no worker would start on this host."""
-    share = options.get('cores_per_worker', 1.0)
-    if isinstance(share, (int, float)) and share > 0 and affinity.workers_on(affinity.cores_here(), None, share) < 1:
-        raise ConfigError(f'cores_per_worker: {share:g} is more than this host has, which is {affinity.cores_here()}: no worker would start')
+def _fits(options: Mapping[str, Any], cores: int | None) -> None:
+    """Raises ConfigError when no worker would start on a node of so many cores (None: on this host)."""
+    share, there = options.get('cores_per_worker', 1.0), affinity.cores_here() if cores is None else cores
+    if isinstance(share, (int, float)) and share > 0 and affinity.workers_on(there, None, share) < 1:
+        where = 'this host has' if cores is None else 'a node has (`cores_per_node`)'
+        raise ConfigError(f'cores_per_worker: {share:g} is more than {where}, which is {there}: no worker would start')
 
 
-def _binding(options: Mapping[str, Any]) -> None:
+def _binding(options: Mapping[str, Any], cores: int | None) -> None:
     """Raises ConfigError when each worker would end where Parsl binds it to CPUs. With `mem_per_worker` only the node itself knows their number."""
     accelerators, share = options.get('available_accelerators') or (), options.get('cores_per_worker', 1.0)
     limits = [options.get('max_workers_per_node'), accelerators if isinstance(accelerators, int) else len(accelerators)]
     numbers = [limit for limit in (*limits, share) if limit is not None]
     if options.get('mem_per_worker') or not all(isinstance(number, (int, float)) for number in numbers) or share <= 0:
         return  # HTEX refuses what is no number
-    if why := affinity.fault(str(options.get('cpu_affinity') or ''), min(filter(None, limits), default=None), share):
+    if why := affinity.fault(str(options.get('cpu_affinity') or ''), min(filter(None, limits), default=None), share, cores):
         raise ConfigError(f'cpu_affinity: {why}')
 
 

@@ -91,3 +91,29 @@ def test_a_mistake_is_named_where_it_stands(tmp_path: Path, launcher: str, said:
 def test_managers_that_share_accelerators_are_worth_a_word(tmp_path: Path) -> None:
     (warning,) = load_endpoint_config(file_with(tmp_path, 'type: PalsMpiexecLauncher\nppn: 2')).warnings
     assert 'launcher.ppn: warning: each of 2 managers on a node starts all workers: they share every accelerator' in warning
+
+
+MPI = """
+engine:
+  type: MPIEngine
+  address: 127.0.0.1
+  max_workers_per_block: 2
+  provider: {{type: PBSProProvider, account: a, nodes_per_block: 2, select_options: "{select}", launcher: {{type: {launcher}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ('select', 'launcher', 'said'),
+    [
+        ('ngpus=4:mpiprocs=4', 'SimpleLauncher', '`mpiprocs=4` makes 4 nodes of each for Parsl'),
+        ('ngpus=4', 'SingleNodeLauncher', 'MPIEngine starts ranks itself: write `launcher: {type: SimpleLauncher}`'),
+    ],
+)
+def test_what_an_mpi_engine_cannot_work_with(tmp_path: Path, select: str, launcher: str, said: str) -> None:
+    path = tmp_path / 'mpi.yaml'
+    path.write_text(MPI.format(select=select, launcher=launcher))
+    with pytest.raises(ConfigError) as caught:
+        load_endpoint_config(path)
+    assert said in str(caught.value)
+    path.write_text(MPI.format(select='ngpus=4:mpiprocs=1', launcher='SimpleLauncher'))
+    load_endpoint_config(path)

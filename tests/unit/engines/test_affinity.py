@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from parsl.executors import HighThroughputExecutor
 from parsl.launchers import SrunLauncher
-from parsl.providers import LocalProvider
+from parsl.providers import LocalProvider, SlurmProvider
 
 from relay_parsl.engines import affinity
 from relay_parsl.engines.htex import HtexEngine
@@ -103,3 +103,12 @@ def test_faults_6_and_23_are_parsls_and_not_ours(options: dict[str, Any]) -> Non
     what_kills_every_worker_is_refused(HtexEngine, **options)
     with pytest.raises(pytest.fail.Exception):
         what_kills_every_worker_is_refused(HighThroughputExecutor, **options)
+
+
+def test_an_engine_for_nodes_whose_cores_are_known_refuses_it_too() -> None:
+    nodes = SlurmProvider(partition='p', cores_per_node=64, launcher=SrunLauncher())
+    with pytest.raises(ConfigError, match=r'cores_per_worker: 65 is more than a node has \(`cores_per_node`\), which is 64'):
+        HtexEngine(provider=nodes, cores_per_worker=65)
+    with pytest.raises(ConfigError, match='cpu_affinity: names CPUs for 2 workers, but 1 would start on a node'):
+        HtexEngine(provider=nodes, cores_per_worker=64, max_workers_per_node=2, cpu_affinity='list:0-31:32-63')
+    HtexEngine(provider=nodes, max_workers_per_node=64, cpu_affinity='block')
