@@ -7,16 +7,17 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from relay_parsl.cli import boot
 from relay_parsl.cli.check import check
+from relay_parsl.cli.endpoint_show import how_to_join, show, summary
 from relay_parsl.cli.from_script import from_script
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
 from relay_parsl.cli.render import keep_template, render
-from relay_parsl.cli.show import BadInput, facts, json_option, listing, log_at
+from relay_parsl.cli.show import BadInput, json_option, listing, log_at
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -40,7 +41,6 @@ take_over_option = click.option('--take-over', is_flag=True, help='Replace the s
 detach_option = click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in `relay-parsl endpoint logs NAME`.')
 grace_option = click.option('--grace', default=60.0, show_default=True, metavar='SECONDS', help='How long to wait for the end of running tasks.')
 name_argument = click.argument('name', shell_complete=names_here)
-OWNER_ONLY = 'only its owner can ask the relay: run this where the account is'
 
 
 @click.group()
@@ -60,6 +60,7 @@ endpoint.add_command(boot.disable)
 endpoint.add_command(check)
 endpoint.add_command(render)
 endpoint.add_command(from_script)
+endpoint.add_command(show)
 
 
 @endpoint.command()
@@ -90,11 +91,6 @@ def configure(name: str, endpoint_config: str | None, template_config: str | Non
         click.echo(f'next: {how_to_join(name)}')
         return
     click.echo(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}')
-
-
-def how_to_join(name: str) -> str:
-    """What gives an endpoint its keys."""
-    return f'where your account is, `relay-parsl invite {name} --role endpoint`, and here `relay-parsl join URL`'
 
 
 def write_config(place: Place, source: str | None) -> tuple[str, ...]:
@@ -236,60 +232,6 @@ def list_endpoints(as_json: bool) -> None:
 
     rows = [summary(place) for place in Place.all(Home.find())]
     listing(rows, ['name', 'id', 'status', 'host', 'relay'], as_json=as_json, empty='no endpoints here: `relay-parsl endpoint configure NAME`')
-
-
-def summary(place: Place) -> dict[str, Any]:
-    """What this machine knows of an endpoint; a file that cannot be used is said to be so, and the others are listed all the same."""
-    from relay_parsl.errors import RelayError
-
-    row: dict[str, Any] = {'name': place.name, 'id': '', 'status': 'unusable', 'host': '', 'relay': ''}
-    try:
-        process = place.pid_file.running()
-        row['status'] = 'configured' if place.config.exists() else 'joined'
-        if process:
-            row.update(status='running' if process.here else 'running elsewhere', host=process.host, pid=process.pid)
-        if place.key.exists():
-            relay, credentials = place.identity()
-            row.update(id=credentials.id, relay=relay.name)
-    except RelayError as error:
-        row['error'] = str(error)
-    return row
-
-
-@endpoint.command()
-@name_argument
-@json_option
-def show(name: str, as_json: bool) -> None:
-    """What this machine and the relay know of NAME: process, versions of its workers, blocks, backlog."""
-    from relay_parsl.errors import RelayError
-
-    place = place_of(name)
-    known = {**summary(place), 'file': str(place.config), 'log': str(place.log)}
-    try:
-        if place.key.exists():
-            known['trusts'] = list(place.trusted())
-            known.update(relays_view(place))
-        else:
-            known['at_relay'] = f'not joined yet: {how_to_join(name)}'
-    except RelayError as error:
-        known['at_relay'] = str(error)
-    facts(known, as_json=as_json)
-
-
-def relays_view(place: Place) -> dict[str, Any]:
-    """What the relay says of an endpoint, asked as the endpoint's owner. Raises RelayError."""
-    from relay_parsl.cli.desk import choose, may_ask
-    from relay_parsl.client.admin import Desk
-    from relay_parsl.home import Home
-
-    relay, credentials = place.identity()
-    if not may_ask(Home.find(), relay):
-        return {'at_relay': OWNER_ONLY}
-    with Desk(*choose(Home.find(), relay.name, None, ('user', 'operator')), timeout=5.0) as desk:
-        rows = [row for row in desk.rows('endpoints') if row['id'] == credentials.id]
-    if not rows:
-        return {'at_relay': 'unknown there'}
-    return {key: rows[0].get(key) for key in ('online', 'last_seen', 'backlog', 'versions', 'report')}
 
 
 @endpoint.command()

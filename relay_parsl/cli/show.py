@@ -18,7 +18,7 @@ from rich.text import Text
 
 from relay_parsl.errors import RelayError, TaskError
 
-TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'time')
+TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time')
 """Columns that hold seconds since 1970."""
 FAILED, BAD_INPUT = 1, 2
 """Exit codes: the work failed; what was asked for cannot be done as it was asked."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, Failure, json_option, listing, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, relay_options
 
 TERMINAL = ('success', 'failed', 'cancelled', 'expired')
 STATES = ('waiting-for-ep', 'waiting-for-nodes', 'running', *TERMINAL)
@@ -43,6 +43,58 @@ def list_tasks(endpoint: str | None, group: str | None, state: str | None, relay
     for row in rows:
         row.pop('header', None)  # a signed encoding, for programs of ours: what it says to people is in the other columns
     listing(rows, ['id', 'endpoint', 'state', 'attempt', 'priority', 'submitted'], as_json=as_json, empty='no tasks')
+
+
+@task.command()
+@click.argument('id', metavar='TASK')
+@relay_options
+@json_option
+def show(id: str, relay: str | None, credentials: str | None, as_json: bool) -> None:  # noqa: A002  the name of the argument in --help
+    """How one task stands: its state and, while it waits, why; where it runs; how it ended.
+
+    The words for a batch job that waits are the scheduler's own. What has run for a second is shown with host, worker, accelerator, block and job.
+    """
+    from relay_parsl.cli.desk import open_desk
+
+    with open_desk(relay, credentials) as desk:
+        rows = desk.rows('tasks', id=read_id(id))
+        if not rows:
+            raise BadInput(f'no task {id} of yours: see `relay-parsl task list`')
+        endpoints = desk.rows('endpoints', id=rows[0]['endpoint'])
+    known = standing_of(rows[0], endpoints[0] if endpoints else {})
+    facts(known if as_json else {key: value for key, value in known.items() if value not in (None, '')}, as_json=as_json)
+
+
+def standing_of(row: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
+    """What people want to know of a task, from its row and that of its endpoint, in the order in which they want it."""
+    from relay_parsl.client import standing
+
+    detail, result = row.get('detail') or {}, row.get('result') or {}
+    return {
+        'id': row['id'],
+        'state': row['state'],
+        'why': standing.why(row, endpoint),
+        'endpoint': endpoint.get('name') or row['endpoint'],
+        'pool': row.get('pool'),
+        **{key: detail.get(key) for key in ('host', 'worker', 'accelerator', 'block')},
+        'job': standing.job_of(row, endpoint),
+        'attempt': result.get('attempt') or row.get('attempt'),
+        'lost_tries': detail.get('lost'),
+        'submitted': row.get('submitted'),
+        'running_since': detail.get('since'),
+        'ended': ended(row, result),
+        **{key: row.get(key) for key in ('priority', 'group', 'expires')},
+        'cancel': row.get('cancel') or None,
+    }
+
+
+def ended(row: dict[str, Any], result: dict[str, Any]) -> str:
+    """How a task ended, as far as it is not sealed."""
+    if row['state'] not in TERMINAL:
+        return ''
+    if result.get('reason'):
+        return str(result['reason'])
+    return f'its result has {result["bytes"]} bytes, sealed for you' if result.get('bytes') else ''
 
 
 @task.command()

@@ -124,11 +124,12 @@ class EndpointReactor:
     # -- The engines -------------------------------------------------------------------------------------------------
 
     def running(self, task_id: Id, attempt: int, detail: dict[str, Any], now: float) -> None:
-        """An attempt runs; `detail` says where."""
+        """An attempt runs; `detail` says where. With it goes since when, in seconds since 1970, and how many tries were lost before it."""
         holding = self._books.holdings.get(task_id)
         if holding is not None and holding.attempt == attempt and (detail or not holding.detail):  # a guess takes no word back
-            holding.detail = detail
-            self._announcer.running(task_id, detail)
+            tries = {'lost': holding.tries} if holding.tries else {}
+            holding.detail = {**detail, 'since': (holding.detail or {}).get('since', now), **tries}
+            self._announcer.running(task_id, holding.detail)
 
     def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
         """An attempt died with what ran it: it is started again, or a `Fail` says that it has had its tries."""

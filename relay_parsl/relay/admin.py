@@ -11,7 +11,7 @@ from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
 from relay_parsl.relay.effects import Send, Stop
 from relay_parsl.relay.functions import Functions
-from relay_parsl.relay.records import AccountRow, InviteRow, Standing
+from relay_parsl.relay.records import AccountRow, InviteRow, Stage, Standing, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.watch import Watches
 from relay_parsl.wire import codec
@@ -148,7 +148,16 @@ class Admin:
              'expires': info.expires, 'cancel': info.cancel}
             for info, header in found
         ]  # fmt: skip
+        if 'id' in where:
+            rows = [{**row, **self._more(info)} for row, (info, _) in zip(rows, found)]
         return rows, str(after) if after else ''
+
+    def _more(self, info: TaskInfo) -> Row:
+        """What is told of a task that was asked for by its id: how many are before it, or how it ended."""
+        if info.stage == Stage.QUEUED:
+            return {'ahead': self._watches.ahead(info)}
+        ends = self._core.store.results([info.id]) if info.stage == Stage.DONE else []
+        return {'result': {'attempt': ends[0].attempt, 'bytes': len(ends[0].payload) + ends[0].body, 'reason': ends[0].reason}} if ends else {}
 
     # -- Verbs ------------------------------------------------------------------------------------------------------
 

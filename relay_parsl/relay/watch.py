@@ -16,6 +16,8 @@ OF_ENDPOINT, OF_ENDPOINT_BYTES = 1000, 4 << 20
 """The most tasks that watching an endpoint means, and bytes of them that are read to find out which."""
 WORDS = 1000
 """Characters of a reason that a task's state holds."""
+AHEAD = 1000
+"""Tasks before one that are counted, at most."""
 SILENT = 2400.0
 """Seconds without its endpoint until a leased task counts as one that waits for it. Nothing else changes then: time ends no lease."""
 
@@ -80,6 +82,11 @@ class Watches:
             if self._core.now - max(self._seen(info.endpoint), self._began) >= SILENT:
                 state = State.WAITING_FOR_EP
         return TaskState(info.id, state, detail)
+
+    def ahead(self, info: TaskInfo) -> int:
+        """How many tasks of the same account are to be leased before a queued one; `AHEAD` stands for as many or more."""
+        rows = self._core.store.waiting(info.endpoint, info.pool, info.account, AHEAD, OF_ENDPOINT_BYTES)
+        return next((place for place, row in enumerate(rows) if row.id == info.id), AHEAD)
 
     def _trouble(self, info: TaskInfo) -> str:
         account = self._core.accounts.get(info.endpoint)

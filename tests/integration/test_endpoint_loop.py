@@ -79,7 +79,8 @@ def test_one_task_from_its_dispatch_to_its_record_and_a_clean_end(site: Site) ->
     assert payload.load_function(work.function)(*payload.load_arguments(work.arguments or b'')[0]) == 42
     assert work.account == site.sender.grant.account
     site.engine.say(Running(work.task_id, work.attempt, {'host': 'nid0001'}))
-    assert site.relay.until(States).tasks[0].detail == {'host': 'nid0001'}
+    detail = site.relay.until(States).tasks[0].detail
+    assert (detail['host'], abs(detail['since'] - time.time()) < 60) == ('nid0001', True)
     site.engine.finish(work, 42)
     result = site.relay.result()
     assert value_of(site, result) == 42

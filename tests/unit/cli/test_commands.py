@@ -58,7 +58,7 @@ def test_the_commands_are_these() -> None:
         'endpoint configure', 'endpoint check', 'endpoint from-script', 'endpoint start', 'endpoint stop', 'endpoint restart', 'endpoint list',
         'endpoint show', 'endpoint logs', 'endpoint delete', 'endpoint enable-on-boot', 'endpoint disable-on-boot',
         'endpoint render',
-        'task list', 'task cancel', 'quickstart',
+        'task list', 'task show', 'task cancel', 'quickstart',
     }  # fmt: skip
 
 

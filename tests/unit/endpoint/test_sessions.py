@@ -209,12 +209,15 @@ def test_running_tasks_are_shown_and_shown_again_in_a_new_session() -> None:
     desk = Desk()
     desk.open()
     desk.run(task(1))
-    desk.reactor.running(task_id(1), 1, {'host': 'nid0001'}, desk.now)
+    began = desk.now
+    desk.reactor.running(task_id(1), 1, {'host': 'nid0001'}, began)
     desk.reactor.running(task_id(2), 1, {'host': 'nid0002'}, desk.now)
     assert sent(desk.turn(), States) == []
     for effects in (desk.pass_time(1), desk.open(session=2) + desk.pass_time(1)):
         states = sent(effects, States)
-        assert [(each.task_id, each.state, each.detail) for each in states[0].tasks] == [(task_id(1), State.RUNNING, {'host': 'nid0001'})]
+        assert [(each.task_id, each.state, each.detail) for each in states[0].tasks] == [
+            (task_id(1), State.RUNNING, {'host': 'nid0001', 'since': began})
+        ]
 
 
 def test_a_guess_takes_no_word_back() -> None:
@@ -224,7 +227,7 @@ def test_a_guess_takes_no_word_back() -> None:
     for said in ({}, {'host': 'nid0001'}, {}):
         desk.reactor.running(task_id(1), 1, said, desk.now)
     states = sent(desk.pass_time(1), States)
-    assert [each.detail for each in states[0].tasks] == [{'host': 'nid0001'}]
+    assert [each.detail for each in states[0].tasks] == [{'host': 'nid0001', 'since': 1000.0}]
 
 
 def test_nobody_hears_that_a_task_ran_which_has_ended() -> None:

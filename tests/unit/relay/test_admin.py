@@ -354,3 +354,13 @@ def test_status_and_stop(stage: Stage) -> None:
 
 
 # -- The audit log ---------------------------------------------------------------------------------------------------
+
+
+def test_one_task_is_told_with_its_place_and_its_end(stage: Stage) -> None:
+    ann, endpoint = stage.client('ann'), stage.endpoint(window=(1, 1 << 30))
+    stage.submit(ann, 'a', 'b', 'c')
+    assert [ask(ann, 'tasks', id=an_id(name))[0].get('ahead') for name in 'abc'] == [None, 0, 1]
+    assert 'ahead' not in ask(ann, 'tasks')[1]
+    stage.finish(endpoint, 'a')
+    [row] = ask(ann, 'tasks', id=an_id('a'))
+    assert (row['state'], row['result']) == ('success', {'attempt': 1, 'bytes': len(b'outcome'), 'reason': ''})
