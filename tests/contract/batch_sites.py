@@ -1,7 +1,8 @@
-"""Batch systems that the contract of our providers is tried on: a fake PBS everywhere, a real Slurm where there is one."""
+"""Batch systems that the contract of our providers is tried on: a fake PBS everywhere, a real Slurm and a real PBS where there are some."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -66,10 +67,33 @@ class Slurm:
         cluster.run('scancel', job)
 
 
+REAL = os.environ.get('RELAY_PARSL_OPENPBS', '')
+"""A real PBS, where there is one: options of the provider that it asks for, as JSON, with its commands on PATH."""
+
+
+class OpenPBS:
+    """A real one, in the place of the fake."""
+
+    unknown = '9999999'
+    refused: ClassVar[dict[str, Any]] = PBS.refused
+
+    def make(self, **options: Any) -> BatchProvider:
+        return PBSProProvider(**{'walltime': '00:05:00', 'launcher': SimpleLauncher(), **json.loads(REAL), **options})
+
+    def end(self, job: str) -> None:
+        cluster.run('qdel', job)
+
+
+SLURM = pytest.param('slurm', marks=[pytest.mark.slurm, pytest.mark.xdist_group('slurm')])
+SITES = ['pbs', SLURM, *(['openpbs'] if REAL else [])]
+
+
 def site_of(name: str, request: pytest.FixtureRequest) -> Site:
     """The batch system of this name, or the test is skipped."""
     if name == 'pbs':
         return PBS(request.getfixturevalue('pbs'))
+    if name == 'openpbs':
+        return OpenPBS()
     if why := cluster.absence():
         (pytest.fail if os.environ.get('CI') == 'true' else pytest.skip)(f'{why}; `make slurm` brings one up')
     return Slurm()

@@ -14,14 +14,14 @@ from parsl.providers.cluster_provider import ClusterProvider
 from parsl.providers.errors import ScriptPathError, SubmitException
 
 from relay_parsl.errors import ConfigError
-from tests.contract.batch_sites import Desk, Site, site_of, status, wait
+from tests.contract.batch_sites import SITES, Desk, Site, site_of, status, wait
 from tests.fakes.pbs import fixture
 
 __all__ = ['fixture']
 ENDS = (JobState.COMPLETED, JobState.FAILED, JobState.TIMEOUT, JobState.CANCELLED)
 
 
-@pytest.fixture(name='site', params=['pbs', pytest.param('slurm', marks=[pytest.mark.slurm, pytest.mark.xdist_group('slurm')])])
+@pytest.fixture(name='site', params=SITES)
 def _site(request: pytest.FixtureRequest) -> Site:
     return site_of(request.param, request)
 
