@@ -13,7 +13,7 @@ OWN = {'walltime': '`walltime`', 'select': '`nodes_per_block`, with `cpus_per_no
 def given(scheduler_options: str) -> set[str]:
     """What directives say: `-k`, and the names of resources of `-l`."""
     found: set[str] = set()
-    for directive in re.findall(r'^#PBS\s+(.*)$', scheduler_options, re.MULTILINE):
+    for directive in re.findall(r'^[ \t]*#PBS[ \t]*(-.*)$', scheduler_options, re.MULTILINE):
         for letter, value in re.findall(r'(?:^|\s)-(\w)\s*(\S*)', directive):
             found |= {part.partition('=')[0] for part in value.split(',')} if letter == 'l' else {f'-{letter}'}
     return found

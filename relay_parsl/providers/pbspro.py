@@ -124,7 +124,7 @@ class PBSProProvider(BatchProvider):
             'walltime': self.walltime,
             'filesystems': self.filesystems,
             '-k': self.keep,
-            '-r': 'y' if self.rerunnable else 'n',
+            '-r': 'y' if self.rerunnable or '-J' in theirs else 'n',  # PBS takes no array that may not run again
             '-m': 'n',
             '-o': job.stdout,
             '-e': job.stderr,

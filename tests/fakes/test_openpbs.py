@@ -51,7 +51,8 @@ def shown(job: str) -> dict[str, Any]:
 def cases() -> list[Any]:
     """Each command of the transcript with what a real one printed: stdout, stderr, exit status."""
     found = []
-    for block in re.split(r'\n\n(?=\$ )', (DATA / 'errors.txt').read_text().strip()):
+    blocks = [block for name in ('errors', 'options') for block in re.split(r'\n\n(?=\$ )', (DATA / f'{name}.txt').read_text().strip())]
+    for block in blocks:
         lines = [line for line in block.splitlines() if not line.startswith('# ')]
         command = lines[0].removeprefix('$ ')
         streams = {name: [line.partition(': ')[2] for line in lines if line.startswith(f'{name}: ')] for name in ('stdout', 'stderr')}
@@ -75,14 +76,18 @@ def test_commands_say_what_a_real_one_said(pbs: FakePBS, command: str, streams: 
     Path('crlf.sh').write_bytes(b'#!/bin/bash\r\n#PBS -A Catalyst\r\n#PBS -l walltime=00:05:00\r\nhostname\r\n')
     Path('bad.sh').write_text('#PBS -l bogus=1\nhostname\n')
     Path('bad2.sh').write_text('#PBS -Q nope\nhostname\n')
+    Path('d1.sh').write_text('#PBS -l walltime=00:01:00 -q\n')
+    Path('d2.sh').write_text('#PBS -l walltime=00:01:00 extra\n')
+    Path('d3.sh').write_text('#PBS -N "has space"\n')
+    Path('d4.sh').write_text('#PBS -r n\n#PBS -J 0-1\n')
     words = shlex.split(command.replace('runuser -u nobody -- /opt/pbs/bin/', ''))
-    if words[0] != 'qsub':
+    if {'2', '3', '24.polaris-pbs-01'} & {*words}:
         history(pbs)
     ran = run(*words)
     assert ran.returncode == code
     assert ran.stderr.splitlines() == [line for line in streams['stderr'] if line] + tail
     if words[0] == 'qsub':
-        assert bool(re.fullmatch(r'\d+\.polaris-pbs-01\n', ran.stdout)) == (code == 0)
+        assert bool(re.fullmatch(r'\d+(\[\])?\.polaris-pbs-01\n', ran.stdout)) == (code == 0)
     if 'json' in words:
         answer = json.loads('\n'.join(streams['stdout']).removesuffix(f'stderr: {"".join(tail)}'))
         assert list(json.loads(ran.stdout).get('Jobs', {})) == list(answer.get('Jobs', {}))

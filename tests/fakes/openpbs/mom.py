@@ -50,6 +50,7 @@ def _start(place: Path, key: str) -> dict[str, Any] | None:
 
 def _placed(server: Server, key: str, hosts: list[str]) -> dict[str, Any]:
     job, now = server.jobs[key], time.time()
+    day = time.strftime('%a %b %d at %H:%M', time.localtime(now))
     vnodes = placing.exec_vnode(job['wanted']['chunks'], hosts)
     home = server.place / 'home'
     home.mkdir(exist_ok=True)
@@ -64,7 +65,7 @@ def _placed(server: Server, key: str, hosts: list[str]) -> dict[str, Any]:
         'exec_vnode': vnodes,
         'jobdir': str(home),
         'cookie': secrets.token_hex(16).upper(),
-        'comment': f'Job run at {time.strftime("%a %b %d at %H:%M", time.localtime(now))} on {vnodes}',
+        'comment': f'Job Array Began at {day}' if 'J' in job['given'] else f'Job run at {day} on {vnodes}',
     }
     return {**job, 'settings': dict(server.settings)}
 
@@ -96,7 +97,8 @@ class Run:
         for index in self._indices():
             self._bring_home(index)
         shutil.rmtree(self.tmp, ignore_errors=True)
-        self._finish(max(process.returncode if process.returncode >= 0 else 256 - process.returncode for process in processes))
+        code = max(process.returncode if process.returncode >= 0 else 256 - process.returncode for process in processes)
+        self._finish(min(code, 1) if 'J' in self.job['given'] else code)
 
     def _indices(self) -> list[int | None]:
         match = re.fullmatch(r'(\d+)-(\d+)(?::(\d+))?', self.job['given'].get('J', ''))

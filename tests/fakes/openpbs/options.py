@@ -30,7 +30,8 @@ def parse(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     try:
         pairs, rest = getopt.getopt(arguments, LETTERS)
     except getopt.GetoptError as error:
-        raise Refused(2, f"qsub: invalid option -- '{error.opt}'\n{USAGE}") from None
+        why = 'option requires an argument' if 'requires argument' in error.msg else 'invalid option'
+        raise Refused(2, f"qsub: {why} -- '{error.opt}'\n{USAGE}") from None
     found: dict[str, Any] = {'l': {}}
     for letter, value in pairs:
         if letter == '-l':
@@ -47,16 +48,18 @@ def _check(found: dict[str, Any]) -> None:
         raise Refused(2, f'qsub: illegal -N value\n{USAGE}')
     if name is not None and len(name) > NAME_LENGTH:
         raise Refused(2, 'qsub: Job name is too long ')
-    for letter, form in (('j', 'oe|eo|n'), ('k', '[oed]+|n'), ('r', '[yn]'), ('m', '[abej]+|n')):
+    for letter, form in (('j', 'oe|eo|n'), ('k', '[oed]+|n'), ('r', '[yn]'), ('m', '[abej]+|n'), ('J', r'\d+-\d+(:\d+)?')):
         if letter in found and not re.fullmatch(form, found[letter]):
             raise Refused(2, f'qsub: illegal -{letter} value\n{USAGE}')
+    if 'J' in found and found.get('r') == 'n':
+        raise Refused(2, f'qsub:  cannot submit non-rerunable Array Job\n{USAGE}')
 
 
 def directives(script: str) -> dict[str, Any]:
     """What `#PBS` lines say: those before the first command, and none that ends as on Windows."""
     found: dict[str, Any] = {'l': {}}
     for line in script.split('\n'):
-        if match := re.match(r'#PBS\s+(-.*?)$', line):
+        if match := re.match(r'\s*#PBS\s*(-.*?)$', line):
             if line.endswith('\r'):
                 continue
             _directive(match[1], found)
@@ -69,7 +72,8 @@ def _directive(text: str, found: dict[str, Any]) -> None:
     try:
         options, rest = parse(shlex.split(text, comments=True))
     except Refused as refused:
-        raise Refused(1, f'{refused.text.splitlines()[0]}\nqsub: directive error: {text} ') from None
+        said = refused.text.splitlines()[0]
+        raise Refused(1, f'{said}\nqsub: directive error: {text} ') if ' -- ' in said else refused from None
     if rest:
         raise Refused(1, f'qsub: directive error: {text} ')
     found['l'] = {**options.pop('l'), **found['l']}
@@ -99,11 +103,13 @@ def resources(given: dict[str, str]) -> dict[str, Any]:
     beside = [name for name in given if name in BELOW]
     if beside and ('select' in given or 'place' in given):
         raise Refused(5, f'qsub: "-lresource=" cannot be used with "select" or "place", resource is: {beside[0]}')
+    if 'place' in given and not (given['place'] and PLACES.fullmatch(given['place'])):
+        raise Refused(166, 'qsub: Illegal attribute or resource value Resource_List.place')
+    if 'place' in given and 'select' not in given:
+        raise Refused(7, 'qsub: Cannot have "place" without "select"')
     chunks = select(given['select']) if 'select' in given else [{'ncpus': given.get('ncpus', '1'), **{n: given[n] for n in beside if n != 'ncpus'}}]
     if 'walltime' in given:
         seconds(given['walltime'])
-    if 'place' in given and not (given['place'] and PLACES.fullmatch(given['place'])):
-        raise Refused(166, 'qsub: Illegal attribute or resource value Resource_List.place')
     return {'chunks': chunks, **_totals(given, chunks)}
 
 
@@ -131,7 +137,9 @@ def select(text: str) -> list[dict[str, str]]:
         count, *pairs = part.split(':')
         if '=' in count:
             count, pairs = '1', [count, *pairs]
-        if not count.isdigit() or int(count) == 0 or not all(re.fullmatch(r'[A-Za-z]\w*=[^=]+', pair) for pair in pairs):
+        if count == '0':
+            raise Refused(166, 'qsub: Illegal attribute or resource value')
+        if not count.isdigit() or not all(re.fullmatch(r'[A-Za-z]\w*=[^=]+', pair) for pair in pairs):
             raise Refused(166, 'qsub: Illegal attribute or resource value Resource_List.select')
         chunk = dict(pair.split('=') for pair in pairs)
         for name, value in chunk.items():

@@ -8,12 +8,17 @@ import time
 
 from .server import RUNNING, Refused, Server, command, user
 
+USAGE = 'usage:\n\tqdel [-W force|suppress_email=X] [-x] job_identifier...\n\tqdel --version'
+
 
 def main() -> int:
     try:
         pairs, ids = getopt.gnu_getopt(sys.argv[1:], 'W:x')
     except getopt.GetoptError as error:
-        sys.stderr.write(f"qdel: invalid option -- '{error.opt}'\n")
+        sys.stderr.write(f"qdel: invalid option -- '{error.opt}'\n{USAGE}\n")
+        return 2
+    if not ids:
+        sys.stderr.write(f'{USAGE}\n')
         return 2
     code = 0
     try:
@@ -35,7 +40,7 @@ def _delete(server: Server, text: str, *, history: bool) -> Refused | None:
     except ValueError:
         return Refused(1, f'qdel: illegally formed job identifier: {text}')
     if key is None or (server.jobs[key]['state'] == 'F' and not server.settings['history']):
-        return Refused(153, f'qdel: Unknown Job Id {text}')
+        return Refused(153, f'qdel: Unknown Job Id {text if "." in text or "[" not in text else f"{text}.{server.name}"}')
     job = server.jobs[key]
     if job['state'] == 'F' and not history:
         return Refused(35, f'qdel: Job has finished {key}')

@@ -8,12 +8,21 @@ import sys
 from . import show
 from .server import Refused, Server, command, locked, place
 
+USAGE = f"""usage:{' '}
+qstat [-f] [-J] [-p] [-t] [-x] [-E] [-F format | -w] [-D delim] [ job_identifier... | destination... ]
+qstat [-a|-i|-r|-H|-T] [-J] [-t] [-u user] [-n] [-s] [-G|-M] [-1] [-w]
+	[ job_identifier... | destination... ]
+qstat -Q [-f] [-F format] [-D delim] [ destination... ]
+qstat -q [-G|-M] [ destination... ]
+qstat -B [-f] [-F format] [-D delim] [ server_name... ]
+qstat --version"""
+
 
 def main() -> int:
     try:
         pairs, ids = getopt.gnu_getopt(sys.argv[1:], 'fF:D:xHtwanisGMu:')
     except getopt.GetoptError as error:
-        sys.stderr.write(f"qstat: invalid option -- '{error.opt}'\n")
+        sys.stderr.write(f"qstat: invalid option -- '{error.opt}'\n{USAGE}\n")
         return 2
     chosen = {letter[1:]: value for letter, value in pairs}
     json = chosen.get('F') == 'json' and 'f' in chosen

@@ -41,6 +41,8 @@ def _script(given: dict[str, Any], rest: list[str]) -> tuple[str, str, dict[str,
         text, name = sys.stdin.read(), 'STDIN'
     written = options.directives(text)
     merged = {**written, **given, 'l': {**written['l'], **given['l']}}
+    if 'J' in merged and merged.get('r') == 'n':
+        raise Refused(1, f'qsub:  cannot submit non-rerunable Array Job\nqsub: directive error: -J {merged["J"]} ')
     return text, merged.get('N', name), merged
 
 

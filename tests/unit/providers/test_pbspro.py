@@ -134,7 +134,7 @@ def test_a_launcher_must_be_one() -> None:
 
 
 def test_what_directives_say() -> None:
-    assert given('#PBS -l filesystems=home:eagle,place=scatter\n#PBS -A x -kdoe\n# -q no\n#PBSQ -r y\n') == {'filesystems', 'place', '-A', '-k'}
+    assert given('#PBS -l filesystems=home:eagle,place=scatter\n  #PBS-A x -kdoe\n# -q no\n#PBSQ -r y\n') == {'filesystems', 'place', '-A', '-k'}
     assert given('') == set()
 
 
