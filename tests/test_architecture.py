@@ -45,7 +45,18 @@ OWNERS = {
     'click': {'cli'},
     'rich': {'cli'},
 }
-PURE = ('wire.messages', 'wire.codec', 'client.reactor', 'relay.reactor', 'endpoint.reactor', 'engines.demand', 'engines.fusion', 'flows.machine')
+PURE = (
+    'wire.messages',
+    'wire.codec',
+    'client.reactor',
+    'relay.reactor',
+    'endpoint.reactor',
+    'engines.demand',
+    'engines.breaker',
+    'engines.ranks',
+    'engines.fusion',
+    'flows.machine',
+)
 PURE_MAY = {
     '__future__',
     'abc',
