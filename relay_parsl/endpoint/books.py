@@ -29,8 +29,8 @@ class EndpointSettings:
     """Which pool runs tasks that name none."""
     versions: dict[str, str] = field(default_factory=dict)
     takeover: bool = False
-    margin: int = 64
-    """The least number of tasks that an engine gets beyond its capacity."""
+    margin: int = 1000
+    """The least number of tasks that an engine gets beyond its capacity: the more it knows of, the better it puts short ones together."""
     grace: float = 30.0
     """Seconds that a drain waits for running tasks and for `Recorded`."""
     held_page: int = 500

@@ -114,7 +114,7 @@ class Hands:
         if call.body_key:
             body = SealedBody(str(self._spool.path(info.task_id, effect.attempt, 'task')), call.body_key, call.length)
         arguments, spool = None if body else call.arguments, str(self._spool.directory)
-        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority)
+        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority, info.at_most_once)
         self._inside[info.task_id, effect.attempt] = info
         try:
             self._crew.submit(info.pool, work)

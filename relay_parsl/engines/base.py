@@ -48,6 +48,8 @@ class Work:
     """Directory for sealed results that are too large for a message; workers must be able to write there."""
     priority: int = 0
     """Lower first, for an engine whose tasks wait; the runner does not see it."""
+    at_most_once: bool = False
+    """It may start once only: an engine takes no risk with it."""
 
 
 @dataclass(frozen=True)

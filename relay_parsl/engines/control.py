@@ -2,28 +2,32 @@
 
 ```
 worker ── States: this attempt runs, here ──►  Desk  ──► engine process ──► endpoint
+       ── Results, Returned: of its chunk ──►
        ◄── Cancel: end that attempt ─────────
 ```
 
 It speaks the words of the protocol with the relay, through the same codec. A worker dials it only when its attempt has run for a while, and says
 again what *is* after each connection. Whoever is at the other end met user code: so it is believed only about attempts that are inside the
-engine, and only in what people see. Nothing that comes up decides how an attempt ends.
+engine. What it says of where they run is for people. What it hands over of a chunk ends attempts as the result of the chunk would that follows.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from relay_parsl.errors import ProtocolError
-from relay_parsl.wire.messages import Attempt, Cancel, Id, Message, State, States, TaskState
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Attempt, Body, Cancel, Id, Message, Result, Results, Returned, State, States, TaskState
 
 CAP = 4096
 """Workers that are connected at once; those beyond are refused, their attempts' states stay coarse, and a cancel takes effect at their end."""
-LARGEST = 64 * 1024
-"""Bytes of a message."""
+LARGEST = 384 * 1024
+"""Bytes of a message: room for any result that is no file."""
+OVERHEAD = 64
+"""Bytes around a result in it, at most."""
 KEYS = ('host', 'worker', 'accelerator', 'block')
 """What a worker says of itself."""
 VALUE = 256
@@ -63,6 +67,35 @@ def hear_running(message: Message) -> list[Running]:
     if not isinstance(message, States) or len(message.tasks) > CLAIMS:
         raise ProtocolError(f'a worker says what it runs, and not {type(message).__name__}')
     return [_running(each) for each in message.tasks]
+
+
+def say_ends(ends: Sequence[tuple[Key, bytes]]) -> list[Results]:
+    """What a worker sends of a chunk that has ended: attempts and their end frames, in messages that are not too large."""
+    messages: list[list[Result]] = [[]]
+    size = 0
+    for key, end in ends:
+        size += len(end) + OVERHEAD
+        if size > LARGEST and messages[-1]:
+            messages.append([])
+            size = len(end) + OVERHEAD
+        messages[-1].append(Result(codec.pack(list(key)), Body(end)))
+    return [Results(tuple(each)) for each in messages if each]
+
+
+def say_unstarted(keys: Sequence[Key]) -> Returned:
+    """What a worker sends of a chunk that will not start there."""
+    return Returned(tuple(Attempt(Id(task_id), attempt) for task_id, attempt in keys))
+
+
+def hear_ends(message: Results) -> list[tuple[Key, bytes]]:
+    """What a worker has of a chunk. Raises ProtocolError."""
+    ends = []
+    for each in message.results:
+        key = codec.unpack(each.header)
+        if type(key) is not list or list(map(type, key)) != [bytes, int]:
+            raise ProtocolError('a worker says which attempt has ended')
+        ends.append(((key[0], key[1]), bytes(each.payload)))
+    return ends
 
 
 def hear_cancel(message: Message) -> list[Key]:
@@ -109,6 +142,10 @@ class Desk:
         key = self._keys.pop(number, None)
         if key is not None and self._inside.get(key) == number:
             del self._inside[key]
+
+    def number(self, key: Key) -> int | None:
+        """The number of an attempt that is inside."""
+        return self._inside.get(key)
 
     def running(self, routing: bytes, said: Running) -> tuple[int | None, list[tuple[bytes, Key]]]:
         """A worker runs an attempt: the attempt's number, None if it is not inside, and what to cancel where."""

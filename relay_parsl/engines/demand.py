@@ -78,6 +78,10 @@ class Load:
             self._learn(function, min(seconds, HORIZON))
             self._learned = now
 
+    def seconds(self, function: int) -> float | None:
+        """How long a function runs, of late; None while nobody knows."""
+        return self._seconds.get(function)
+
     def wanted(self, count: int, working: bool, now: float) -> int:
         """Workers for `count` tasks, of which HTEX has the first. `working`: it has workers, so that tasks could have ended."""
         if not count:

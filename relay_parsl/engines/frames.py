@@ -7,6 +7,7 @@ An *end frame* is what comes back: how the function ended, or that its process d
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,6 +114,32 @@ def with_environment(frame: bytes, environment: dict[str, str]) -> bytes:
     """A work frame whose attempt gets these variables. Raises ProtocolError."""
     work, place = decode_work(frame)
     return encode_work(work, replace(place, environment=environment))
+
+
+def encode_chunk(frames: Sequence[bytes]) -> bytes:
+    """Work frames that travel together."""
+    return codec.pack(list(frames))
+
+
+def decode_chunk(data: bytes) -> list[bytes]:
+    """Read what `encode_chunk` wrote. Raises ProtocolError."""
+    frames = codec.unpack(data)
+    if type(frames) is not list or not frames or any(type(each) is not bytes for each in frames):
+        raise ProtocolError('no chunk')
+    return frames
+
+
+def encode_ends(ends: Sequence[tuple[int, bytes]]) -> bytes:
+    """What came of a chunk: end frames, each with its place in it."""
+    return codec.pack([list(end) for end in ends])
+
+
+def decode_ends(data: bytes, count: int) -> list[tuple[int, bytes]]:
+    """Read what `encode_ends` wrote of a chunk of `count` frames; it comes from beside user code. Raises ProtocolError."""
+    ends = codec.unpack(data)
+    if type(ends) is not list or any(type(end) is not list or list(map(type, end)) != [int, bytes] or not 0 <= end[0] < count for end in ends):
+        raise ProtocolError('no ends of a chunk')
+    return [(place, frame) for place, frame in ends]
 
 
 def encode_end(end: End | Death) -> bytes:

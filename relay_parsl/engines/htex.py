@@ -19,11 +19,11 @@ from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, L
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Pace
-from relay_parsl.engines.frames import Place, encode_work, event_of
-from relay_parsl.engines.inside import SHOW_AFTER, Inside
+from relay_parsl.engines.frames import Place, event_of
+from relay_parsl.engines.inside import SHOW_AFTER, Inside, pack
 from relay_parsl.engines.pool import place_of, refused_options, rejection
-from relay_parsl.engines.waiting import Waiting, urgency
-from relay_parsl.errors import BlocksFailed, ProtocolError, TaskCancelled
+from relay_parsl.engines.waiting import Waiting
+from relay_parsl.errors import BlocksFailed, TaskCancelled
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class HtexEngine:
 
     kind: ClassVar[type[Htex]] = Htex
     """The executor behind it."""
+    fuses: ClassVar[bool] = True
+    """Whether short tasks travel together."""
 
     def __init__(  # noqa: PLR0913  mirrors the engine of Globus Compute and Parsl's executor behind it
         self,
@@ -243,8 +245,8 @@ class HtexEngine:
         self._build = child
         if self._stopping.is_set():
             child.send(['stop'])  # the feeding thread may have ended before there was a child
-        acts: dict[str, Callable[..., None]] = {'ready': self._ready, 'ended': self._ended, 'returned': self._returned, 'running': self._runs}
-        acts.update(breaker=self._tripped, status=self._report)
+        acts: dict[str, Callable[..., None]] = {'ready': self._ready, 'ended': self._ended, 'returned': self._returned}
+        acts.update(breaker=self._tripped, status=self._report, running=self._runs, parted=self._parted)
         for verb, *values in child.messages(silence):
             if verb == 'dead':
                 evidence = str(values[0])
@@ -259,8 +261,9 @@ class HtexEngine:
 
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
+            before = self._inside.chunks
             done = [(self._inside.pop(number), frame) for number, frame in ends]
-            self._pace.count(len(ends), time.monotonic())
+            self._pace.count(before - self._inside.chunks, time.monotonic())
             self._changed.notify_all()
         events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
         with self._changed:  # before anybody hears of an end, and sends more of the same
@@ -271,8 +274,15 @@ class HtexEngine:
             if not self._stopping.is_set():
                 self._deliver(event)
 
+    def _parted(self, numbers: list[int]) -> None:
+        """Their worker died, of one of them: the others are not to pay for it, and each goes alone from now on."""
+        with self._changed:
+            for number in numbers:
+                self._inside.part(number)
+        self._returned(numbers)
+
     def _returned(self, numbers: list[int]) -> None:
-        """They were with a manager that had no workers: they wait again, and nothing is counted against them."""
+        """They have not started, and go elsewhere: they wait again, and nothing is counted against them."""
         with self._changed:
             doomed = [self._inside.drop(number) for number in numbers if self._inside.is_doomed(number)]
             for work in filter(None, [self._inside.drop(number) for number in numbers]):
@@ -340,15 +350,15 @@ class HtexEngine:
             with self._changed:
                 self._changed.wait_for(self._may_feed, SHOW_AFTER)
                 child = self._build if self._state == 'ready' else None
-                numbers = self._admit() if child is not None else []
+                chunks = self._admit() if child is not None else []
                 demand, told = self._wanted(), self._told
                 doomed = self._inside.orders() if child is not None else []
                 seen = self._inside.guess(self.capacity, time.monotonic()) if self._facts.get('workers') else []
             if child is not None and demand != told:
                 self._told = demand
                 child.send(['demand', demand])
-            if child is not None and numbers:
-                child.send(['work', self._frames(numbers)])
+            if child is not None and chunks:
+                child.send(['work', [self._chunk(numbers) for numbers in chunks]])
             if child is not None and doomed:
                 child.send(['cancel', doomed])
             for work in seen:
@@ -357,7 +367,7 @@ class HtexEngine:
             self._build.send(['stop'])
 
     def _room(self) -> int:
-        return 2 * self.capacity + self._prefetch + 8 + self._pace.ahead(time.monotonic()) - len(self._inside)
+        return 2 * self.capacity + self._prefetch + 8 + self._pace.ahead(time.monotonic()) - self._inside.chunks
 
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""
@@ -368,20 +378,20 @@ class HtexEngine:
         due = (bool(self._waiting) and self._room() > 0) or self._told < self._wanted() or self._inside.ordered
         return self._stopping.is_set() or (self._state == 'ready' and due)
 
-    def _admit(self) -> list[int]:
-        count = min(self._room(), BATCH, len(self._waiting))
-        return [self._inside.admit(self._waiting.pop(), time.monotonic()) for _ in range(count)]
+    def _admit(self) -> list[list[int]]:
+        """The numbers of as many chunks as there is room for."""
+        chunks: list[list[int]] = []
+        workers = int(self._facts.get('workers') or 0)
+        while self._waiting and self._room() > 0 and len(chunks) < BATCH:
+            chunks.append(self._inside.admit(self._inside.cut(self._waiting, workers, fuses=self.fuses), time.monotonic()))
+        return chunks
 
-    def _frames(self, numbers: list[int]) -> list[list[Any]]:
-        frames = []
-        for number in numbers:
-            work = self._inside.get(number)
-            try:
-                if work is not None:  # else the engine has died since, and it is lost
-                    frames.append([number, {**self.needs(work), 'priority': urgency(work)}, encode_work(work, self._place)])
-            except ProtocolError as error:
-                self._refuse(number, str(error))
-        return frames
+    def _chunk(self, numbers: list[int]) -> list[Any]:
+        with self._changed:
+            packed, refused = pack(self._inside, numbers, self._place, self.needs)
+        for number, reason in refused:
+            self._refuse(number, reason)
+        return packed
 
     def _refuse(self, number: int, reason: str) -> None:
         with self._changed:

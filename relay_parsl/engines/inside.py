@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Any
 
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.demand import Load
+from relay_parsl.engines.frames import Place, encode_chunk, encode_work
+from relay_parsl.engines.fusion import Cut, Item, most
+from relay_parsl.engines.waiting import Waiting, urgency
+from relay_parsl.errors import ProtocolError
 
 SHOW_AFTER = 1.0
 """Seconds after which an attempt is shown as running: shorter ones are over before anybody looks."""
@@ -20,6 +26,9 @@ class Inside:
         self.load = Load()
         self._works: OrderedDict[int, tuple[Work, float]] = OrderedDict()
         self._number = 0
+        self._chunks: dict[int, int] = {}  # number -> that of the first of its chunk
+        self._left: dict[int, int] = {}  # first -> how many of the chunk are inside
+        self._alone: set[tuple[bytes, int]] = set()
         self._heard: set[int] = set()
         self._doomed: set[int] = set()
         self._orders: list[int] = []
@@ -33,19 +42,53 @@ class Inside:
         entry = self._works.get(number)
         return None if entry is None else entry[0]
 
-    def admit(self, work: Work, now: float) -> int:
-        """One more; returns its number."""
-        self._number += 1
-        self._works[self._number] = (work, now)
-        self.load.add(hash(work.function), now)
-        return self._number
+    @property
+    def chunks(self) -> int:
+        """Tasks of HTEX that they are."""
+        return len(self._left)
+
+    def admit(self, works: Sequence[Work], now: float) -> list[int]:
+        """One chunk more; returns the numbers of its attempts."""
+        numbers = list(range(self._number + 1, self._number + 1 + len(works)))
+        self._number += len(works)
+        for number, work in zip(numbers, works):
+            self._works[number] = (work, now)
+            self._chunks[number] = numbers[0]
+            self.load.add(hash(work.function), now)
+        self._left[numbers[0]] = len(numbers)
+        return numbers
+
+    def cut(self, waiting: Waiting, workers: int, *, fuses: bool) -> list[Work]:
+        """Take the next chunk off what waits: one attempt, or as many as go with it."""
+        cut = Cut(most(len(waiting), workers, self.chunks) if fuses else 1)
+        works: list[Work] = []
+        while (work := waiting.peek()) is not None and cut.takes(self._item(work)) and (not works or urgency(work) == urgency(works[0])):
+            works.append(waiting.pop())
+        return works
+
+    def _item(self, work: Work) -> Item:
+        alone = work.at_most_once or work.options.get('timeout') is not None or (work.task_id, work.attempt) in self._alone
+        size = len(work.function) + len(work.arguments or b'')
+        return Item(work.account, self.load.seconds(hash(work.function)), size, alone)
+
+    def part(self, number: int) -> None:
+        """The worker of a chunk died, and nobody knows of which attempt: each goes alone from now on, and is known by that."""
+        work = self.get(number)
+        if work is not None:
+            self._alone.add((work.task_id, work.attempt))
 
     def pop(self, number: int) -> Work | None:
         """It has ended; its load ends with what it says of itself."""
         self._heard.discard(number)
         self._doomed.discard(number)
         entry = self._works.pop(number, None)
-        return None if entry is None else entry[0]
+        if entry is None:
+            return None
+        first = self._chunks.pop(number)
+        self._left[first] -= 1
+        if not self._left[first]:
+            del self._left[first]
+        return entry[0]
 
     def drop(self, number: int) -> Work | None:
         """It never ran."""
@@ -57,7 +100,8 @@ class Inside:
     def clear(self) -> list[Work]:
         """All leave at once."""
         works = [work for work, _ in self._works.values()]
-        self._works.clear()
+        for held in (self._works, self._chunks, self._left, self._alone):
+            held.clear()
         self.load.clear()
         self._heard.clear()
         self._doomed.clear()
@@ -106,3 +150,18 @@ class Inside:
         last, self._shown = self._shown, now
         oldest = islice(self._works.items(), capacity)
         return [work for number, (work, since) in oldest if last - SHOW_AFTER <= since < now - SHOW_AFTER and number not in self._heard]
+
+
+def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[Work], dict[str, Any]]) -> tuple[list[Any], list[tuple[int, str]]]:
+    """A chunk as the child takes it (its numbers, what Parsl is told of its resources, its frames), and what cannot be packed, with the reason."""
+    kept, frames, refused, specification = [], [], [], {'priority': 0}
+    for number in numbers:
+        work = inside.get(number)
+        try:
+            if work is not None:  # else the engine has died since, and it is lost
+                frames.append(encode_work(work, place))
+                kept.append(number)
+                specification = {**needs(work), 'priority': urgency(work)}
+        except ProtocolError as error:
+            refused.append((number, str(error)))
+    return [kept, specification, encode_chunk(frames)], refused

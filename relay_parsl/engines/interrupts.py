@@ -6,6 +6,7 @@ and once: before and after it only takes note. A runner that got a signal never 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # CPython's own, without a stub
 import os
 import signal
 from collections.abc import Callable
@@ -70,7 +71,7 @@ class Interrupts(Guard):
         self._limit, self._say = limit, say
         self._asked, self._open = '', False
         for number in SIGNALS.values():
-            signal.signal(number, self._heard)
+            _signal.signal(number, self._heard)  # the public one looks for a name for what it returns: a tenth of a short task
 
     def begin(self) -> None:
         """See `Guard`: the worker's clock starts."""

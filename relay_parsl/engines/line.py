@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from relay_parsl.engines.frames import Head
 
 if TYPE_CHECKING:
+    from relay_parsl.engines.control import Key
     from relay_parsl.transport import Dealer
+    from relay_parsl.wire.messages import Message
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Line:
         self._thread: threading.Thread | None = None
         self._dealer: Dealer | None = None
         self._current: Head | None = None
+        self._parcels: list[Message] = []
         self._rested = threading.Event()
         self._complained = False
         self._cancel: Callable[[bytes, int], object] = lambda task_id, attempt: None
@@ -47,6 +50,18 @@ class Line:
         """This attempt runs, and takes long: say so, and `cancel` it when asked to."""
         with self._lock:
             self._current, self._cancel = head, cancel
+        self._dial()
+
+    def hand(self, ends: Sequence[tuple[Key, bytes]], unstarted: Sequence[Key]) -> None:
+        """A chunk's attempts that have ended, and those that will not start here: they are not to wait for the one that runs."""
+        from relay_parsl.engines.control import say_ends, say_unstarted  # noqa: PLC0415  see above
+
+        with self._lock:
+            self._parcels += [*say_ends(ends), *([say_unstarted(unstarted)] if unstarted else [])]
+        self._dial()
+
+    def _dial(self) -> None:
+        with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name='control-line', daemon=True)
                 self._thread.start()
@@ -66,9 +81,10 @@ class Line:
                 logger.exception('the control channel failed')
                 connected = False
             if not connected:
+                self._parcels.clear()  # they come with the result of their chunk
                 self._rested.wait(REST)
             with self._lock:
-                if self._current is None:
+                if self._current is None and not self._parcels:
                     self._thread = None
                     return
 
@@ -106,6 +122,8 @@ class Line:
         """State, not deltas: said again after each connection. Returns what was said last, and over which."""
         from relay_parsl.engines import control, task  # noqa: PLC0415
 
+        while dealer.handshakes and self._parcels and dealer.send(self._parcels[0]):
+            self._parcels.pop(0)
         head = self._current
         if head is None or not dealer.handshakes or said == (dealer.handshakes, head.key):
             return said

@@ -11,13 +11,14 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from relay_parsl.engines.control import CAP, LARGEST, Desk, Key, hear_running, ports, say_cancel
+from relay_parsl.engines.control import CAP, LARGEST, OVERHEAD, Desk, Key, hear_ends, hear_running, ports, say_cancel
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport import Peer, Router, new_key, public_key
-from relay_parsl.wire.messages import Message
+from relay_parsl.wire.messages import Message, Results, Returned
 
 logger = logging.getLogger(__name__)
 
+Shared = Callable[[list[tuple[int, bytes]], list[int]], None]
 TICK = 5.0
 """Seconds between looks at what has ended."""
 TRIES = 20
@@ -29,16 +30,17 @@ OPENING = 10.0
 class Listener:
     """Hears which workers run what, and tells them what to end."""
 
-    def __init__(self, address: str, port_range: tuple[int, int], tell: Callable[[int, dict[str, str]], None]) -> None:
+    def __init__(self, address: str, port_range: tuple[int, int], tell: Callable[[int, dict[str, str]], None], shared: Shared) -> None:
         """Starts at once, in a thread of its own.
 
         Args:
             address: of this host, as its workers reach it: the interchange's.
             port_range: as the interchange's.
             tell: called with the number of an attempt and where it runs.
+            shared: called with end frames by the numbers of attempts, and with numbers of what will not start there, for a part of a chunk.
         """
         self.desk = Desk()
-        self._address, self._range, self._tell = address, port_range, tell
+        self._address, self._range, self._tell, self._shared = address, port_range, tell, shared
         self._orders: SimpleQueue[int] = SimpleQueue()
         self._opened, self._closed = threading.Event(), threading.Event()
         self._contact: list[Any] = []
@@ -90,7 +92,7 @@ class Listener:
         failure = ConfigError(f'no port in {self._range}')
         for port in ports(*self._range, [random.random() for _ in range(TRIES)]):  # noqa: S311  any free port will do
             try:
-                return Router(f'tcp://{host}:{port}', key, admit, most=most, largest=LARGEST)
+                return Router(f'tcp://{host}:{port}', key, admit, most=most, largest=LARGEST + OVERHEAD)
             except ConfigError as error:  # noqa: PERF203  the first one nearly always
                 failure = error
         raise failure
@@ -107,6 +109,9 @@ class Listener:
         try:
             if isinstance(message, ProtocolError):
                 raise message
+            if isinstance(message, Results | Returned):
+                self._take(message)
+                return
             for said in hear_running(message):
                 number, cancels = self.desk.running(peer.routing, said)
                 if number is not None:
@@ -114,6 +119,14 @@ class Listener:
                 self._send(router, cancels)
         except ProtocolError as error:
             logger.warning('a worker said what it may not: %s', error)
+
+    def _take(self, message: Results | Returned) -> None:
+        """Of attempts that are inside; the others have ended already."""
+        if isinstance(message, Results):
+            ends = [(self.desk.number(key), end) for key, end in hear_ends(message)]
+            return self._shared([(number, end) for number, end in ends if number is not None], [])
+        numbers = [self.desk.number((bytes(each.task_id), each.attempt)) for each in message.tasks]
+        return self._shared([], [number for number in numbers if number is not None])
 
     def _send(self, router: Router, cancels: list[tuple[bytes, Key]]) -> None:
         for routing, key in cancels:

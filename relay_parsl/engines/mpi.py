@@ -26,6 +26,7 @@ class MPIEngine(HtexEngine):
     """
 
     kind: ClassVar[type[Htex]] = Mpi
+    fuses: ClassVar[bool] = False
 
     @staticmethod
     def default_provider() -> ExecutionProvider:

@@ -65,14 +65,16 @@ def _settle(work: Work, place: Place, home: str) -> None:
     """Go where the task shall run: the last one may have gone elsewhere. Names of Globus Compute are set too, for functions that read them."""
     name = task_name(work.task_id)
     os.environ[TASK_ID] = os.environ['GC_TASK_UUID'] = name
-    os.environ.update(place.environment)
+    if place.environment:
+        os.environ.update(place.environment)
+    if not place.directory and not place.sandbox:
+        return os.chdir(home)
     directory = Path(home, place.directory)
     if place.sandbox:
         directory = directory / name
         os.environ['GC_TASK_SANDBOX_DIR'] = str(directory)
-    if place.directory or place.sandbox:
-        directory.mkdir(parents=True, exist_ok=True)
-    os.chdir(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    return os.chdir(directory)
 
 
 def main() -> None:

@@ -34,9 +34,10 @@ from relay_parsl.engines.barren import Barren
 from relay_parsl.engines.blocks import Htex, cause
 from relay_parsl.engines.breaker import Breaker
 from relay_parsl.engines.early import Early
-from relay_parsl.engines.frames import Death, encode_end, head_of
+from relay_parsl.engines.frames import Death, decode_chunk, decode_ends, encode_end, head_of
 from relay_parsl.engines.listener import Listener
 from relay_parsl.engines.slots import Slots
+from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Service:
         self._htex: Htex = launch.build(plan, plan['kind'], early)
         self._breaker = self._htex.breaker = Breaker(plan['max_blocks_per_minute'], plan['breaker'])
         self._told = dict(plan['breaker'])
-        self._orphans: SimpleQueue[tuple[int, ManagerLost]] = SimpleQueue()
+        self._orphans: SimpleQueue[tuple[list[int], ManagerLost]] = SimpleQueue()
         self._drained: set[str] = set()
         self._slots = Slots()
         self._early = early
@@ -84,7 +85,7 @@ class Service:
 
     def run(self) -> None:
         """Start, serve, stop."""
-        self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._runs)
+        self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._runs, self._shared)
         self._htex.start()
         self._early.configured()
         threading.Thread(target=self._mourn, name='interchange-watch', daemon=True).start()
@@ -118,8 +119,8 @@ class Service:
                 self._want(values[0])
             for number in values[0] if verb == 'cancel' else ():
                 self._control.cancel(number)
-            for number, specification, frame in values[0] if verb == 'work' else ():
-                self._submit(number, specification, frame)
+            for numbers, specification, chunk in values[0] if verb == 'work' else ():
+                self._submit(numbers, specification, chunk)
 
     def _want(self, count: int) -> None:
         self._htex.demand = count
@@ -129,14 +130,17 @@ class Service:
     def _active_blocks(self) -> int:
         return sum(not status.terminal for status in list(self._htex.status_facade.values()))
 
-    def _submit(self, number: int, specification: dict[str, Any], frame: bytes) -> None:
+    def _submit(self, numbers: list[int], specification: dict[str, Any], chunk: bytes) -> None:
         context = {'task_executor': {**RUN_TASK, 'k': {'contact': self._control.contact}}, 'resource_spec': specification}
-        self._control.desk.enter(number, head_of(frame).key)
+        if not numbers:
+            return  # all of it was refused, or has been lost with an engine before this one
+        for number, frame in zip(numbers, decode_chunk(chunk)):
+            self._control.desk.enter(number, head_of(frame).key)
         try:
-            future = self._htex.submit_payload(context, frame)
+            future = self._htex.submit_payload(context, chunk)
         except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever
             self.die(str(error))
-        future.add_done_callback(partial(self._ended, number))
+        future.add_done_callback(partial(self._ended, numbers))
         if not self._active_blocks():
             self._wanted.set()
 
@@ -145,30 +149,54 @@ class Service:
         job = self._htex.blocks_to_job_id.get(detail.get('block', ''))
         self._out.put(['running', number, {**detail, **({'job': str(job)} if job is not None else {})}])
 
-    def _ended(self, number: int, future: Future[Any]) -> None:
-        self._control.desk.leave(number)
+    def _ended(self, numbers: list[int], future: Future[Any]) -> None:
+        for number in numbers:
+            self._control.desk.leave(number)
         error = future.exception()
         if isinstance(error, BadStateException):
             return  # the whole engine dies of it, and says so once
         if isinstance(error, ManagerLost):
-            self._orphans.put((number, error))  # the scheduler knows why, and only the scaling thread asks it
+            self._orphans.put((numbers, error))  # the scheduler knows why, and only the scaling thread asks it
             self._wanted.set()
-        elif error is None and type(future.result()) is bytes:
-            self._out.put([number, future.result()])
+        elif error is None:
+            self._came(numbers, future.result())
+        elif len(numbers) > 1:
+            self._out.put(['parted', numbers])
         else:
-            self._out.put([number, encode_end(Death('worker', f'{type(error).__name__}: {error}'))])
+            self._out.put([numbers[0], encode_end(Death('worker', f'{type(error).__name__}: {error}'))])
+
+    def _came(self, numbers: list[int], result: Any) -> None:
+        """What a worker says of a chunk; what it does not mention has not started there."""
+        try:
+            ends = decode_ends(result, len(numbers))
+        except ProtocolError as error:
+            ends = [
+                (place, encode_end(Death('worker', f'the worker answered with bytes that are no result ({error})'))) for place in range(len(numbers))
+            ]
+        for place, end in ends:
+            self._out.put([numbers[place], end])
+        if rest := [number for place, number in enumerate(numbers) if place not in dict(ends)]:
+            self._out.put(['returned', rest])
+
+    def _shared(self, ends: list[tuple[int, bytes]], unstarted: list[int]) -> None:
+        """A worker has handed over what it has of a chunk, one of which takes longer than was thought."""
+        for number, end in ends:
+            self._out.put([number, end])
+        if unstarted:
+            self._out.put(['returned', unstarted])
 
     def _bury(self) -> None:
         """Say why the tasks of lost managers are lost; one that was with a manager without workers has never begun."""
         with contextlib.suppress(Empty):
             while True:
-                number, error = self._orphans.get_nowait()
+                numbers, error = self._orphans.get_nowait()
                 block = self._blocks.get(error.manager_id.decode(), '')
                 if self._breaker.barren_block(block):
-                    self._out.put(['returned', [number]])
+                    self._out.put(['returned', numbers])
                     continue
                 why = cause(self._htex.status_facade.get(block), drained=block in self._drained)
-                self._out.put([number, encode_end(Death(why, f'{type(error).__name__}: {error}'))])
+                for number in numbers:
+                    self._out.put([number, encode_end(Death(why, f'{type(error).__name__}: {error}'))])
 
     def _send(self) -> None:
         """Write whatever has piled up, all ends as one frame, until None."""

@@ -65,7 +65,8 @@ def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: 
     except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit and KeyboardInterrupt too
         data, ok = payload.dump_failure(guard.judge(error)), False
     meta['ended'] = time.time()
-    return replace(_end(work, ok, data, meta), cancelled=not ok and guard.raised == CANCEL)
+    end = _end(work, ok, data, meta)
+    return replace(end, cancelled=True) if not ok and guard.raised == CANCEL else end
 
 
 def ended(error: TaskError, started: float, *, cancelled: bool) -> End:

@@ -39,6 +39,15 @@ class Waiting:
             if work is not None:  # else it was removed
                 return work
 
+    def peek(self) -> Work | None:
+        """The next one; None when there is none."""
+        while self._order:
+            work = self._works.get(self._order[0][2])
+            if work is not None:
+                return work
+            heappop(self._order)
+        return None
+
     def remove(self, task_id: bytes, attempt: int) -> bool:
         """Take this one off; whether it was there."""
         return self._works.pop((task_id, attempt), None) is not None

@@ -22,7 +22,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from relay_parsl.engines import accelerators, leash, ranks
-from relay_parsl.engines.frames import TASK_ID, Death, Head, encode_end, head_of, with_environment
+from relay_parsl.engines.chunk import Chunk, Ends
+from relay_parsl.engines.frames import TASK_ID, Death, Head, decode_chunk, encode_end, head_of, with_environment
 from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, interruption, limit_of
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
@@ -258,15 +259,35 @@ class Worker:
         if self._runner is None and not self._closed:
             self._runner = Runner(self._environment, self._bell)
 
-    def run(self, frame: bytes, doomed: Callable[[], bool] = lambda: False) -> bytes:
-        """A work frame to its end frame; never raises for what happens in it. `doomed`: whether it was cancelled before it came here."""
+    def run_chunk(self, data: bytes, nodes: dict[str, str]) -> bytes:
+        """A chunk of work frames to its end frames, each attempt with these variables; what has not started in time is not among them."""
+        frames = [with_environment(frame, nodes) if nodes else frame for frame in decode_chunk(data)]
+        heads = [head_of(frame).key for frame in frames]
+
+        def hand(ends: Ends, unstarted: list[int]) -> None:
+            if self._line is not None:
+                self._line.hand([(heads[place], end) for place, end in ends], [heads[place] for place in unstarted])
+
+        return Chunk(frames, hand).run(lambda frame, share_at, share: self.run(frame, share_at=share_at, share=share))
+
+    def run(
+        self, frame: bytes, doomed: Callable[[], bool] = lambda: False, share_at: float | None = None, share: Callable[[], None] = lambda: None
+    ) -> bytes:
+        """A work frame to its end frame; never raises for what happens in it.
+
+        Args:
+            frame: the attempt.
+            doomed: whether it was cancelled before it came here.
+            share_at: when `share` is called, if it still runs then; seconds of the monotonic clock.
+            share: gives others back that wait behind it.
+        """
         head, started = head_of(frame), time.time()
         limit = limit_of(head.timeout)
-        patience = Patience(time.monotonic(), limit, GIVE_UP)
+        patience = Patience(time.monotonic(), limit, GIVE_UP, share_at)
         with self._lock:
             self._current, self._asked = head.key, doomed()
         try:
-            return self._retire(patience, head, self._perform(frame, head, patience))
+            return self._retire(patience, head, self._perform(frame, head, patience, share))
         except RunnerDied as death:
             evidence, rest = str(death), str(death.args[1])
         except OSError as error:
@@ -290,7 +311,7 @@ class Worker:
             self._bell.ring()
         return found
 
-    def _perform(self, frame: bytes, head: Head, patience: Patience) -> bytes:
+    def _perform(self, frame: bytes, head: Head, patience: Patience, share: Callable[[], None]) -> bytes:
         runner = self._runner_of(head.account)
 
         def attend(begun: bool) -> float | None:
@@ -299,7 +320,10 @@ class Worker:
                 patience.started(now)
             if self._asked:
                 patience.interrupt(CANCEL)
-            self._do(patience.step(now), runner, head, patience)
+            step = patience.step(now)
+            if step is Step.SHARE:
+                share()
+            self._do(step, runner, head, patience)
             return patience.pause(now)
 
         return runner.call(frame, attend)
@@ -363,12 +387,11 @@ def _killed(patience: Patience, limit: float, rest: str, started: float) -> byte
 _worker: Worker | None = None
 
 
-def run_task(frame: bytes, contact: Sequence[Any] = ()) -> bytes:
-    """What HTEX calls in its worker process for each attempt: a work frame to its end frame. `contact`: whom to tell of long ones."""
+def run_task(chunk: bytes, contact: Sequence[Any] = ()) -> bytes:
+    """What HTEX calls in its worker process for each chunk: work frames to their end frames. `contact`: whom to tell of long ones."""
     global _worker  # noqa: PLW0603  one worker is one process: its runner outlives the call
     if _worker is None:
         leash.die_with_parent()
         accelerators.correct(os.environ)
         _worker = Worker(line=Line(contact) if contact else None)
-    nodes = ranks.taken(os.environ)  # of an MPI engine's task: its own, and its runner outlives it
-    return _worker.run(with_environment(frame, nodes) if nodes else frame)
+    return _worker.run_chunk(chunk, ranks.taken(os.environ))  # nodes of an MPI engine's task: its own, and its runner outlives it

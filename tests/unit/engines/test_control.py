@@ -18,15 +18,20 @@ from relay_parsl.engines import listener as listener_module
 from relay_parsl.engines.control import (
     CLAIMS,
     KEYS,
+    LARGEST,
+    OVERHEAD,
     VALUE,
     Desk,
     Running,
     detail_of,
     hear_cancel,
+    hear_ends,
     hear_running,
     ports,
     say_cancel,
+    say_ends,
     say_running,
+    say_unstarted,
 )
 from relay_parsl.engines.frames import Head
 from relay_parsl.engines.line import Line
@@ -34,7 +39,7 @@ from relay_parsl.engines.listener import Listener
 from relay_parsl.errors import ProtocolError
 from relay_parsl.transport import Dealer, new_key
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Id, Ping, State, States, TaskState
+from relay_parsl.wire.messages import Body, Id, Ping, Result, Results, State, States, TaskState
 
 TASK = b'\x07' * 16
 RANGE = (49152, 65535)
@@ -53,6 +58,28 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 @given(st.builds(Running, ids, st.integers(0, 2**40), details))
 def test_what_a_worker_says_is_what_is_heard(running: Running) -> None:
     assert hear_running(codec.decode(codec.encode(say_running(running)))) == [running]
+
+
+@given(st.lists(st.tuples(st.tuples(ids, st.integers(0, 2**40)), st.binary(max_size=100)), max_size=20))
+def test_what_a_worker_hands_over_is_what_is_heard(ends: list[tuple[tuple[bytes, int], bytes]]) -> None:
+    said = [codec.decode(codec.encode(message)) for message in say_ends(ends)]
+    assert [end for message in said for end in hear_ends(message)] == ends
+    keys = [key for key, _ in ends]
+    assert [(bytes(each.task_id), each.attempt) for each in codec.decode(codec.encode(say_unstarted(keys))).tasks] == keys
+
+
+def test_large_results_are_handed_over_in_messages_that_the_other_side_takes() -> None:
+    ends = [((bytes([n]) * 16, 1), bytes(LARGEST // 3)) for n in range(7)]
+    said = say_ends(ends)
+    assert len(said) > 1
+    assert all(sum(len(part) for part in codec.encode(message)) <= LARGEST + OVERHEAD for message in said)
+    assert [end for message in said for end in hear_ends(message)] == ends
+
+
+@pytest.mark.parametrize('header', [b'', b'\xc1', codec.pack([TASK]), codec.pack(['task', 1]), codec.pack([TASK, '1']), codec.pack([TASK, 1, 2])])
+def test_a_worker_hands_over_attempts_only(header: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        hear_ends(Results((Result(header, Body(b'')),)))
 
 
 @given(ids, st.integers(0, 2**40))
@@ -167,7 +194,8 @@ class Rig:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, dict[str, str]]] = []
-        self.listener = Listener('127.0.0.1', RANGE, lambda number, detail: self.told.append((number, detail)))
+        self.shared: list[tuple[list[tuple[int, bytes]], list[int]]] = []
+        self.listener = Listener('127.0.0.1', RANGE, *[lambda *said, to=to: to.append(said) for to in (self.told, self.shared)])
         self.lines: list[Line] = []
         self.cancelled: list[tuple[bytes, int]] = []
 
@@ -208,6 +236,15 @@ def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: py
     rig.listener.cancel(9)
     eventually(lambda: rig.cancelled)
     assert rig.cancelled == [(TASK, 1)]
+
+
+def test_a_worker_hands_over_what_it_has_of_a_chunk(rig: Rig) -> None:
+    ours, ended, gone = (TASK, 1), (b'\x08' * 16, 2), (b'\x09' * 16, 1)
+    for number, key in enumerate((ours, ended, (b'\x0a' * 16, 3))):
+        rig.listener.desk.enter(number, key)
+    rig.line().hand([(ended, b'an end'), (gone, b'of another engine')], [(b'\x0a' * 16, 3), gone])
+    eventually(lambda: len(rig.shared) == 2)
+    assert rig.shared == [([(1, b'an end')], []), ([], [2])]
 
 
 def test_a_cancel_that_came_first_waits_for_the_worker(rig: Rig) -> None:
@@ -277,7 +314,7 @@ def test_a_flood_cuts_its_own_connection(rig: Rig) -> None:
     hostile = dial(rig)
     try:
         eventually(lambda: (hostile.wait(0.05), hostile.handshakes)[1])
-        hostile._socket.send_multipart([b'x' * 200_000, b''])
+        hostile._socket.send_multipart([b'x' * (2 * LARGEST), b''])
         eventually(lambda: (hostile.wait(0.05), hostile.handshakes > 1)[1])
     finally:
         hostile.close()
@@ -303,7 +340,7 @@ def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request:
 
 
 def test_an_address_that_is_not_here_leaves_no_channel_and_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    listener = Listener('203.0.113.7', RANGE, lambda number, detail: None)
+    listener = Listener('203.0.113.7', RANGE, lambda number, detail: None, lambda ends, unstarted: None)
     assert listener.contact == []
     listener.cancel(1)
     listener.close()

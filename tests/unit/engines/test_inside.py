@@ -12,7 +12,7 @@ def work(number: int, attempt: int = 1) -> Work:
 
 def test_an_order_to_end_is_passed_on_once() -> None:
     inside = Inside()
-    numbers = [inside.admit(work(n), 0.0) for n in range(3)]
+    numbers = inside.admit([work(n) for n in range(3)], 0.0)
     inside.doom(work(1).task_id, 1)
     inside.doom(work(1).task_id, 1)
     inside.doom(work(2).task_id, 9)
@@ -27,7 +27,7 @@ def test_an_order_to_end_is_passed_on_once() -> None:
 
 def test_what_a_worker_has_said_is_not_guessed() -> None:
     inside = Inside()
-    numbers = [inside.admit(work(n), 10.0) for n in range(4)]
+    numbers = inside.admit([work(n) for n in range(4)], 10.0)
     assert inside.heard(numbers[0]) == work(0)
     assert inside.heard(99) is None
     assert inside.guess(3, 10.0 + 0.5 * SHOW_AFTER) == []
@@ -37,7 +37,7 @@ def test_what_a_worker_has_said_is_not_guessed() -> None:
 
 def test_clear_forgets_the_orders_too() -> None:
     inside = Inside()
-    inside.admit(work(1), 0.0)
+    inside.admit([work(1)], 0.0)
     inside.doom(work(1).task_id, 1)
     assert inside.clear() == [work(1)]
     assert len(inside) == 0
@@ -47,7 +47,7 @@ def test_clear_forgets_the_orders_too() -> None:
 
 def test_what_never_ran_is_no_load() -> None:
     inside = Inside()
-    number = inside.admit(work(1), 0.0)
+    (number,) = inside.admit([work(1)], 0.0)
     assert inside.load._size == 1
     assert inside.drop(number) == work(1)
     assert inside.drop(number) is None

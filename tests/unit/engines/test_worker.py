@@ -14,7 +14,7 @@ import pytest
 
 from relay_parsl.engines import worker as worker_module
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.frames import Death, End, Place, decode_end, encode_work
+from relay_parsl.engines.frames import Death, End, Place, decode_end, decode_ends, encode_chunk, encode_work
 from relay_parsl.engines.worker import Worker, run_task
 from relay_parsl.wire import payload
 
@@ -35,6 +35,12 @@ def call(worker: Worker, fn: Callable[..., Any], *args: Any, **options: Any) -> 
     end = decode_end(worker.run(frame(fn, *args, **options)))
     assert isinstance(end, End), end
     return payload.load_outcome(payload.decode_outcome(end.outcome).data)
+
+
+def only(ends: bytes) -> End | Death:
+    ((place, end),) = decode_ends(ends, 1)
+    assert place == 0
+    return decode_end(end)
 
 
 def death(worker: Worker, fn: Callable[..., Any], *args: Any) -> str:
@@ -190,7 +196,7 @@ def test_an_old_kernel_sees_deaths_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_htex_calls_it_with_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module.leash, 'die_with_parent', lambda: None)
     monkeypatch.setattr(worker_module, '_worker', None)
-    end = decode_end(run_task(frame(abs, -3)))
+    end = only(run_task(encode_chunk([frame(abs, -3)])))
     assert isinstance(end, End)
     assert worker_module._worker is not None
     worker_module._worker.close()
@@ -204,7 +210,7 @@ def test_what_parsl_sets_for_one_mpi_task_is_that_tasks_alone(monkeypatch: pytes
     """Parsl sets it in the worker, whose runner started long before."""
 
     def ran() -> Any:
-        end = decode_end(run_task(frame(variables)))
+        end = only(run_task(encode_chunk([frame(variables)])))
         assert isinstance(end, End), end
         return payload.load_outcome(payload.decode_outcome(end.outcome).data)
 

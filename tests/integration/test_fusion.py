@@ -1,0 +1,107 @@
+"""Short tasks travel together, on a real HTEX: what that saves, and what it must not cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.engines.base import Finished, Lost
+from tests.integration.engine_rig import Rig, eventually
+
+pytestmark = pytest.mark.integration
+
+TASKS = 400
+KILLS_ITSELF, KILLS_ITS_WORKER = -1.0, -2.0
+
+
+def note(path: str, number: int, seconds: float = 0.0) -> int:
+    """A line for each run, then whatever shall happen."""
+    with open(path, 'a') as notes:
+        notes.write(f'{number}\n')
+    if seconds == KILLS_ITSELF:
+        os._exit(9)
+    if seconds == KILLS_ITS_WORKER:
+        os.kill(os.getppid(), signal.SIGKILL)
+        seconds = 60.0
+    time.sleep(seconds)
+    return number
+
+
+@pytest.fixture(name='rig')
+def _rig(rigs: Callable[..., Rig], tmp_path: Path) -> Rig:
+    """Both workers are there, and it is known that `note` is short."""
+    rig = rigs()
+    for each in [rig.submit(note, str(tmp_path / 'warm'), n) for n in range(20)]:
+        rig.outcome(each)
+    eventually(lambda: rig.engine.status().workers == 2)
+    return rig
+
+
+def chunks_of(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[list[bytes]]:
+    """Which tasks travel together from now on."""
+    seen: list[list[bytes]] = []
+    chunk = rig.engine._chunk
+
+    def noting(numbers: list[int]) -> list[Any]:
+        seen.append([work.task_id for number in numbers if (work := rig.engine._inside.get(number)) is not None])
+        return chunk(numbers)
+
+    monkeypatch.setattr(rig.engine, '_chunk', noting)
+    return seen
+
+
+def test_short_tasks_are_few_tasks_of_htex_and_each_runs_once(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = chunks_of(rig, monkeypatch)
+    tasks = [rig.submit(note, str(tmp_path / 'notes'), n) for n in range(TASKS)]
+    assert all(rig.outcome(task).ok for task in tasks)
+    assert len(chunks) < TASKS / 3
+    assert sorted(map(int, (tmp_path / 'notes').read_text().split())) == list(range(TASKS))
+
+
+def test_one_that_turns_out_long_holds_nobody_up(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = chunks_of(rig, monkeypatch)
+    long = [TASKS // 3, TASKS // 2]
+    tasks = {n: rig.submit(note, str(tmp_path / 'notes'), n, 30.0 if n == long[0] else 0.0) for n in range(TASKS)}
+    others = [task for n, task in tasks.items() if n != long[0]]
+    began = time.monotonic()
+    assert all(rig.outcome(task).ok for task in others)
+    assert time.monotonic() - began < 20
+    assert any(tasks[long[0]] in chunk and len(chunk) > 1 for chunk in chunks), 'it travelled alone: nothing was tried'
+    assert rig.engine.status().outstanding == 1
+    assert sorted(map(int, (tmp_path / 'notes').read_text().split())) == list(range(TASKS))
+
+
+def test_a_death_is_charged_to_the_guilty_alone(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = chunks_of(rig, monkeypatch)
+    guilty = TASKS // 2
+    tasks = {n: rig.submit(note, str(tmp_path / 'notes'), n, KILLS_ITSELF if n == guilty else 0.0) for n in range(TASKS)}
+    ends = {n: rig.end(task) for n, task in tasks.items()}
+    assert any(tasks[guilty] in chunk and len(chunk) > 1 for chunk in chunks), 'it travelled alone: nothing was tried'
+    assert [n for n, end in ends.items() if isinstance(end, Lost)] == [guilty]
+    assert all(isinstance(end, Finished) and end.ok for n, end in ends.items() if n != guilty)
+    assert sorted(map(int, (tmp_path / 'notes').read_text().split())) == list(range(TASKS))
+
+
+def test_the_death_of_a_worker_is_charged_to_nobody_who_travelled_with_others(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTEX then knows of the chunk only; its tasks go alone from then on, and the guilty one is known by its own next death."""
+    chunks = chunks_of(rig, monkeypatch)
+    guilty = TASKS // 2
+    tasks = {n: rig.submit(note, str(tmp_path / 'notes'), n, KILLS_ITS_WORKER if n == guilty else 0.0) for n in range(TASKS)}
+    ends = {n: rig.end(task) for n, task in tasks.items()}
+    assert len(next(chunk for chunk in chunks if tasks[guilty] in chunk)) > 1, 'it travelled alone: nothing was tried'
+    assert [n for n, end in ends.items() if isinstance(end, Lost)] == [guilty]
+    assert all(isinstance(end, Finished) and end.ok for n, end in ends.items() if n != guilty)
+
+
+def test_what_may_run_once_or_has_a_timeout_travels_alone(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = chunks_of(rig, monkeypatch)
+    tasks = [rig.submit(note, str(tmp_path / 'notes'), n, **({'timeout': 30.0} if n % 10 == 0 else {})) for n in range(TASKS)]
+    assert all(rig.outcome(task).ok for task in tasks)
+    assert any(len(chunk) > 1 for chunk in chunks)
+    assert all(len(chunk) == 1 for chunk in chunks if set(chunk) & set(tasks[::10]))
