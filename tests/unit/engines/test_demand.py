@@ -164,15 +164,17 @@ def test_the_engine_learns_from_what_ends_before_anybody_hears_of_it() -> None:
     engine.demand(3000)
     assert engine._wanted() == 3000
     engine._state = 'ready'
-    numbers = engine._admit()
-    assert 0 < len(engine._frames(numbers)) == len(numbers) < 30
+    chunks = engine._admit()
+    numbers = [number for chunk in chunks for number in chunk]
+    assert [engine._chunk(chunk)[0] for chunk in chunks] == [[number] for number in numbers], 'nobody knows how long they take'
+    assert 0 < len(numbers) < 30
     assert engine._wanted() == 3000
     engine._ended([(numbers[0], encode_end(End(True, b'', seconds=0.001)))])
     assert [workers for _, workers in heard] == [1]
     assert engine._inside.load._size == len(engine._inside)
     engine._bury('killed')
     assert engine._inside.load._size == len(engine._inside) == 0
-    assert engine._frames(numbers) == [], 'they were lost since they were admitted'
+    assert engine._chunk(numbers)[0] == [], 'they were lost since they were admitted'
     assert len([event for event, _ in heard if not isinstance(event, Changed)]) == len(numbers), 'each ends once'
     engine.demand(0)
     assert engine._wanted() == 1, 'some wait'
