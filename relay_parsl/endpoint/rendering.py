@@ -27,9 +27,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from relay_parsl.config import closest
+from relay_parsl.endpoint.templates import OPTIONS, quoted
 
-OPTIONS = 'user_endpoint_config'
-"""What users call the values of a template."""
 RESERVED = {
     '_GC': 'it belongs to the endpoint',
     'user_runtime': 'the endpoint fills it in',
@@ -59,20 +58,6 @@ class Missing(StrictUndefined):
     __iter__ = __str__ = __len__ = _fail_with_undefined_error
     __eq__ = __ne__ = __bool__ = __hash__ = _fail_with_undefined_error
     __contains__ = _fail_with_undefined_error
-
-
-def quoted(value: Any) -> Any:
-    """A user's value as templates see it: each text is a JSON string, which YAML reads back as that text, whatever is in it."""
-    if isinstance(value, str):
-        return re.sub(r'[^\x20-\x7e]', _escaped, json.dumps(value, ensure_ascii=False))
-    if isinstance(value, dict):
-        return {key: quoted(child) for key, child in value.items()}
-    return [quoted(child) for child in value] if isinstance(value, list) else value
-
-
-def _escaped(match: re.Match[str]) -> str:
-    letter = match[0]
-    return letter if letter.isprintable() else f'\\U{ord(letter):08x}'
 
 
 def shown(value: Any) -> Any:

@@ -24,6 +24,7 @@ from relay_parsl.errors import ConfigError
 TEMPLATE, SCHEMA = 'user_config_template.yaml.j2', 'user_config_schema.json'
 """What the two files are called in the directory of an endpoint, as in Globus Compute."""
 OPTIONS = 'user_endpoint_config'
+"""What users call the values of a template."""
 MAX_BYTES, MAX_DEPTH = 65_536, 8
 """Bytes of a user's values as JSON, and how deep they may nest."""
 WAIT = 30.0
@@ -37,6 +38,20 @@ IN_DIRECTIVES = frozenset(
     {'account', 'queue', 'partition', 'qos', 'constraint', 'clusters', 'gres', 'project', 'select_options', 'walltime', 'filesystems', 'place'}
 )
 """Keys that become options of a directive, where a space would begin another option."""
+
+
+def quoted(value: Any) -> Any:
+    """A user's value as templates see it: each text is a JSON string, which YAML reads back as that text, whatever is in it."""
+    if isinstance(value, str):
+        return re.sub(r'[^\x20-\x7e]', _escaped, json.dumps(value, ensure_ascii=False))
+    if isinstance(value, dict):
+        return {key: quoted(child) for key, child in value.items()}
+    return [quoted(child) for child in value] if isinstance(value, list) else value
+
+
+def _escaped(match: re.Match[str]) -> str:
+    letter = match[0]
+    return letter if letter.isprintable() else f'\\U{ord(letter):08x}'
 
 
 def canonical(options: Mapping[str, Any] | None) -> str:
@@ -126,7 +141,7 @@ class Template:
         """Raises ConfigError for text that is no YAML, and for values that stand where they would be more than a value."""
         report = Report(str(self.path))
         root = parse_yaml(text, report)
-        faults = list(dict.fromkeys(intruders(root, options)))
+        faults = list(dict.fromkeys([*torn(text, root, options), *intruders(root, options)]))
         if faults:
             raise ConfigError('\n'.join(faults))
 
@@ -188,6 +203,32 @@ def _ask(path: Path, schema: Mapping[str, Any] | None, more: Mapping[str, Any]) 
         said = done.stderr.decode(errors='replace').strip().splitlines()
         raise ConfigError(f'{path}: cannot be filled in: it takes too much time or memory ({said[-1][:200] if said else done.returncode})') from None
     return answer
+
+
+SIGNS = re.compile(r'[,:#{}\[\]"]')
+"""What YAML may read as more than a letter."""
+
+
+def torn(text: str, root: Located, options: Mapping[str, Any]) -> Iterator[str]:
+    """Values that YAML has read as several things, because they stand inside a longer value without quotes: `{a: --x={{ a }}}`.
+
+    Args:
+        text: The filled-in file.
+        root: What YAML reads in it.
+        options: The user's values.
+    """
+    held = [value for _, value in _leaves(root)] + list(_keys(root))
+    for name, value in _texts(options, OPTIONS):
+        form = quoted(value)[1:-1]
+        if SIGNS.search(value) and text.count(form) > sum(max(each.count(value), each.count(form)) for each in held):
+            yield f'{name}: YAML would take part of it for something else: in the template, give it a value of its own, or a block (`|`)'
+
+
+def _keys(node: Located) -> Iterator[str]:
+    if node.is_mapping:
+        yield from node.value
+    for child in node.value.values() if node.is_mapping else node.value if isinstance(node.value, list) else ():
+        yield from _keys(child)
 
 
 def intruders(root: Located, options: Mapping[str, Any]) -> Iterator[str]:

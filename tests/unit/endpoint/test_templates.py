@@ -164,6 +164,22 @@ def test_equal_values_are_the_same_whatever_their_order() -> None:
     assert canonical(None) == canonical({}) == '{}'
 
 
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('engine: {type: X, overrides: --x={{ v }}}\n', '1, max_blocks: 99'),
+        ('engine:\n  overrides: --x={{ v }}\n', 'a #b'),
+        ('engine: [--x={{ v }}, c]\n', 'a, b'),
+    ],
+)
+def test_a_value_is_not_torn_by_yaml(text: str, value: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, {'v': value}, text) == [
+        'user_endpoint_config.v: YAML would take part of it for something else: in the template, give it a value of its own, or a block (`|`)'
+    ]
+    for right in (text.replace('--x={{ v }}', '{{ v }}'), 'engine:\n  overrides: |\n    --x={{ v }}\n  {{ v }}: {{ [v, v] }}\n'):
+        assert render(tmp_path, {'v': value}, right)
+
+
 # --- the sandbox ---
 
 
