@@ -69,6 +69,12 @@ def block_rows(status: Mapping[str, JobStatus], jobs: Mapping[str, Any], kept: i
     ]
 
 
+def _reason(status: JobStatus) -> str:
+    """The scheduler's words, or where there are none how the job ended, if it did not end well."""
+    said = str(status.message or '').strip()
+    return said[:WORDS] if said or not status.exit_code else f'exit code {status.exit_code}'
+
+
 def manager_rows(managers: Sequence[Mapping[str, Any]], hosts: Mapping[str, str]) -> list[dict[str, Any]]:
     """A row for each manager, from the interchange's answer to MANAGERS."""
     return [

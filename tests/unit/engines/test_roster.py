@@ -21,6 +21,12 @@ def test_a_block_has_its_job_and_the_schedulers_words() -> None:
     ]
 
 
+def test_a_block_without_words_says_how_it_ended() -> None:
+    ends = [JobStatus(JobState.FAILED, exit_code=9), JobStatus(JobState.COMPLETED, exit_code=0), JobStatus(JobState.FAILED, 'NodeFail', exit_code=1)]
+    rows = roster.block_rows({str(number): status for number, status in enumerate(ends)}, {})
+    assert [row['reason'] for row in rows] == ['exit code 9', '', 'NodeFail']
+
+
 def test_only_the_last_ended_blocks_are_shown() -> None:
     status = {str(n): JobStatus(JobState.COMPLETED if n % 2 else JobState.RUNNING) for n in range(20)}
     shown = [int(row['block']) for row in roster.block_rows(status, {}, kept=3)]
