@@ -32,6 +32,14 @@ def test_who_gets_what_in_every_form() -> None:
     assert SCRIPT.sub('(script)', result.stdout) == (DATA / 'pools.txt').read_text()
 
 
+def test_what_polaris_looks_like() -> None:
+    told = SCRIPT.sub('(script)', check('polaris/gpu').stdout)
+    lines = [
+        line.replace(str(site_files()['polaris/gpu']), 'polaris/gpu.yaml') for line in told.splitlines() if 'this host has no interface' not in line
+    ]
+    assert '\n'.join(lines) + '\n' == (DATA / 'polaris-gpu.txt').read_text()
+
+
 def test_the_scripts_stand_between() -> None:
     whole = json.loads(check('pools.yaml', '--json').stdout)
     scripts = [pool['script'] for pool in whole['pools']]
