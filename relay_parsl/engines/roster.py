@@ -62,7 +62,7 @@ def block_rows(status: Mapping[str, JobStatus], jobs: Mapping[str, Any], kept: i
             'block': block,
             'job': str(jobs.get(block) or ''),
             'state': status[block].state.name,
-            'reason': (status[block].message or '').strip()[:WORDS],
+            'reason': _reason(status[block]),
         }
         for block in blocks
         if block in shown
