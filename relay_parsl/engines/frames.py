@@ -84,7 +84,8 @@ def task_name(task_id: bytes) -> str:
 def encode_work(work: Work, place: Place) -> bytes:
     """An attempt as a work frame. Raises ProtocolError when an option is not plain data."""
     body = None if work.body is None else [work.body.path, work.body.key, work.body.length]
-    head = codec.pack([work.account, work.task_id, work.attempt, float(work.options.get('timeout') or 0)])
+    timeout = work.options.get('timeout')
+    head = codec.pack([work.account, work.task_id, work.attempt, float(timeout) if isinstance(timeout, (int, float)) else 0.0])
     rest = [work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox, place.environment]
     return len(head).to_bytes(HEAD, 'big') + head + codec.pack(rest)
 

@@ -25,10 +25,8 @@ DEFAULT_TIMEOUT = 'GC_TASK_TIMEOUT'
 """The environment variable of Globus Compute: seconds for tasks that ask for no `timeout`."""
 
 
-def limit_of(timeout: object) -> float:
-    """Seconds that a function may run, 0 without a limit: its own `timeout`, else that of the worker's environment."""
-    if isinstance(timeout, (int, float)) and timeout > 0:
-        return float(timeout)
+def default_limit() -> float:
+    """Seconds that a function may run which has no `timeout` of its own; 0 without a limit."""
     try:
         said = float(os.environ.get(DEFAULT_TIMEOUT) or 0)
     except ValueError:
@@ -64,14 +62,20 @@ class Guard:
 
 
 class Interrupts(Guard):
-    """Around user code in a runner's main thread; one for each task."""
+    """Around user code in a runner's main thread, task after task."""
 
-    def __init__(self, limit: float, say: Callable[[bytes], None]) -> None:
-        """Takes the signals over, whatever the last task did with them. `say` reaches the worker; without a `limit` there is nothing to say."""
-        self._limit, self._say = limit, say
+    def __init__(self, say: Callable[[bytes], None]) -> None:
+        """Takes the signals over. `say` reaches the worker. A task that takes them for itself does not listen, nor do those after it."""
+        self._say = say
+        self._limit = 0.0
         self._asked, self._open = '', False
         for number in SIGNALS.values():
             _signal.signal(number, self._heard)  # the public one looks for a name for what it returns: a tenth of a short task
+
+    def limit(self, seconds: float) -> Interrupts:
+        """How long the next function may run; 0 for as long as it likes."""
+        self._limit = seconds
+        return self
 
     def begin(self) -> None:
         """See `Guard`: the worker's clock starts."""

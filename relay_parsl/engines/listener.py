@@ -78,6 +78,7 @@ class Listener:
             return
         host = f'[{self._address}]' if ':' in self._address else self._address
         self._contact = [f'tcp://{host}:{router.port}', public_key(ours), workers]
+        router.wake()  # there may be orders already
         self._opened.set()
         while not self._closed.is_set():
             router.wait(TICK)

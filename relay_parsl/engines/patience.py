@@ -32,6 +32,8 @@ class Patience:
         self.reason = ''
         """Why it was told to end, if it was."""
         self.grace = grace
+        self.killed = False
+        """Whether it had to be killed."""
         self._limit = limit
         self._until = self._kill_at = inf
         self._report_at = now + LONG
@@ -55,7 +57,7 @@ class Patience:
             self._told, self._kill_at = True, now + self.grace
             return Step.INTERRUPT
         if now >= self._kill_at:
-            self._kill_at = inf
+            self._kill_at, self.killed = inf, True
             return Step.KILL
         if now >= self._share_at:
             self._share_at = inf

@@ -16,13 +16,14 @@ from pathlib import Path
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import TASK_ID, Place, decode_work, encode_end, task_name
-from relay_parsl.engines.interrupts import Interrupts, limit_of
+from relay_parsl.engines.interrupts import Interrupts, default_limit
 from relay_parsl.engines.leash import die_with_parent
 
 
 def serve(connection: Connection) -> None:
     """Run what comes until the other side closes."""
     functions, here, home = task.Functions(), os.getpid(), os.getcwd()
+    guard, limit = Interrupts(connection.send_bytes), default_limit()
     given: dict[str, str] = {}
     while True:
         try:
@@ -33,7 +34,7 @@ def serve(connection: Connection) -> None:
         for name in given:
             os.environ.pop(name, None)
         given = place.environment
-        guard = Interrupts(limit_of(work.options.get('timeout')), connection.send_bytes)
+        guard.limit(work.options.get('timeout') or limit)
         end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard)  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say

@@ -24,7 +24,7 @@ from typing import Any
 from relay_parsl.engines import accelerators, leash, ranks
 from relay_parsl.engines.chunk import Chunk, Ends
 from relay_parsl.engines.frames import TASK_ID, Death, Head, decode_chunk, encode_end, head_of, with_environment
-from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, interruption, limit_of
+from relay_parsl.engines.interrupts import CANCEL, SIGNALS, STARTED, default_limit, interruption
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
 
@@ -244,6 +244,7 @@ class Worker:
         """`environment` is added to that of each runner; over `line` others are told of an attempt that takes long."""
         self._environment = environment or {}
         self._line = line
+        self._limit = default_limit()
         self._runner: Runner | None = None
         self._closed = False
         self._bell = Bell()
@@ -282,7 +283,7 @@ class Worker:
             share: gives others back that wait behind it.
         """
         head, started = head_of(frame), time.time()
-        limit = limit_of(head.timeout)
+        limit = head.timeout or self._limit
         patience = Patience(time.monotonic(), limit, GIVE_UP, share_at)
         with self._lock:
             self._current, self._asked = head.key, doomed()
@@ -380,7 +381,8 @@ def _killed(patience: Patience, limit: float, rest: str, started: float) -> byte
     """The end of what did not listen."""
     from relay_parsl.engines import task  # noqa: PLC0415  a node imports what packs errors only when there is one
 
-    error = interruption(patience.reason, limit, f' and was killed {patience.grace:g} s later{rest}')
+    how = f' and was killed {patience.grace:g} s later' if patience.killed else ', and its process ended'
+    error = interruption(patience.reason, limit, how + rest)
     return encode_end(task.ended(error, started, cancelled=patience.reason == CANCEL))
 
 
