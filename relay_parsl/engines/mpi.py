@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import ranks
+from relay_parsl.engines import options, ranks
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.blocks import Htex, Mpi
 from relay_parsl.engines.htex import HtexEngine
@@ -30,8 +30,8 @@ class MPIEngine(HtexEngine):
 
     @staticmethod
     def default_provider() -> ExecutionProvider:
-        """Blocks of this host: for an allocation that the endpoint was started in."""
-        return LocalProvider(launcher=SimpleLauncher())
+        """One block: the allocation that the endpoint was started in, or this host alone."""
+        return LocalProvider(launcher=SimpleLauncher(), nodes_per_block=options.allocated() or 1)
 
     def refusal(self, work: Work) -> str:
         """Why the attempt's resource specification cannot be met; '' when it can. Parsl's manager would end on it, or wait for ever."""

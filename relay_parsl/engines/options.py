@@ -105,11 +105,24 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider, kind: type[Htex]
 
 
 def _ranks(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, Any]:
-    """Raises ConfigError for tasks that could never run at once. That its launcher is a SimpleLauncher MPIExecutor checks itself."""
+    """Raises ConfigError for tasks that would wait for ever. That its launcher is a SimpleLauncher MPIExecutor checks itself."""
+    there = allocated() if launch.stays_here(provider) else None
+    if there is not None and provider.nodes_per_block > there:
+        raise ConfigError(f'nodes_per_block: {provider.nodes_per_block} is more than this allocation has, which is {there}')
     most = options.get('max_workers_per_block', 1)
     if isinstance(most, int) and most > provider.nodes_per_block:
         raise ConfigError(f'max_workers_per_block: {most} tasks at once need as many nodes; `nodes_per_block` is {provider.nodes_per_block}')
     return options
+
+
+def allocated() -> int | None:
+    """Nodes of the batch job that this process runs in; None outside of one."""
+    try:
+        with open(os.environ['PBS_NODEFILE']) as nodes:
+            return len({line.strip() for line in nodes if line.strip()}) or None
+    except (KeyError, OSError):
+        count = os.environ.get('SLURM_JOB_NUM_NODES', '')
+        return int(count) if count.isdigit() and int(count) else None
 
 
 def _workers(options: dict[str, Any], provider: ExecutionProvider) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,25 @@ def test_an_mpi_block_runs_as_many_tasks_as_it_says_whatever_its_nodes() -> None
     assert engine.capacity == 6
     executor = engine.kind(provider=provider, address='127.0.0.1', max_workers_per_block=3)
     assert executor.workers_per_node * 7 == pytest.approx(3)
+
+
+@pytest.fixture(name='allocation', params=['PBS', 'Slurm'])
+def _allocation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This process runs in a batch job of three nodes."""
+    monkeypatch.delenv('PBS_NODEFILE', raising=False)
+    if request.param == 'Slurm':
+        monkeypatch.setenv('SLURM_JOB_NUM_NODES', '3')
+    else:
+        (tmp_path / 'nodes').write_text('x1\nx1\nx2\nx3\n')
+        monkeypatch.setenv('PBS_NODEFILE', str(tmp_path / 'nodes'))
+
+
+@pytest.mark.usefixtures('allocation')
+def test_an_mpi_engine_in_an_allocation_takes_all_of_it_and_no_more() -> None:
+    assert MPIEngine(max_workers_per_block=3).provider.nodes_per_block == 3
+    with pytest.raises(ConfigError, match='nodes_per_block: 4 is more than this allocation has, which is 3'):
+        MPIEngine(provider=simple(nodes_per_block=4))
+    MPIEngine(provider=SlurmProvider(partition='p', nodes_per_block=8, launcher=SimpleLauncher()))
 
 
 def test_an_interchange_of_ones_own_is_a_list_for_both_engines() -> None:
