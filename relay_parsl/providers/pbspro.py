@@ -26,6 +26,9 @@ UNKNOWN, FINISHED = 153, 35
 ANSWERS = (0, UNKNOWN, FINISHED)
 """Exit statuses with which `qstat` prints what it found, although it may say more on its stderr."""
 
+NO_HISTORY = 'not configured to maintain job history'
+"""What `qstat -x` says of each job where `job_history_enable` is off."""
+
 JOB_ID = re.compile(r'\d+(?:\[\d*\])?(?:\.\S+)?')
 LONG_TMPDIR = 40
 """Characters of a temporary directory that leave room for a socket's path below it: 107 is the system's limit."""
@@ -177,13 +180,13 @@ class PBSProProvider(BatchProvider):
         return seen
 
     def _ask(self, jobs: Sequence[str]) -> dict[str, JobView] | None:
-        ran = self._run('qstat', '-x', '-f', '-F', 'json', *jobs)
+        ran = self._qstat('-f', '-F', 'json', *jobs)
         try:
             found = qstat.views(ran.stdout)
         except ValueError:
             found = {}
             if ran.code in ANSWERS:
-                ran = self._run('qstat', '-x', '-f', *jobs)
+                ran = self._qstat('-f', *jobs)
                 found = qstat.text_views(ran.stdout)
         if found or ran.code in ANSWERS:
             return qstat.mine(jobs, found)
@@ -192,16 +195,21 @@ class PBSProProvider(BatchProvider):
 
     def ask_again(self, job: str, last: JobView) -> JobView | None:
         """Ask in plain text about one job; when PBS says that there is none, it has been purged from the history, or there is no history."""
-        ran = self._run('qstat', '-x', '-f', job)
+        ran = self._qstat('-f', job)
         found = qstat.mine([job], qstat.text_views(ran.stdout))
         if found or ran.code not in ANSWERS:
             return found.get(job)
         return gone(last, f'PBS does not know the job any more ({ran.said or "no answer"})')
 
     def delete(self, job: str) -> tuple[bool, Ran]:
-        """`qdel`; a job that has finished is gone, too."""
+        """`qdel`; a job that has finished is gone, too, and so is one of ours that PBS does not know any more."""
         ran = self._run('qdel', job)
-        return ran.code in (0, FINISHED), ran
+        return ran.code in (0, FINISHED) or (ran.code == UNKNOWN and 'known' in self.resources.get(job, {})), ran
+
+    def _qstat(self, *arguments: str) -> Ran:
+        """With the history of ended jobs. A server that keeps none says nothing with it of jobs that run, either, and returns 0."""
+        ran = self._run('qstat', '-x', *arguments)
+        return self._run('qstat', *arguments) if NO_HISTORY in ran.stderr else ran
 
     def _run(self, *arguments: str) -> Ran:
         return run(arguments, self.cmd_timeout)

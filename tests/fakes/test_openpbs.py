@@ -237,11 +237,17 @@ def test_bytes_and_numbers_come_out_of_json_as_from_pbs(pbs: FakePBS) -> None:
         answer.decode()
 
 
-def test_without_a_history_an_ended_job_is_unknown(pbs: FakePBS) -> None:
+def test_without_a_history_nothing_is_said_with_x_and_an_ended_job_is_unknown(pbs: FakePBS) -> None:
     pbs.set(history=False)
-    job = qsub('true')
+    job = qsub('sleep 0.5')
+    pbs.wait(job, 'R')
+    ran = run('qstat', '-x', '-f', job)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, '', f'qstat: PBS is not configured to maintain job history {job}\n')
+    assert f'Job Id: {job}\n' in run('qstat', '-f', job).stdout
     pbs.wait(job, 'F')
-    assert run('qstat', '-x', '-f', job).stderr == f'qstat: Unknown Job Id {job}\n'
+    for command in ('qstat', 'qdel'):
+        ran = run(command, job)
+        assert (ran.returncode, ran.stderr) == (153, f'{command}: Unknown Job Id {job}\n')
 
 
 def test_settings_that_spoil_answers(pbs: FakePBS) -> None:

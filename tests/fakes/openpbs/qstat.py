@@ -42,9 +42,11 @@ def main() -> int:
 
 def _choose(server: Server, ids: list[str], *, history: bool) -> tuple[list[str], list[str], int]:
     """The jobs to be shown, what is said of the others, and the exit status: that of the last error."""
-    history = history and server.settings['history']
     if server.settings['blank']:
         return [], [], 0
+    if history and not server.settings['history']:
+        none = 'qstat: PBS is not configured to maintain job history '
+        return [], [none + (text if '.' in text else f'{text}.{server.name}') for text in ids] or [none], 0
     if not ids:
         return [key for key, job in server.jobs.items() if history or job['state'] != 'F'], [], 0
     keys, errors, code = [], [], 0

@@ -153,6 +153,13 @@ def an_answer_without_jobs_ends_none(site: Site) -> None:
     assert state(provider, job) != JobState.COMPLETED
 
 
+def a_server_without_history_ends_none(site: Site) -> None:
+    site.pbs.set(history=False)
+    provider = site.provider()
+    job = site.running(provider)
+    assert state(provider, job) == JobState.RUNNING
+
+
 def an_answer_with_the_first_alone(site: Site) -> None:
     site.pbs.set(first_only=True)
     provider = site.provider()
@@ -224,6 +231,7 @@ FAULTS: list[tuple[int, Check, type[Exception]]] = [
     (25, answers_that_are_no_json, ValueError),
     (25, answers_that_are_no_utf8, UnicodeDecodeError),
     (26, an_answer_without_jobs_ends_none, AssertionError),
+    (26, a_server_without_history_ends_none, AssertionError),
     (26, an_answer_with_the_first_alone, AssertionError),
     (27, ids_that_are_longer_in_answers, KeyError),
     (27, an_array_that_ended_badly, AssertionError),

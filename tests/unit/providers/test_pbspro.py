@@ -204,13 +204,22 @@ def test_a_job_that_pbs_forgot_is_over_after_a_grace(pbs: FakePBS, tmp_path: Pat
     pbs.set(history=False)
     provider = PBSProProvider(**POLARIS)
     provider.script_dir, provider.grace = str(tmp_path), 0.3
-    job = provider.submit('sleep 0.5', 1)
+    job = provider.submit('sleep 1', 1)
     until(lambda: provider.status([job])[0].state == JobState.RUNNING)
     said = until(lambda: each if (each := provider.status([job])[0]).terminal else None)
     assert said.state == JobState.COMPLETED
     assert said.message == (
         f'PBS does not know the job any more (qstat: Unknown Job Id {job}); when last seen it was RUNNING, how it ended is not known'
     )
+
+
+def test_a_job_that_ended_unseen_counts_as_cancelled(pbs: FakePBS, tmp_path: Path) -> None:
+    pbs.set(history=False)
+    provider = PBSProProvider(**POLARIS)
+    provider.script_dir = str(tmp_path)
+    job = provider.submit('true', 1)
+    pbs.wait(job, 'F')
+    assert provider.cancel([job, '99999.polaris-pbs-01']) == [True, False]
 
 
 def test_ended_jobs_are_never_asked_about_again(pbs: FakePBS, tmp_path: Path) -> None:
