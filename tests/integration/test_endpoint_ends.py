@@ -13,6 +13,7 @@ import pytest
 
 from relay_parsl.endpoint import endpoint as loop
 from relay_parsl.endpoint import link
+from relay_parsl.endpoint.books import EndpointSettings
 from relay_parsl.errors import ConfigError, HomeError, StoreError
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import (
@@ -92,10 +93,11 @@ def test_what_never_ran_goes_back_and_what_runs_is_waited_for_up_to_the_grace(si
     party = site.serve(grace=1.0)
     blob = payload.dump_function(double)
     function = site.sender.function(blob)
-    tasks = [site.sender.task(function, blob, (number,)) for number in range(100)]
+    room = 4 + EndpointSettings({}).margin
+    tasks = [site.sender.task(function, blob, (number,)) for number in range(room + 32)]
     site.relay.dispatch(*tasks)
     site.relay.say(Objects((site.sender.grant_object, function)))
-    running = {site.engine.work(number).task_id for number in range(4 + 64)}
+    running = {site.engine.work(number).task_id for number in range(room)}
     party.endpoint.stop()
     returned = site.relay.until(Returned)
     assert {each.task_id for each in returned.tasks} == set(site.sender.headers) - running
