@@ -17,7 +17,7 @@ from relay_parsl.endpoint.spec import slug
 
 GPUS_OF = {'polaris': 4}
 """GPUs of a node where `system=` tells the machine and nobody counts them. Source: ALCF's user guides."""
-PLAIN = re.compile(r'[A-Za-z_/][\w./@=+-]*(?: ?[\w./@=+:-]+)*')
+PLAIN = re.compile(r'[A-Za-z_/][\w./@=+: -]*')
 WORDS_OF_YAML = frozenset(['true', 'false', 'yes', 'no', 'on', 'off', 'null', 'y', 'n', '~'])
 
 
@@ -240,6 +240,7 @@ def scalar(value: Any) -> str:
     if isinstance(value, bool | int):
         return json.dumps(value)
     text = str(value)
-    if re.fullmatch(r'\d+:[0-5]\d:[0-5]\d', text) or (PLAIN.fullmatch(text) and text.lower() not in WORDS_OF_YAML and ': ' not in text + ' '):
+    bare = PLAIN.fullmatch(text) and text == text.strip() and ': ' not in f'{text} ' and text.lower() not in WORDS_OF_YAML
+    if bare or re.fullmatch(r'\d+:[0-5]\d:[0-5]\d', text):
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -26,8 +26,8 @@ COUNTING = re.compile(
     r'for\s*\(\(\s*(\w+)\s*=\s*(\S+?)\s*;\s*\w+\s*(<=?)\s*(\S+?)\s*;\s*(?:\w+\+\+|\+\+\w+)\s*\)\)\s*[;\n]?\s*do\b\s*(.*?)\s*[;\n&]?\s*\bdone\s*(&?)\s*',
     re.DOTALL,
 )
-TURNS = 1024
-"""Turns of a loop that are followed, at most."""
+TURNS, LOOP = 1024, 4000
+"""Turns of a loop that are followed, and characters of one, at most."""
 
 
 @dataclass
@@ -200,7 +200,7 @@ def _sum(text: str, known: Mapping[str, str], otherwise: str) -> str:
 
 def unrolled(text: str, known: Mapping[str, str]) -> list[str] | None:
     """The commands of a `for` loop, turn by turn; None for what is no such loop, or one whose turns only the shell can tell."""
-    turns = _turns(text.strip(), known)
+    turns = _turns(text.strip(), known) if text.lstrip().startswith('for') and len(text) <= LOOP else None
     if turns is None:
         return None
     name, values, body, background = turns

@@ -196,5 +196,12 @@ def test_scalars(value: str | int | bool, text: str) -> None:
     assert scalar(value) == text
 
 
+@pytest.mark.timeout(20)
+def test_no_value_and_no_loop_takes_for_ever() -> None:
+    assert scalar('a' * 200 + '%') == '"' + 'a' * 200 + '%"'
+    for body in (b'for i in ' + b'1 ' * 20_000 + b'; do x; done\n', b'for i in 1;' + b' ' * 20_000 + b'do x\n', b'"' * 20_001, b'a & ' * 5000):
+        assert from_script(b'#PBS -N ' + b'a' * 200 + b'%\n' + body, 'job')
+
+
 def test_no_comment_ends_early() -> None:
     assert all(re.match(r'#|\S+:|  |$', line) for line in converted('heterogeneous.sbatch').splitlines())
