@@ -18,6 +18,7 @@ class Plan:
         principal: Those among them whose every round counts; the others take part as far as time allows.
         rounds: How many there should be.
         budget: Seconds for all of it.
+        repeat: What a later visit takes, as a share of the first.
         reserve: Rounds of the principals that come before another's first; all of theirs come before another's second.
     """
 
@@ -26,6 +27,7 @@ class Plan:
     rounds: int
     budget: float
     reserve: int = 2
+    repeat: float = 1.0
     done: dict[str, int] = field(default_factory=dict)
     lasted: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
@@ -40,8 +42,8 @@ class Plan:
 
     def visited(self, system: str, seconds: float) -> None:
         """A visit is over."""
+        self.lasted[system] = seconds if self.done.get(system) else seconds * self.repeat
         self.done[system] = self.done.get(system, 0) + 1
-        self.lasted[system] = seconds
 
     def fail(self, system: str) -> None:
         """Not again."""

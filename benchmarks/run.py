@@ -51,7 +51,9 @@ class Run:
         """Every system that is there and takes part, with two workers."""
         return [Stop(name, name) for name, each in SYSTEMS.items() if each.version is not None and name in (self.systems or SYSTEMS)]
 
-    def rounds_of(self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None], *, sure: bool = True) -> None:
+    def rounds_of(
+        self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None], *, sure: bool = True, repeat: float = 1.0
+    ) -> None:
         """Visit the stops in turn, round after round, until the plan is fulfilled or the time is up; what was left out becomes a note.
 
         Args:
@@ -60,12 +62,12 @@ class Run:
             budget: Seconds.
             measure: Measures one that runs, and adds samples to the report.
             sure: Visit ours and the first of the others once, whatever the time.
+            repeat: What a later visit takes, as a share of the first.
         """
         by_name = {stop.name: stop for stop in stops}
         first = (OURS, HTEX) if self.quick else (OURS, HTEX, GLOBUS)
-        plan = Plan(
-            list(by_name), [stop.name for stop in stops if sure and stop.system in first], self.rounds, budget, self.rounds if self.quick else 2
-        )
+        principal = [stop.name for stop in stops if sure and stop.system in first]
+        plan = Plan(list(by_name), principal, self.rounds, budget, self.rounds if self.quick else 2, repeat)
         start = time.monotonic()
         while (name := plan.next(time.monotonic() - start)) is not None:
             begin = time.monotonic()

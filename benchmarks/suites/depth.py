@@ -27,7 +27,7 @@ AGAIN = 10.0
 
 def run(run: Run) -> None:
     """As deep as the budget allows; then the first level again on a fresh relay, for the machine may have changed in the meantime."""
-    end = time.monotonic() + run.budget(85.0, 30.0)
+    end = time.monotonic() + run.budget(75.0, 30.0)
     try:
         with LoneRelay() as relay:
             deeper(run, relay, LEVELS[:1] if run.quick else LEVELS, end)

@@ -28,7 +28,7 @@ def run(run: Run) -> None:
             run.report.add(NAME, case, stop.system, rate=(numbers['tasks_per_s'] * size / 1e6, 'MB/s'))
         peaks(run, visit, stop.system, 'peak memory')
 
-    run.rounds_of(NAME, run.installed(), run.budget(70.0), measure)
+    run.rounds_of(NAME, run.installed(), run.budget(65.0), measure)
     if run.gigabyte:
         run.rounds_of(NAME, [Stop(OURS, OURS)], 1.0, lambda visit, stop: gigabyte(run, visit, stop))
 

@@ -27,7 +27,7 @@ def run(run: Run) -> None:
             except VisitError as error:
                 run.report.note(f'{NAME}: {level}: {error}')
                 return
-            share = relay.cpu_share(PERIOD if level < LEVELS[-1] else 2 * PERIOD)
+            share = relay.cpu_share(PERIOD)
             run.report.add(NAME, str(level), OURS, relay_cpu=(share, 'cores'), relay_memory=(relay.memory(), 'MB'))
 
 
