@@ -131,13 +131,13 @@ def test_resource_specifications(parsl_loaded: RelayExecutor, relay: FakeRelay) 
     def nothing(parsl_resource_specification: dict) -> None:
         pass
 
-    specification = {'priority': 7, 'num_nodes': 2, 'pool': 'gpu', 'user_endpoint_config': {'account': 'x'}}
+    specification = {'priority': 7, 'num_nodes': 2, 'pool': 'gpu', 'timeout': 30, 'user_endpoint_config': {'account': 'x'}}
     nothing(parsl_resource_specification=specification).result(LONG)
     ((header, call),) = relay.calls.values()
     assert (header.priority, header.pool) == (7, 'gpu')
-    assert call.options == {'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
-    assert specification == {'priority': 7, 'num_nodes': 2, 'pool': 'gpu', 'user_endpoint_config': {'account': 'x'}}
-    for wrong in ({'priority': 'high'}, {'pool': 3}, {'cores': threading.Lock()}, {'timeout': 3}):
+    assert call.options == {'timeout': 30, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
+    assert specification == {'priority': 7, 'num_nodes': 2, 'pool': 'gpu', 'timeout': 30, 'user_endpoint_config': {'account': 'x'}}
+    for wrong in ({'priority': 'high'}, {'pool': 3}, {'cores': threading.Lock()}, {'timeout': 'soon'}):
         with pytest.raises(InvalidResourceSpecification) as raised:
             nothing(parsl_resource_specification=wrong).result(LONG)
         assert raised.value.invalid_keys == set(wrong)
