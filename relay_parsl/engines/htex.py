@@ -182,7 +182,9 @@ class HtexEngine:
     def withdraw(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""
         with self._changed:
-            return self._waiting.remove(task_id, attempt)
+            if self._waiting.remove(task_id, attempt):
+                return True
+            return not self._facts.get('managers') and self._inside.withdraw(task_id, attempt)
 
     def demand(self, count: int) -> None:
         """See `Engine`."""

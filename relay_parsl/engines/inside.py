@@ -112,10 +112,19 @@ class Inside:
 
     def doom(self, task_id: bytes, attempt: int) -> None:
         """An attempt shall end, if it is inside."""
-        number = next((each for each, (work, _) in self._works.items() if (work.task_id, work.attempt) == (task_id, attempt)), None)
+        number = self._find(task_id, attempt)
         if number is not None and number not in self._doomed:
             self._doomed.add(number)
             self._orders.append(number)
+
+    def withdraw(self, task_id: bytes, attempt: int) -> bool:
+        """Take one out that no worker can have begun, for there is none; whether it was inside. One that comes after all is told to end it."""
+        self.doom(task_id, attempt)
+        number = self._find(task_id, attempt)
+        return number is not None and self.drop(number) is not None
+
+    def _find(self, task_id: bytes, attempt: int) -> int | None:
+        return next((each for each, (work, _) in self._works.items() if (work.task_id, work.attempt) == (task_id, attempt)), None)
 
     def is_doomed(self, number: int) -> bool:
         """Whether it shall end."""

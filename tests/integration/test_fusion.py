@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parsl.providers import LocalProvider
 
 from relay_parsl.engines.base import Finished, Lost
 from tests.integration.engine_rig import Rig, eventually
@@ -105,3 +106,12 @@ def test_what_may_run_once_or_has_a_timeout_travels_alone(rig: Rig, tmp_path: Pa
     assert all(rig.outcome(task).ok for task in tasks)
     assert any(len(chunk) > 1 for chunk in chunks)
     assert all(len(chunk) == 1 for chunk in chunks if set(chunk) & set(tasks[::10]))
+
+
+def test_what_htex_has_and_no_worker_can_have_begun_is_given_back(rigs: Callable[..., Rig], tmp_path: Path) -> None:
+    """A drain does not wait for a block that is not there."""
+    rig = rigs(provider=LocalProvider(worker_init='sleep 300'))
+    tasks = [rig.submit(note, str(tmp_path / 'notes'), n) for n in range(3)]
+    eventually(lambda: len(rig.engine._inside) == len(tasks))
+    assert [rig.engine.withdraw(task, 1) for task in tasks] == [True] * len(tasks)
+    assert rig.engine.status().outstanding == 0

@@ -52,3 +52,13 @@ def test_what_never_ran_is_no_load() -> None:
     assert inside.drop(number) == work(1)
     assert inside.drop(number) is None
     assert inside.load._size == 0
+
+
+def test_what_is_withdrawn_is_out_and_a_worker_that_comes_after_all_is_told() -> None:
+    inside = Inside()
+    numbers = inside.admit([work(n) for n in range(2)], 0.0)
+    assert inside.withdraw(work(1).task_id, 1)
+    assert not inside.withdraw(work(1).task_id, 1)
+    assert not inside.withdraw(work(0).task_id, 7)
+    assert inside.orders() == [numbers[1]]
+    assert (len(inside), inside.load._size, inside.chunks) == (1, 1, 1)
