@@ -391,12 +391,6 @@ class HtexEngine:
     def _chunk(self, numbers: list[int]) -> list[Any]:
         with self._changed:
             packed, refused = pack(self._inside, numbers, self._place, self.needs)
-        for number, reason in refused:
-            self._refuse(number, reason)
-        return packed
-
-    def _refuse(self, number: int, reason: str) -> None:
-        with self._changed:
-            work = self._inside.drop(number)
-        if work is not None:
+        for work, reason in refused:
             self._deliver(rejection(work, reason))
+        return packed

@@ -161,16 +161,18 @@ class Inside:
         return [work for number, (work, since) in oldest if last - SHOW_AFTER <= since < now - SHOW_AFTER and number not in self._heard]
 
 
-def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[Work], dict[str, Any]]) -> tuple[list[Any], list[tuple[int, str]]]:
-    """A chunk as the child takes it (its numbers, what Parsl is told of its resources, its frames), and what cannot be packed, with the reason."""
+def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[Work], dict[str, Any]]) -> tuple[list[Any], list[tuple[Work, str]]]:
+    """A chunk as the child takes it: its numbers, what Parsl is told of its resources, its frames. And what cannot be packed, with the reason: it is out."""
     kept, frames, refused, specification = [], [], [], {'priority': 0}
     for number in numbers:
         work = inside.get(number)
+        if work is None:
+            continue  # the engine has died since, and it is lost
         try:
-            if work is not None:  # else the engine has died since, and it is lost
-                frames.append(encode_work(work, place))
-                kept.append(number)
-                specification = {**needs(work), 'priority': urgency(work)}
+            frames.append(encode_work(work, place))
+            kept.append(number)
+            specification = {**needs(work), 'priority': urgency(work)}
         except ProtocolError as error:
-            refused.append((number, str(error)))
+            inside.drop(number)
+            refused.append((work, str(error)))
     return [kept, specification, encode_chunk(frames)], refused
