@@ -162,7 +162,7 @@ class Inside:
 
 
 def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[Work], dict[str, Any]]) -> tuple[list[Any], list[tuple[Work, str]]]:
-    """A chunk as the child takes it: its numbers, what Parsl is told of its resources, its frames. And what cannot be packed, with the reason: it is out."""
+    """A chunk as the child takes it: its numbers, what Parsl is told of it, its frames. And what cannot be packed, with the reason: it is out."""
     kept, frames, refused, specification = [], [], [], {'priority': 0}
     for number in numbers:
         work = inside.get(number)
