@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -18,10 +20,22 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope='session', name='_slurm', autouse=True)
-def _answering() -> None:
+def _answering() -> Iterator[None]:
+    """A Slurm that answers, for this run alone: these tests kill nodes."""
     why = cluster.absence()
     if why:
         (pytest.fail if os.environ.get('CI') == 'true' else pytest.skip)(f'{why}; `make slurm` brings one up')
+    with open(Path(tempfile.gettempdir(), 'relay-parsl-test-slurm.lock'), 'a') as lock:
+        cluster.until(lambda: alone(lock), 100, 'the end of another run of these tests on this machine')
+        yield
+
+
+def alone(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @pytest.fixture(name='site')

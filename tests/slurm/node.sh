@@ -7,13 +7,14 @@ set -euo pipefail
 . "$(dirname "$0")/settings.sh"
 [[ $# == 2 && $1 =~ ^(fail|hang|cont|up)$ && $2 =~ ^[a-z]+[0-9]+$ ]] || die "usage: $0 fail|hang|cont|up NODE"
 ((EUID == 0)) || die 'this needs root'
+[[ -s /etc/slurm/slurm.conf ]] || die 'there is no Slurm here; up.sh brings one up'
 node=$2
 pidfile=$(node_pidfile "$node")
 
 processes() { # of the node: they share a namespace of host names, which is remembered for when slurmd is dead
   local own space process
   own=$(readlink /proc/self/ns/uts)
-  space=$(readlink "/proc/$(< "$pidfile")/ns/uts" 2> /dev/null || cat "$pidfile.uts")
+  space=$(readlink "/proc/$(cat "$pidfile" 2> /dev/null)/ns/uts" || cat "$pidfile.uts" 2> /dev/null || true)
   [[ -n $space && $space != "$own" ]] || die "$node shares the host name of this machine: it cannot be told from the rest"
   echo "$space" > "$pidfile.uts"
   for process in /proc/[0-9]*; do
