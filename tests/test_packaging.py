@@ -4,6 +4,8 @@ import configparser
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -38,3 +40,10 @@ def test_no_path_of_a_machine_is_committed() -> None:
     for path in committed():
         text = path.read_text(errors='replace') if path.is_file() else ''
         assert not [home for home in homes if home in text], path
+
+
+@pytest.mark.xdist_group('together')
+def test_tests_of_one_group_are_kept_together(request: pytest.FixtureRequest) -> None:
+    """With some versions of pytest and pytest-xdist they silently are not: two tests then have the one Slurm at once."""
+    if request.config.getoption('loadgroup', default=False):
+        assert request.node.nodeid.endswith('@together')
