@@ -80,8 +80,14 @@ class Htex(HighThroughputExecutor):
         self._moved = time.monotonic()
         return blocks
 
+    def scale_in_facade(self, n: int, max_idletime: float | None = None) -> list[str]:
+        """End up to `n` blocks. When there are too many, first ones that still wait are not wanted any more."""
+        self.owed = 0
+        blocks: list[str] = super().scale_in_facade(n, max_idletime)
+        return blocks
+
     def settle(self) -> None:
-        """Submit first blocks that had to wait."""
+        """Submit first blocks that had to wait, as far as the breaker lets them."""
         if self.owed and not self.breaker.open:
             self.scale_out_facade(self.owed)
 

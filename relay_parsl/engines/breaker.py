@@ -1,11 +1,11 @@
 """How many blocks may be submitted now: a circuit breaker, and a cap on submissions a minute.
 
 ```
-no worker has come yet          LIMIT blocks may be out at once that nobody knows to be good (at the very first: `init_blocks`)
+no worker has come yet          LIMIT blocks may be out at once that nobody knows to be good, whatever `init_blocks` is; the rest of them follows
 a block ended without a worker  one less
 LIMIT of them in a row          none any more, until the endpoint is restarted
 a worker came from the last one as many as scaling wants
-always                          no more than `per_minute` in any minute (but for the first ones)
+always                          no more than `per_minute` in any minute (but LIMIT at the very start)
 ```
 A block is *barren* when it could not be submitted, when its job ended before a worker connected, and when none of its workers lives to take a task.
 What is known here outlives the engine process: `facts` travels to the next one.
@@ -96,13 +96,14 @@ class Breaker:
         Args:
             unknown: blocks that are out and of which no worker has come yet.
             now: the time.
-            first: how many are wanted at once at the very start of the endpoint.
+            first: how many are wanted at once at the very start of an engine process. Up to LIMIT of them need not wait for a minute.
         """
         if self.open:
             return 0
-        if first and not self._recent(now) and not self.barren:
-            return first
-        room = self._per_minute - len(self._recent(now))
+        recent = len(self._recent(now))
+        room = self._per_minute - recent
+        if not recent and not self.barren:
+            room = max(room, min(first, LIMIT))
         if self.barren or not self._is_proven():
             room = min(room, LIMIT - self.barren - unknown)
         return max(0, room)

@@ -53,7 +53,7 @@ class HtexEngine:
         container_type: docker, podman, podman-hpc, apptainer, singularity or custom.
         container_uri: the image.
         container_cmd_options: options of the container's program; the whole command of a custom one.
-        max_blocks_per_minute: batch jobs that are submitted in a minute, at most; the first `init_blocks` at once.
+        max_blocks_per_minute: batch jobs that are submitted in a minute, at most; up to three first ones at once.
         **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
     """
 

@@ -44,6 +44,9 @@ def built(kind: type[HighThroughputExecutor], provider: Scheduler, came: bool = 
         def connected_blocks(self) -> list[str]:
             return list(self.blocks_to_job_id) if came else []
 
+        def connected_managers(self) -> list[dict[str, Any]]:
+            return []
+
         def outstanding(self) -> int:
             return 10
 
@@ -135,6 +138,37 @@ def test_first_blocks_that_had_to_wait_come_later() -> None:
     executor.breaker.connected('0')
     executor.settle()
     assert (provider.asked, executor.owed) == (3, 0)
+
+
+def test_many_first_blocks_with_a_broken_init_are_three_jobs() -> None:
+    provider = Scheduler(JobState.FAILED, blocks=500)
+    provider.init_blocks = 500
+    executor = built(Htex, provider)
+    scaled(executor)
+    assert provider.asked == LIMIT
+
+
+def test_many_first_blocks_are_reached_within_the_cap_once_a_worker_came() -> None:
+    provider = Scheduler(JobState.RUNNING, blocks=5)
+    provider.init_blocks = 5
+    executor = built(Htex, provider)
+    executor.outstanding = lambda: 0
+    scaled(executor, 1)
+    executor.settle()
+    assert (provider.asked, executor.owed) == (LIMIT, 2)
+    executor.breaker.connected('0')
+    executor.settle()
+    assert (provider.asked, executor.owed) == (5, 0)
+
+
+def test_first_blocks_that_wait_are_forgotten_when_there_are_too_many() -> None:
+    provider = Scheduler(JobState.RUNNING, blocks=5)
+    executor = built(Htex, provider)
+    executor.scale_out_facade(5)
+    executor.scale_in_facade(0)
+    executor.breaker.connected('0')
+    executor.settle()
+    assert provider.asked == LIMIT
 
 
 def test_words_hold_the_end_of_what_the_job_printed(tmp_path: Any) -> None:

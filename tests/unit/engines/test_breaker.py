@@ -16,13 +16,23 @@ def broken() -> Breaker:
     return breaker
 
 
-def test_the_first_blocks_go_out_at_once_and_count() -> None:
-    breaker = Breaker(per_minute=4)
-    assert breaker.room(0, 0.0, first=10) == 10
-    breaker.submitted(10, 0.0)
+@pytest.mark.parametrize(('first', 'room'), [(1, 1), (2, 2), (3, 3), (500, 3)])
+def test_the_first_blocks_go_out_at_once_but_no_more_of_them_than_may_be_bad(first: int, room: int) -> None:
+    assert min(first, Breaker().room(0, 0.0, first)) == room
+
+
+def test_first_blocks_go_out_at_once_with_a_small_cap_and_count() -> None:
+    breaker = Breaker(per_minute=1)
+    assert breaker.room(0, 0.0, first=2) == 2
+    breaker.submitted(2, 0.0)
     breaker.connected('0')
-    assert breaker.room(0, MINUTE - 1) == 0
-    assert breaker.room(0, MINUTE) == 4
+    assert breaker.room(0, MINUTE - 1, first=2) == 0
+    assert breaker.room(0, MINUTE) == 1
+
+
+def test_the_first_blocks_of_a_next_engine_keep_to_the_cap() -> None:
+    breaker = Breaker(per_minute=4, facts={'proven': True})
+    assert breaker.room(0, 0.0, first=500) == 4
 
 
 @pytest.mark.parametrize(
@@ -104,13 +114,14 @@ def test_a_block_whose_workers_all_die_was_no_good_after_all() -> None:
 def test_nothing_runs_away(seed: int) -> None:
     """Greedy scaling for an hour, blocks that end as chance has it: never too many a minute, never too many after bad ones."""
     chance = random.Random(seed)
-    first, share = chance.randint(0, 5), chance.choice([0.0, 0.5, 0.9])
+    first, share = chance.choice([0, 1, 3, 5, 500]), chance.choice([0.0, 0.5, 0.9])
     breaker, out, submissions, number = Breaker(), list[str](), list[float](), 0
     for second in range(3600):
         if second % 97 == 96:
             breaker, out = Breaker(facts=breaker.facts()), []  # the engine died, and cancelled its blocks
         unknown = [block for block in out if not breaker.judged(block)]
-        for _ in range(breaker.room(len(unknown), second, first if not number else 0)):
+        room = breaker.room(len(unknown), second, first if not number else 0)
+        for _ in range(room if number else min(room, first or room)):
             breaker.submitted(1, second)
             number += 1
             out.append(str(number))
@@ -118,10 +129,10 @@ def test_nothing_runs_away(seed: int) -> None:
         for block in unknown:
             if chance.random() < 0.1:
                 breaker.connected(block) if chance.random() < share else breaker.failed(block, 'no')
-    assert all(sum(now - MINUTE < then <= now for then in submissions) <= max(first, PER_MINUTE) for now in submissions)
+    assert all(sum(now - MINUTE < then <= now for then in submissions) <= PER_MINUTE for now in submissions)
     if share == 0.0:
         assert breaker.open
-        assert number <= max(first, LIMIT) + LIMIT * (3600 // 97)
+        assert number <= LIMIT * (3600 // 97 + 1)
         assert not [time for time in submissions if time > 1200]
 
 
