@@ -12,12 +12,14 @@ from typing import Any
 from relay_parsl.config import Located, Report
 from relay_parsl.endpoint.rules import affinity_groups
 from relay_parsl.engines import affinity
-from relay_parsl.providers import directives
+from relay_parsl.providers import directives, sbatch
 
 ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
 """Launchers that start one manager, whatever the number of nodes."""
 
 DIRECTIVES = {'PBSProProvider': '#PBS', 'TorqueProvider': '#PBS', 'SlurmProvider': '#SBATCH', 'LSFProvider': '#BSUB', 'GridEngineProvider': '#$'}
+
+CONFLICTS = {'PBSProProvider': directives.conflicts, 'SlurmProvider': sbatch.conflicts}
 
 PLACEHOLDER = re.compile(r'/path/to/|YOUR_[A-Z]|CHANGE_?ME')
 
@@ -202,9 +204,8 @@ def check_provider(name: str, node: Located, options: Mapping[str, Any], report:
         if most is not None and (options.get(key) or 0) > most:
             report.error(_at(node, key), f'is more than `max_blocks`, which is {most}')
     _directives(name, node, options, report)
-    if name == 'PBSProProvider':
-        for key, why in directives.conflicts(options.get('scheduler_options') or '', options):
-            report.error(_at(node, key), why)
+    for key, why in CONFLICTS[name](options.get('scheduler_options') or '', options) if name in CONFLICTS else ():
+        report.error(_at(node, key), why)
 
 
 def _directives(name: str, node: Located, options: Mapping[str, Any], report: Report) -> None:
@@ -216,6 +217,8 @@ def _directives(name: str, node: Located, options: Mapping[str, Any], report: Re
             report.error(where, f'{begins!r} is for another scheduler; directives of {name} begin with {mark}')
         elif begins.startswith('-'):
             report.error(where, f'{begins!r} would run as a command; write {f"{mark} {begins}"!r}')
+        elif name == 'SlurmProvider' and (why := sbatch.fault(text)):
+            report.error(where, why)
         elif begins and not begins.startswith('#'):
             report.warn(where, f'{begins!r} is no directive ({mark} …): the batch script runs it as a command')
 

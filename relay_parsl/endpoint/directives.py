@@ -315,7 +315,7 @@ def _requeue(found: Settings, given: Directive) -> None:
 SLURM_OWN: dict[str, Callable[[Settings, Directive], None]] = {
     'time': _time, 'nodes': _nodes, 'job-name': _name, 'exclusive': _exclusive, 'mem': _memory, 'gpus-per-node': _gpus, 'gpus': _gpus,
     'gpus-per-task': _gpus, 'gres': _gres, 'ntasks': _tasks, 'ntasks-per-node': _tasks, 'cpus-per-task': _cpus, 'chdir': _chdir, 'array': _array,
-    'requeue': _requeue, 'no-requeue': _requeue,
+    'requeue': _requeue, 'no-requeue': _requeue, 'no-kill': _requeue,
 }  # fmt: skip
 
 

@@ -8,26 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relay_parsl.errors import ConfigError
+from relay_parsl.providers import sbatch
 
 MAX_BYTES = 1 << 20
 MARKS = {'#PBS': 'PBS', '#SBATCH': 'Slurm'}
 
 PBS_FLAGS = frozenset('fhIVXz')
 """Options of qsub without a value."""
-
-SLURM_LONG = {
-    'A': 'account', 'a': 'array', 'b': 'begin', 'B': 'extra-node-info', 'C': 'constraint', 'c': 'cpus-per-task', 'D': 'chdir', 'd': 'dependency',
-    'e': 'error', 'F': 'nodefile', 'G': 'gpus', 'H': 'hold', 'i': 'input', 'J': 'job-name', 'k': 'no-kill', 'L': 'licenses', 'M': 'clusters',
-    'm': 'distribution', 'N': 'nodes', 'n': 'ntasks', 'o': 'output', 'O': 'overcommit', 'p': 'partition', 'q': 'qos', 'S': 'core-spec',
-    's': 'oversubscribe', 't': 'time', 'W': 'wait', 'w': 'nodelist', 'x': 'exclude',
-}  # fmt: skip
-"""Long names of sbatch's short options."""
-
-SLURM_FLAGS = frozenset((
-    'contiguous', 'exclusive', 'get-user-env', 'hold', 'ignore-pbs', 'no-kill', 'no-requeue', 'overcommit', 'oversubscribe', 'parsable', 'quiet',
-    'reboot', 'requeue', 'spread-job', 'test-only', 'use-min-nodes', 'verbose', 'wait',
-))  # fmt: skip
-"""Options of sbatch without a value, or with one behind `=` only."""
 
 OPENS = re.compile(r'(?:^|[;\n]|\b(?:do|then|else)\b)\s*(for|while|until|if|case)\b')
 CLOSES = re.compile(r'(?:^|[;\n&])\s*(done|fi|esac)\b')
@@ -134,7 +121,7 @@ def _options(number: int, text: str, scheduler: str, mark: str) -> Iterator[Dire
     except ValueError:  # an open quote: take the words as they are
         words = text.split()
     while words:
-        option, value = _pbs(words) if scheduler == 'PBS' else _slurm(words)
+        option, value = _pbs(words) if scheduler == 'PBS' else sbatch.option(words)
         written = f'--{option}' if scheduler == 'Slurm' else option
         joint = '=' if scheduler == 'Slurm' else ' '
         yield Directive(number, option, value, f'{mark} {written}' + ('' if value is None else f'{joint}{_quoted(value)}'))
@@ -151,20 +138,6 @@ def _pbs(words: list[str]) -> tuple[str, str | None]:
     if not word.startswith('-') or option[1:] in PBS_FLAGS:
         return (option, None) if word.startswith('-') else (word, None)
     return option, rest or (words.pop(0) if words else None)
-
-
-def _slurm(words: list[str]) -> tuple[str, str | None]:
-    """The next option of sbatch, by its long name, taken from the words."""
-    word = words.pop(0)
-    if word.startswith('--'):
-        option, equals, value = word[2:].partition('=')
-        if equals:
-            return option, value
-        return option, None if option in SLURM_FLAGS or not words or words[0].startswith('--') else words.pop(0)
-    option = SLURM_LONG.get(word[1:2], word)
-    if not word.startswith('-') or option in SLURM_FLAGS:
-        return option, None
-    return option, word[2:].removeprefix('=') or (words.pop(0) if words else None)
 
 
 # --- commands ----------------------------------------------------------------------------------------------------------------------------------

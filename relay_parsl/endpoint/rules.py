@@ -10,10 +10,12 @@ import ipaddress
 import re
 import types
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
 from relay_parsl.config import Located, Report, closest
+from relay_parsl.errors import ConfigError
 from relay_parsl.providers import options
 
 Rule = Callable[[Located], Any]
@@ -115,6 +117,23 @@ def list_of(item: Rule) -> Rule:
 def anything(node: Located) -> Any:
     """Whatever stands there, as plain data."""
     return node.plain
+
+
+def held(check: Callable[[str, Any], Any], first: Rule = line) -> Rule:
+    """What a provider's constructor checks by this function, so that its mistakes, too, come with their line and all at once.
+
+    Args:
+        check: Takes a name and a value, returns the value as it is to be used, raises `ConfigError`.
+        first: Looks at the value before.
+    """
+
+    def rule(node: Located) -> Any:
+        try:
+            return check('', first(node))
+        except ConfigError as error:
+            raise Invalid(str(error).removeprefix(': ')) from error
+
+    return rule
 
 
 # --- values of batch systems ---
@@ -292,10 +311,10 @@ PROVIDER: dict[str, Rule] = {
     'place': place,
     'keep': keep,
     'rerunnable': truth,
-    'system': line,
-    'worker_init': text,
-    'scheduler_options': text,
-    **dict.fromkeys(('account', 'queue', 'partition', 'qos', 'constraint', 'clusters', 'gres', 'select_options', 'regex_job_id', 'project'), line),
+    'constraint': line,
+    'regex_job_id': held(partial(options.expression, group='id')),
+    **dict.fromkeys(('worker_init', 'scheduler_options'), held(options.lines, text)),
+    **dict.fromkeys(('account', 'queue', 'partition', 'qos', 'clusters', 'gres', 'select_options', 'system', 'project'), held(options.word)),
 }
 
 LAUNCHER: dict[str, Rule] = {

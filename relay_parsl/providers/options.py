@@ -57,6 +57,21 @@ def lines(name: str, value: Any) -> str:
     return value
 
 
+def expression(name: str, value: Any, group: str) -> str:
+    """A regular expression with a group of this name.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    try:
+        groups = re.compile(value).groupindex
+    except (re.error, TypeError) as error:
+        raise ConfigError(f'{name}: {value!r} is no regular expression: {error}') from error
+    if group not in groups:
+        raise ConfigError(f'{name}: {value!r} has no group `(?P<{group}>…)`')
+    return str(value)
+
+
 def whole(name: str, value: Any, low: int = 1) -> int:
     """A whole number, at least `low`.
 

@@ -15,7 +15,7 @@ from parsl.launchers import SingleNodeLauncher
 from parsl.launchers.base import Launcher
 
 from relay_parsl.errors import ConfigError
-from relay_parsl.providers import options, slurm_words
+from relay_parsl.providers import options, sbatch, slurm_words
 from relay_parsl.providers.batch import BatchProvider, Blocks, Job
 from relay_parsl.providers.command import Ran, run
 from relay_parsl.providers.jobs import JobView, gone
@@ -46,7 +46,7 @@ class SlurmProvider(BatchProvider):
         max_blocks: Jobs at most.
         parallelism: 1 asks for all the nodes that waiting tasks could use, 0 for as few as possible.
         walltime: `HH:MM:SS`, `D-HH:MM:SS`, `D-HH:MM`, `D-HH`, `MM:SS`, minutes as text, or seconds as a number.
-        scheduler_options: More `#SBATCH` lines; they come last, and hold against those that are made of the other options.
+        scheduler_options: More `#SBATCH` lines. What one of the other options says is refused there.
         regex_job_id: Finds the job's id in the answer of `sbatch`, as the group `id`.
         worker_init: Shell lines before the workers start, on the first node.
         cmd_timeout: Seconds until a command of Slurm is given up, and killed.
@@ -99,14 +99,21 @@ class SlurmProvider(BatchProvider):
         self.mem_per_node = options.maybe_whole('mem_per_node', mem_per_node)
         self.gpus_per_node = options.maybe_whole('gpus_per_node', gpus_per_node, 0)
         self.gres = options.word('gres', gres)
-        self.scheduler_options = _directives(options.lines('scheduler_options', scheduler_options))
-        self.regex_job_id = _id_expression(regex_job_id)
+        self.scheduler_options = options.lines('scheduler_options', scheduler_options)
+        self.regex_job_id = options.expression('regex_job_id', regex_job_id, 'id')
         self.worker_init = options.lines('worker_init', worker_init)
         self.status_batch_size = options.whole('status_batch_size', status_batch_size)
         self.exclusive = options.truth('exclusive', exclusive)
         self.requeue = options.truth('requeue', requeue)
         self.no_kill = options.truth('no_kill', no_kill)
         self._complaint = ''
+        self._refuse_conflicts()
+
+    def _refuse_conflicts(self) -> None:
+        for why in filter(None, map(sbatch.fault, self.scheduler_options.splitlines())):
+            raise ConfigError(f'scheduler_options: {why}')
+        for name, why in sbatch.conflicts(self.scheduler_options, vars(self)):
+            raise ConfigError(f'{name}: {why}')
 
     # --- the script and its submission ---
 
@@ -247,22 +254,3 @@ def _no_pattern(path: str) -> str:
 
 def _quoted(value: str | None) -> str | None:
     return f'"{value}"' if value and re.search(r'[\s#]', value) else value
-
-
-def _directives(text: str) -> str:
-    for line in text.splitlines():
-        if line.strip() and not line.startswith('#'):
-            raise ConfigError(f'scheduler_options: {line.strip()!r} is no directive; write `#SBATCH {line.strip().removeprefix("#SBATCH").strip()}`')
-        if re.match(r'#SBATCH\s+(-a\b|--array\b)', line):
-            raise ConfigError('scheduler_options: --array makes several jobs of one block; use nodes_per_block or max_blocks')
-    return text
-
-
-def _id_expression(text: str) -> str:
-    try:
-        groups = re.compile(text).groupindex
-    except re.error as error:
-        raise ConfigError(f'regex_job_id: {text!r} is no regular expression: {error}') from error
-    if 'id' not in groups:
-        raise ConfigError(f'regex_job_id: {text!r} has no group `(?P<id>…)`')
-    return text

@@ -49,11 +49,11 @@ NEVER: Mapping[str, str] = {
     'InvalidAccount': 'its account is not known',
     'InvalidQOS': 'its QOS is not known',
     'DependencyNeverSatisfied': 'what it depends on has failed',
-    'AccountingPolicy': 'an accounting policy forbids it',
     'DeadLine': 'it cannot be done before its deadline',
 }
 """Reasons of a waiting job that waiting does not change; so are all limits on one job: `AssocMaxNodePerJobLimit` and the like."""
 WAITS: Mapping[str, str] = {
+    'AccountingPolicy': 'a limit of accounting that Slurm does not name',
     'Priority': 'jobs of a higher priority come first',
     'Resources': 'the nodes are in use',
     'BeginTime': 'its time to begin has not come',

@@ -386,7 +386,7 @@ def test_what_check_prints(load) -> None:
 
 
 def test_a_constructor_that_refuses_is_named_with_its_place(load) -> None:
-    config = load(PBS.replace('PBSProProvider', 'SlurmProvider') + '    launcher: {type: SrunLauncher}\n    regex_job_id: "("\n')
+    config = load(PBS.replace('PBSProProvider', 'SlurmProvider') + '    launcher: {type: SrunLauncher}\n')
     provider = config.pools[''].provider
     assert provider is not None
     assert isinstance(provider.options['launcher'].build(), SrunLauncher)

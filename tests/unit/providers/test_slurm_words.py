@@ -65,6 +65,7 @@ def test_an_array_and_a_heterogeneous_job_live_as_long_as_one_part() -> None:
             'waits: ReqNodeNotAvail, UnavailableNodes:n[1-2] (nodes that it needs are down, drained or reserved)',
         ),
         ('Nodes required for job are DOWN', 'waits: Nodes required for job are DOWN'),
+        ('AccountingPolicy', 'waits: AccountingPolicy (a limit of accounting that Slurm does not name)'),
         ('PartitionTimeLimit', 'can never run: PartitionTimeLimit (the walltime is over the limit of its partition)'),
         ('BadConstraints', 'can never run: BadConstraints (no node has what it asks for)'),
         ('QOSMaxWallDurationPerJobLimit', 'can never run: QOSMaxWallDurationPerJobLimit (it asks for more than one job may have)'),
