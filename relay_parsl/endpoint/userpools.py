@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.endpoint.templates import OPTIONS, Rendered, Template, canonical, runtime_of
+from relay_parsl.endpoint.trials import Trials
 from relay_parsl.endpoint.userpool import Filled, UserPool
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Lost, Running, Work
 from relay_parsl.engines.pool import rejection
-from relay_parsl.errors import ConfigError, ProtocolError
+from relay_parsl.errors import BlocksFailed, ConfigError, ProtocolError
 from relay_parsl.wire import payload
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class UserPools:
         self._pools: OrderedDict[Key, UserPool] = OrderedDict()
         self._begun: set[UserPool] = set()
         self._refused: OrderedDict[Key, str] = OrderedDict()
+        self._trials = Trials(limit)
         self._where: dict[Attempt, UserPool] = {}
         self._tries: Counter[Attempt] = Counter()
         self._checks: queue.SimpleQueue[UserPool | None] = queue.SimpleQueue()
@@ -121,13 +123,13 @@ class UserPools:
             self._deliver(rejection(work, str(error)))
             return
         with self._lock:
-            reason = self._refused.get(key)
-            if reason is None:
+            refused, failed = self._refused.get(key, ''), '' if key in self._pools else self._trials.reason(key)
+            if not refused and not failed:
                 pool = self._pool(key)
                 pool.outstanding += 1
                 self._where[work.task_id, work.attempt] = pool
-        if reason is not None:
-            self._deliver(rejection(work, reason))
+        if refused or failed:
+            self._deliver(rejection(work, refused) if refused else rejection(work, failed, BlocksFailed))
         else:
             pool.submit(work)
 
@@ -155,10 +157,12 @@ class UserPools:
         """See `Engine`. The rows name no values: the relay reads them."""
         with self._lock:
             detail = _detail(self._pools.values())
-            waiting = sum(pool.state == 'waiting' for pool in self._pools.values())
+            waiting = [pool.status.reason for pool in self._pools.values() if pool.state == 'waiting']
             statuses = [pool.status for pool in self._pools.values()]
             outstanding = len(self._where)
-        reason = f'{waiting} values of {OPTIONS} wait: {self._limit} pools are the limit (max_user_pools)' if waiting else ''
+        reason = max(waiting, default='')
+        if waiting and not reason:
+            reason = f'{len(waiting)} values of {OPTIONS} wait: {self._limit} pools are the limit (max_user_pools)'
         workers, managers, blocks = (sum(getattr(each, name) for each in statuses) for name in ('workers', 'managers', 'blocks'))
         state = 'stopped' if self._stopped.is_set() else 'ready'
         return EngineStatus(self.capacity, workers, managers, blocks, None, outstanding, state, reason, detail)
@@ -244,6 +248,9 @@ class UserPools:
                 return
             if any(other.key == pool.key for other in self._begun):
                 continue  # the last pool of these values is ending, and its directory is the next one's
+            pool.status = replace(pool.status, reason=self._trials.hold(pool.key, time.monotonic()))
+            if pool.status.reason:
+                continue
             if len(self._begun) < self._limit:
                 self._begin(pool)
             else:
@@ -260,6 +267,7 @@ class UserPools:
             self._drop(pool, f'{OPTIONS}: its pool cannot begin: {self._run_dir}: {error.strerror}')
             return
         self._begun.add(pool)
+        self._trials.begun(time.monotonic())
         pool.begin(directory, f'{self._label}-{pool.name}', partial(self._hear, pool), partial(self._over, pool))
 
     def _directory(self, pool: UserPool) -> Path:
@@ -289,12 +297,13 @@ class UserPools:
             self._changed()
 
     def _retire(self) -> None:
-        """A thread: pools without tasks end."""
+        """A thread: pools without tasks end, and some that were held back may begin."""
         while not self._stopped.wait(LOOK):
             with self._lock:
                 leaving = retiring(self._pools.values(), time.monotonic())
                 for pool in leaving:
                     self._end(pool)
+                self._advance()
             if leaving:
                 self._changed()
 
@@ -305,11 +314,19 @@ class UserPools:
         if isinstance(event, Changed):
             with self._lock:
                 pool.status = event.status
+                self._judge(pool)
             self._changed()
         elif isinstance(event, Running):
             self._deliver(event)
         elif self._left(pool, (event.task_id, event.attempt), lost=isinstance(event, Lost)):
             self._deliver(self._counted(pool, event))
+
+    def _judge(self, pool: UserPool) -> None:
+        """Remember for good what became of its values: the pool may have to make room."""
+        if pool.status.state == 'broken':
+            self._trials.broke(pool.key, pool.status.reason, time.monotonic())
+        elif pool.status.workers:
+            self._trials.good(pool.key)
 
     def _left(self, pool: UserPool, attempt: Attempt, *, lost: bool = False) -> bool:
         """An attempt is not in the pool any more; whether it was."""

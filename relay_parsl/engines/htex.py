@@ -303,8 +303,8 @@ class HtexEngine:
         if breaker.get('reason') and not self._broken:
             logger.error('%s', breaker['reason'])
         self._breaker = breaker
+        self._deliver(Changed(self.status()))  # before the tasks end: without them a pool may be ended
         self._surrender()
-        self._deliver(Changed(self.status()))
 
     @property
     def _broken(self) -> str:

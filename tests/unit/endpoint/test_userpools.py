@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
+from relay_parsl.endpoint import trials
 from relay_parsl.endpoint.life import Life
 from relay_parsl.endpoint.spec import EngineSpec, Spec
 from relay_parsl.endpoint.templates import Rendered
+from relay_parsl.endpoint.trials import BROKEN
 from relay_parsl.endpoint.userpool import UserPool
 from relay_parsl.endpoint.userpools import UserPools, making_room, retiring
 from relay_parsl.engines.base import Changed, Engine, EngineStatus, Event, Finished, Lost, Work
-from relay_parsl.errors import ConfigError, TaskRejected
+from relay_parsl.engines.pool import rejection
+from relay_parsl.errors import BlocksFailed, ConfigError, TaskError, TaskRejected
 from relay_parsl.wire import payload
 
 PATIENCE = 30.0
@@ -53,6 +56,8 @@ class FakeEngine:
         self.demands.append(count)
 
     def status(self) -> EngineStatus:
+        if self.name.startswith('barren'):
+            return EngineStatus(3)
         return EngineStatus(3, 2, 1, 1, detail={'blocks': [{'block': '0'}]})
 
     def stop(self) -> None:
@@ -60,6 +65,12 @@ class FakeEngine:
 
     def finish(self, task_id: bytes) -> None:
         self.deliver(Finished(task_id, self.inside.pop(task_id).attempt, True, b''))
+
+    def trip(self) -> None:
+        """Three blocks came to nothing: say so, and fail what is here."""
+        self.deliver(Changed(EngineStatus(3, state='broken', reason=f'the blocks of {self.name} say no')))
+        for task_id in list(self.inside):
+            self.deliver(rejection(self.inside.pop(task_id), 'the blocks say no', BlocksFailed))
 
     def lose(self, task_id: bytes) -> None:
         self.deliver(Lost(task_id, self.inside.pop(task_id).attempt, 'worker', 'gone'))
@@ -137,10 +148,10 @@ class Rig:
     def end(self, task_id: bytes) -> Finished | Lost:
         return self.wait(lambda: [each for each in self.events if isinstance(each, Finished | Lost) and each.task_id == task_id])[-1]  # type: ignore[no-any-return]
 
-    def refusal(self, task_id: bytes) -> str:
+    def refusal(self, task_id: bytes, kind: type[TaskError] = TaskRejected) -> str:
         end = self.end(task_id)
         assert isinstance(end, Finished)
-        with pytest.raises(TaskRejected) as caught:
+        with pytest.raises(kind) as caught:
             payload.load_outcome(payload.decode_outcome(end.outcome).data)
         return str(caught.value)
 
@@ -222,6 +233,45 @@ def test_pools_are_bounded_and_the_longest_idle_one_makes_room(rig: Rig) -> None
     third.finish(c)
     rig.at('d', b'x' * 16)
     assert (first.stopped, third.stopped) == (True, False), 'it was idle for longer'
+
+
+def test_a_broken_value_stays_broken_after_its_pool_made_room(rig: Rig) -> None:
+    first, second = rig.submit('barren1'), rig.submit('barren2')
+    for name, task in (('barren1', first), ('barren2', second)):
+        rig.at(name, task).trip()
+    good = rig.submit('a')
+    rig.at('a', good)
+    assert rig.files['barren1'][0].engine.stopped
+    again = rig.submit('barren1')
+    assert 'the blocks of barren1 say no' in rig.refusal(again, BlocksFailed)
+    assert len(rig.files['barren1']) == 1, 'no other engine'
+    assert rig.submit('barren2') in rig.at('barren2', max(rig.files['barren2'][0].engine.inside)).inside, 'a pool that is there decides for itself'
+
+
+def test_after_several_broken_values_new_ones_wait_and_known_ones_go_on(rig: Rig) -> None:
+    known = rig.submit('a')
+    rig.at('a', known).finish(known)
+    for number in range(BROKEN):
+        task = rig.submit(f'barren{number}')
+        rig.at(f'barren{number}', task).trip()
+    held = [rig.submit(f'barren{number}') for number in range(BROKEN, 20)]
+    rig.wait(lambda: [row['state'] for row in rig.engine.status().detail['pools']].count('waiting') == len(held))
+    assert f'{BROKEN} values' in rig.engine.status().reason
+    assert next(row for row in rig.engine.status().detail['pools'] if row['state'] == 'waiting')['reason'] == rig.engine.status().reason
+    again = rig.submit('a')
+    rig.at('a', again, nth=1)
+    assert not any(engine.engine.inside for number in range(BROKEN, 20) for engine in rig.files[f'barren{number}'])
+    assert all(rig.engine.cancel(task, 1) for task in held)
+
+
+def test_values_that_were_held_back_begin_when_their_time_has_come(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, 'BROKEN', 1)
+    monkeypatch.setattr(trials, 'PERIOD', 5.0)
+    rig.at('barren1', rig.submit('barren1')).trip()
+    later = rig.submit('a')
+    rig.wait(lambda: '1 values' in rig.engine.status().reason)
+    rig.at('a', later)
+    assert rig.engine.status().reason == ''
 
 
 def test_a_loss_counts_against_the_retries_of_its_own_pool(rig: Rig) -> None:
