@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from parsl.providers.base import ExecutionProvider
 
+from relay_parsl.endpoint.rules import CONTAINERS
 from relay_parsl.engines import launch, leash, options
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.errors import ConfigError
@@ -69,16 +71,34 @@ def test_managers_are_found_by_the_interpreter_and_leashed_here() -> None:
     assert f' image env A=0+1 python3 -m {launch.POOL} ' in inside
 
 
+PYTHON = ['python3', '-m', launch.POOL, '--max', '2', '--block_id={{block_id}}']
+
+
 @pytest.mark.parametrize(
-    ('container', 'expected'),
+    ('program', 'options', 'expected'),
     [
-        ({'type': 'docker', 'uri': 'image', 'options': '--gpus all'}, 'docker run --gpus all -v /run:/run -t image python3 -m'),
-        ({'type': 'apptainer', 'uri': 'image.sif', 'options': '--nv'}, 'apptainer run --nv image.sif python3 -m'),
-        ({'type': 'custom', 'uri': '', 'options': 'shifter --dir {EXECUTOR_RUNDIR} {EXECUTOR_LAUNCH_CMD}'}, 'shifter --dir /run python3 -m'),
+        ('docker', "--gpus all -e 'A=b c'", ['run', '--gpus', 'all', '-e', 'A=b c', '-v', '/run:/run', '-t', 'image', *PYTHON]),
+        ('podman', '--device nvidia.com/gpu=all', ['run', '--device', 'nvidia.com/gpu=all', '-v', '/run:/run', '-t', 'image', *PYTHON]),
+        ('podman-hpc', '--gpu', ['run', '--gpu', '-v', '/run:/run', '-t', 'image', *PYTHON]),
+        ('apptainer', '--nv', ['run', '--nv', 'image', *PYTHON]),
+        ('singularity', '', ['run', 'image', *PYTHON]),
+        ('custom', 'shifter --dir={EXECUTOR_RUNDIR} {EXECUTOR_LAUNCH_CMD} --end', ['--dir=/run', *PYTHON, '--end']),
     ],
 )
-def test_managers_in_containers(container: dict[str, str], expected: str) -> None:
-    assert launch.launch_command(COMMAND, container, '/run', local=True).startswith(f'{expected} {launch.POOL} --max')
+def test_managers_in_containers(tmp_path: Path, program: str, options: str, expected: list[str]) -> None:
+    """What the container's program is given by the shell of a node."""
+    fake = tmp_path / ('shifter' if program == 'custom' else program)
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    container = {'type': program, 'uri': '' if program == 'custom' else 'image', 'options': options}
+    command = launch.launch_command(COMMAND, container, '/run', local=True)
+    ran = subprocess.run(['bash', '-c', command], env={'PATH': f'{tmp_path}:/usr/bin:/bin'}, capture_output=True, text=True, timeout=30, check=True)
+    assert ran.stdout.splitlines() == expected
+
+
+def test_every_container_that_a_file_may_name_can_be_written() -> None:
+    assert set(CONTAINERS) == set(launch.CONTAINERS)
+    assert launch.contained('x', {'type': 'docker', 'uri': 'image'}, '/run').split() == ['docker', 'run', '-v', '/run:/run', '-t', 'image', 'x']
 
 
 def test_the_journal_names_every_job_until_it_is_cleared(tmp_path: Path) -> None:
