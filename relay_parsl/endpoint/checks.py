@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from relay_parsl.config import Located, Report
-from relay_parsl.endpoint.rules import affinity_groups
+from relay_parsl.endpoint.rules import affinity_groups, cpus
 from relay_parsl.engines import affinity
+from relay_parsl.engines.options import seconds_of
 from relay_parsl.providers import directives, sbatch
 
 ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
@@ -20,6 +23,17 @@ ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
 DIRECTIVES = {'PBSProProvider': '#PBS', 'TorqueProvider': '#PBS', 'SlurmProvider': '#SBATCH', 'LSFProvider': '#BSUB', 'GridEngineProvider': '#$'}
 
 CONFLICTS = {'PBSProProvider': directives.conflicts, 'SlurmProvider': sbatch.conflicts}
+
+HOME = {
+    'PalsMpiexecLauncher': ({'SlurmProvider', 'LSFProvider', 'GridEngineProvider'}, 'reads the hosts of a PBS job', 'SrunLauncher (Slurm)'),
+    **dict.fromkeys(
+        ('SrunLauncher', 'SrunMPILauncher'),
+        (DIRECTIVES.keys() - {'SlurmProvider'}, "starts managers with Slurm's srun", 'PalsMpiexecLauncher (Cray) or HydraLauncher (MPICH)'),
+    ),
+}
+"""Launchers that one scheduler's jobs have: the providers under which they fail, why, and what serves there."""
+
+GPUS = re.compile(r'(?:\bngpus=|gpus[-_]per[-_]node[= ](?:[A-Za-z]\w*:)*|\bgpu(?::[A-Za-z]\w*)*:)(\d+)')
 
 PLACEHOLDER = re.compile(r'/path/to/|YOUR_[A-Z]|CHANGE_?ME')
 
@@ -53,9 +67,14 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
     provider = node.get('provider')
     if provider is not None and provider.is_mapping:
         _launcher(engine, provider, node, report)
+        _home(provider, report)
         _managers(provider, options, report)
         _this_host(provider, node, options, report)
         _nodes(provider, node, options, report)
+        _few_cpus(provider, options, report)
+        _drain(node, options, report)
+        if engine == 'HtexEngine':
+            _gpus(provider, options, report)
 
 
 def _at(node: Located, *keys: str) -> Located:
@@ -82,6 +101,16 @@ def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None
     elif workers != len(groups):
         why = 'max_workers_per_node' if options.get('max_workers_per_node') == workers else 'available_accelerators'
         report.error(where, f'names CPUs for {len(groups)} workers, but `{why}` makes {workers}: every worker needs its own list')
+    _shared(where, groups, report)
+
+
+def _shared(node: Located, groups: Sequence[str], report: Report) -> None:
+    """Workers that are bound to the same CPUs, which nobody means who writes a list."""
+    known = [set(cpus(group) or ()) for group in groups]
+    for first, second in combinations(range(len(known)), 2):
+        if common := known[first] & known[second]:
+            report.warn(node, f'workers {first} and {second} would share the CPUs {affinity.ranges(sorted(common))}; give each its own')
+            return
 
 
 def _heartbeats(node: Located, options: Mapping[str, Any], report: Report) -> None:
@@ -125,6 +154,14 @@ def _launcher(engine: str, provider: Located, node: Located, report: Report) -> 
     elif nodes is not None and isinstance(nodes.value, int) and nodes.value > 1 and name in ON_ONE_NODE:
         better = 'use SrunLauncher (Slurm), PalsMpiexecLauncher (PBS on Cray) or HydraLauncher (MPICH)'
         report.warn(nodes, f'{name} starts workers on the first of {nodes.value} nodes only; {better}')
+
+
+def _home(provider: Located, report: Report) -> None:
+    launcher, kind = provider.get('launcher'), provider.get('type')
+    name = launcher.get('type') if launcher is not None else None
+    foreign, why, better = HOME.get(str(name.value), ((), '', '')) if name is not None else ((), '', '')
+    if name is not None and kind is not None and kind.value in foreign:
+        report.error(name, f'{name.value} {why}, and {kind.value} has none: use {better}')
 
 
 def _managers(provider: Located, options: Mapping[str, Any], report: Report) -> None:
@@ -172,6 +209,52 @@ def _nodes(provider: Located, node: Located, options: Mapping[str, Any], report:
         say(where, f'{share:g} is more than `{name}`, which is {cores}: no worker would start')
     elif workers_of(options) is not None or not affinity_groups(options.get('cpu_affinity') or ''):
         _binding(node, options, report, cores)
+
+
+def _few_cpus(provider: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Fewer CPUs of a node than its workers need: PBS gives one where nobody says how many."""
+    kind, given = provider.get('type'), _provider(options)
+    key = next((key for key in ('cores_per_node', 'cpus_per_node') if given.get(key)), '')
+    most, share = workers_of(options), options.get('cores_per_worker', 1.0)
+    if kind is None or kind.value == 'LocalProvider':
+        return
+    if key and most and 1 <= math.floor(given[key] / share) < most:
+        report.warn(_at(provider, key), f'only {math.floor(given[key] / share)} of {most} workers would start, by `cores_per_worker: {share:g}`')
+    silent = kind.value == 'PBSProProvider' and not key and 'ncpus=' not in given.get('select_options', '')
+    if silent and (most is None or most * share > 1):
+        wish = f'`cpus_per_node: {math.ceil(most * share)}` or more' if most else '`cpus_per_node`, as many as a node has'
+        report.warn(kind, f'PBS gives 1 CPU of a node where nobody says how many, to {"all" if most is None else most} workers; write {wish}')
+
+
+def _provider(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The provider's own values, as far as they were valid."""
+    return getattr(options.get('provider'), 'options', {})
+
+
+def gpus_of(provider: Mapping[str, Any]) -> tuple[str, int]:
+    """The option of a provider that asks for GPUs, and how many of each node; `('', 0)` where none does."""
+    for key in ('select_options', 'gpus_per_node', 'gres', 'scheduler_options'):
+        if asked := GPUS.search(f'{key}={provider.get(key, "")}'):
+            return key, int(asked[1])
+    return '', 0
+
+
+def _gpus(provider: Located, options: Mapping[str, Any], report: Report) -> None:
+    key, count = gpus_of(_provider(options))
+    if count and 'available_accelerators' not in options and workers_of(options) != 1:
+        wish = f'write `available_accelerators: {count}` for a worker each, or 0 where they may'
+        report.warn(_at(provider, key), f'asks for {count} GPU{"s" * (count > 1)} a node, and every worker would see all of them: {wish}')
+
+
+def _drain(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """A node that is to take no more tasks after its job has been killed."""
+    factory = getattr(options.get('provider'), 'factory', None)
+    default = inspect.signature(factory).parameters.get('walltime') if factory is not None else None
+    limit = seconds_of(_provider(options).get('walltime') or (default.default if default is not None else None))
+    if limit is not None and options.get('drain_period', 0) >= limit:
+        report.warn(
+            _at(node, 'drain_period'), f'the walltime of {limit} s is over before: nodes would take tasks until they are killed; leave it out'
+        )
 
 
 def _stays(provider: Located) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relay_parsl.endpoint.checks import names_of, workers_of
+from relay_parsl.endpoint.checks import gpus_of, names_of, workers_of
 from relay_parsl.endpoint.rules import affinity_groups
 from relay_parsl.endpoint.spec import EngineSpec
 from relay_parsl.engines.accelerators import HIERARCHY, Node, shares
@@ -107,9 +107,7 @@ def _node(provider: Mapping[str, Any]) -> Node:
     """What the file says of its nodes' accelerators. A worker looks for itself; this is for those who read the file elsewhere."""
     if hierarchy := re.search(rf'\b{HIERARCHY}=["\']?(\w+)', str(provider.get('worker_init'))):
         return Node('intel', hierarchy=hierarchy[1].upper())
-    wishes = f'{provider.get("select_options")} {provider.get("scheduler_options")} --gpus-per-node={provider.get("gpus_per_node")}'
-    asked = re.search(r'(?:\bngpus=|--gpus-per-node[= ](?:[a-z]\w*:)*)(\d+)', wishes)
-    return Node(devices=int(asked[1]) if asked else 0)
+    return Node(devices=gpus_of(provider)[1])
 
 
 def _rows(workers: int | None, accelerators: list[str], groups: list[str]) -> tuple[WorkerRow, ...]:

@@ -18,6 +18,7 @@ engine:
   provider:
     type: {provider}
     nodes_per_block: 2
+    cores_per_node: 64
     launcher:
 """
 PALS = """type: PalsMpiexecLauncher
@@ -82,7 +83,7 @@ def test_every_option_reaches_its_launcher(tmp_path: Path, provider: str, launch
 )
 def test_a_mistake_is_named_where_it_stands(tmp_path: Path, launcher: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_endpoint_config(file_with(tmp_path, launcher))
+        load_endpoint_config(file_with(tmp_path, launcher, 'SlurmProvider' if 'Srun' in launcher else 'PBSProProvider'))
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f'{tmp_path}/nodes.yaml:')
     assert said in line
@@ -117,3 +118,93 @@ def test_what_an_mpi_engine_cannot_work_with(tmp_path: Path, select: str, launch
     assert said in str(caught.value)
     path.write_text(MPI.format(select='ngpus=4:mpiprocs=1', launcher='SimpleLauncher'))
     load_endpoint_config(path)
+
+
+FEW = """
+engine:
+  type: {engine}
+  address: 127.0.0.1
+  {top}
+  provider: {{type: {provider}}}
+"""
+PALS_WITH = 'PBSProProvider, cpus_per_node: 64, launcher: {type: PalsMpiexecLauncher}'
+GPUS = 'asks for 4 GPUs a node, and every worker would see all of them: write `available_accelerators: 4`'
+
+
+def few(tmp_path: Path, top: str, provider: str, engine: str = 'HtexEngine') -> tuple[str, ...]:
+    path = tmp_path / 'few.yaml'
+    path.write_text(FEW.format(engine=engine, top=top, provider=provider))
+    return load_endpoint_config(path).warnings
+
+
+@pytest.mark.parametrize(
+    ('top', 'provider', 'where', 'said'),
+    [
+        (
+            'available_accelerators: 4',
+            'PBSProProvider, select_options: ngpus=4',
+            'type',
+            'PBS gives 1 CPU of a node where nobody says how many, to 4',
+        ),
+        ('max_workers_per_node: 8\n  cores_per_worker: 2', 'PBSProProvider', 'type', 'workers; write `cpus_per_node: 16` or more'),
+        ('prefetch_capacity: 0', 'PBSProProvider', 'type', 'to all workers; write `cpus_per_node`, as many as a node has'),
+        ('max_workers_per_node: 4', 'PBSProProvider, cpus_per_node: 2', 'cpus_per_node', 'only 2 of 4 workers would start'),
+        ('max_workers_per_node: 4\n  cores_per_worker: 8', 'SlurmProvider, cores_per_node: 16', 'cores_per_node', 'only 2 of 4 workers would start'),
+        ('max_workers_per_node: 4', 'PBSProProvider, cpus_per_node: 64, select_options: ngpus=4', 'select_options', GPUS),
+        ('prefetch_capacity: 0', 'SlurmProvider, gpus_per_node: 4', 'gpus_per_node', GPUS),
+        ('prefetch_capacity: 0', 'SlurmProvider, gres: "gpu:a100:4"', 'gres', GPUS),
+        ('prefetch_capacity: 0', 'SlurmProvider, scheduler_options: "#SBATCH --gpus-per-node=A100:4"', 'scheduler_options', GPUS),
+        ('drain_period: 600', 'SlurmProvider', 'drain_period', 'the walltime of 600 s is over before'),
+        ('drain_period: 7200', 'PBSProProvider, cpus_per_node: 8, walltime: 01:30:00', 'drain_period', 'the walltime of 5400 s is over before'),
+        (
+            'max_workers_per_node: 3\n  cpu_affinity: "list:0-7:8-15:6-9"',
+            'SlurmProvider',
+            'cpu_affinity',
+            'workers 0 and 2 would share the CPUs 6-7; give each its own',
+        ),
+        ('max_workers_per_node: 2\n  cpu_affinity: "list:0-7:0-7"', 'SlurmProvider', 'cpu_affinity', 'workers 0 and 1 would share the CPUs 0-7'),
+    ],
+)
+def test_what_a_node_would_have_too_little_of_is_worth_a_word(tmp_path: Path, top: str, provider: str, where: str, said: str) -> None:
+    (warning,) = few(tmp_path, top, provider)
+    assert f'.{where}: warning: ' in warning
+    assert said in warning
+
+
+@pytest.mark.parametrize(
+    ('top', 'provider', 'engine'),
+    [
+        ('max_workers_per_node: 1', 'PBSProProvider, select_options: ngpus=4', 'HtexEngine'),  # one worker may use them all
+        ('available_accelerators: 0', 'SlurmProvider, gpus_per_node: 4', 'HtexEngine'),  # said to be meant
+        ('max_workers_per_block: 1', 'SlurmProvider, gpus_per_node: 4, launcher: {type: SimpleLauncher}', 'MPIEngine'),
+        ('max_workers_per_node: 4', 'PBSProProvider, select_options: "ncpus=8"', 'HtexEngine'),
+        ('max_workers_per_node: 4\n  cores_per_worker: 0.25', 'PBSProProvider', 'HtexEngine'),
+        ('drain_period: 599', 'SlurmProvider', 'HtexEngine'),
+        ('drain_period: 86400', 'LocalProvider', 'HtexEngine'),
+        ('max_workers_per_node: 2\n  cpu_affinity: "list:0-7:8-15"', PALS_WITH, 'HtexEngine'),
+    ],
+)
+def test_what_is_enough_goes_without_a_word(tmp_path: Path, top: str, provider: str, engine: str) -> None:
+    assert few(tmp_path, top, provider, engine) == ()
+
+
+@pytest.mark.parametrize(
+    ('provider', 'said'),
+    [
+        (
+            'SlurmProvider, launcher: {type: PalsMpiexecLauncher}',
+            'PalsMpiexecLauncher reads the hosts of a PBS job, and SlurmProvider has none: use Srun',
+        ),
+        (
+            'PBSProProvider, cpus_per_node: 8, launcher: {type: SrunLauncher}',
+            "SrunLauncher starts managers with Slurm's srun, and PBSProProvider has none",
+        ),
+        ('TorqueProvider, launcher: {type: SrunMPILauncher}', 'use PalsMpiexecLauncher (Cray) or HydraLauncher (MPICH)'),
+    ],
+)
+def test_a_launcher_of_another_scheduler_is_refused(tmp_path: Path, provider: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        few(tmp_path, 'max_workers_per_node: 4', provider)
+    (line,) = str(caught.value).splitlines()
+    assert ':6: engine.provider.launcher.type: ' in line
+    assert said in line

@@ -31,6 +31,7 @@ engine:
   address: 127.0.0.1
   provider:
     type: PBSProProvider
+    cores_per_node: 64
 """
 
 
@@ -214,7 +215,7 @@ def test_numbers_serve_as_names_of_accounts(load) -> None:
         ('    launcher: {type: WrappedLauncher}', 'engine.provider.launcher: needs `prepend`'),
         ('    launcher: {overrides: x}', 'engine.provider.launcher: needs `type: NAME`, one of AprunLauncher'),
         ('    launcher: {type: MpiExecLauncher, debug: 7}', 'must be true or false; it is 7'),
-        ('  launcher: {type: SrunLauncher}', 'engine.launcher: belongs under `engine.provider`'),
+        ('  launcher: {type: HydraLauncher}', 'engine.launcher: belongs under `engine.provider`'),
         ('  cpu_affinity: wibble', 'is not known; use one of none, block, block-reverse, alternating'),
         ('  cpu_affinity: blocks', 'did you mean `block`?'),
         ('  cpu_affinity: "list:0-3:4-7"', 'names CPUs for 2 workers; fix their number, too: `max_workers_per_node: 2`'),
@@ -318,7 +319,7 @@ def test_an_engine_without_blocks_takes_no_provider(mistakes) -> None:
 
 def test_five_mistakes_are_five_lines(mistakes) -> None:
     text = f'{PBS}    waltime: 1:00:00\n    max_blocks: four\n    launcher: {{type: Mpi}}\n  strategie: simple\ncolor: red\n'
-    assert [line.split(':')[0] for line in mistakes(text)] == ['7', '8', '9', '10', '11']
+    assert [line.split(':')[0] for line in mistakes(text)] == ['8', '9', '10', '11', '12']
 
 
 def test_names_of_pools_are_plain(mistakes) -> None:
@@ -382,7 +383,11 @@ def test_what_check_prints(load) -> None:
     words = describe_config(load(text)).splitlines()
     assert words[1] == 'HtexEngine, 2 workers a node, PBSProProvider debug: 0 to 1 block of 1 node, 1 at first, walltime 01:00:00'
     assert len(words) == 2
-    assert json.loads(json.dumps([asdict(pool) for pool in load(text).summary()]))[0]['workers'][1] == {'worker': 1, 'accelerator': 'b', 'cpus': ''}
+    assert json.loads(json.dumps([asdict(pool) for pool in load(text).summary()]))[0]['workers'][1] == {
+        'worker': 1,
+        'accelerator': 'b',
+        'cpus': '32-63',
+    }
 
 
 def test_a_constructor_that_refuses_is_named_with_its_place(load) -> None:

@@ -16,6 +16,7 @@ engine:
   provider:
     type: {provider}
     walltime: 1:00:00
+    cores_per_node: 64
     {wish}
 """
 PBS, SLURM = 'PBSProProvider', 'SlurmProvider'
