@@ -287,8 +287,8 @@ class HtexEngine:
         """They have not started, and go elsewhere: they wait again, and nothing is counted against them."""
         with self._changed:
             doomed = [self._inside.drop(number) for number in numbers if self._inside.is_doomed(number)]
-            for work in filter(None, [self._inside.drop(number) for number in numbers]):
-                self._waiting.push(work)
+            for work in filter(None, [self._inside.drop(number) for number in reversed(numbers)]):
+                self._waiting.push(work, again=True)
             self._changed.notify_all()
         for work in filter(None, doomed):
             self._deliver(replace(rejection(work, 'cancelled before it ran', TaskCancelled), cancelled=True))

@@ -25,12 +25,12 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._works)
 
-    def push(self, work: Work) -> None:
-        """One more."""
+    def push(self, work: Work, *, again: bool = False) -> None:
+        """One more; `again`: it was the next one before, and is to be so now."""
         key = work.task_id, work.attempt
         self._count += 1
         self._works[key] = work
-        heappush(self._order, (urgency(work), self._count, key))
+        heappush(self._order, (urgency(work), -self._count if again else self._count, key))
 
     def pop(self) -> Work:
         """Take the next one off. Raises IndexError when there is none."""

@@ -23,6 +23,16 @@ def test_urgent_ones_come_first_then_the_oldest() -> None:
         waiting.pop()
 
 
+def test_what_comes_back_is_next_again_in_its_order() -> None:
+    waiting = Waiting()
+    for each in (work(1), work(2), work(3, -1)):
+        waiting.push(each)
+    for each in (work(5), work(4)):
+        waiting.push(each, again=True)
+    waiting.push(work(6))
+    assert [waiting.pop().task_id[0] for _ in range(len(waiting))] == [3, 4, 5, 1, 2, 6]
+
+
 @pytest.mark.parametrize('priority', ['high', 1.5, True, None, [1], float('nan')])
 def test_a_priority_that_is_no_number_is_refused(priority: object) -> None:
     asked = {'resource_specification': {'priority': priority}}
