@@ -1,17 +1,15 @@
 """Shell commands as functions, with the interface of `globus_compute_sdk`: standard library only, for it is imported on compute nodes.
 
 Where it differs from `globus_compute_sdk` 4.19: a command that reaches its walltime is killed with all that it started; shell text keeps
-its own braces (`awk '{print $1}'`, `${HOME}`); values are quoted for the place where they stand, so that each is one word of the shell, whatever
-is in it; `cwd` and `env`; snippets hold this run's output only, are bounded in bytes too, and take any bytes; the working directory of the process
-is left alone; nothing is added to stderr.
+its own braces (`awk '{print $1}'`, `${HOME}`); values never stand in the text, so that each is one word of the shell, whatever is in it; `cwd` and
+`env`; snippets hold this run's output only, are bounded in bytes too, and take any bytes; the working directory of the process is left alone;
+nothing is added to stderr.
 """
 
 from __future__ import annotations
 
 import keyword
 import os
-import re
-import shlex
 import signal
 import subprocess
 import tempfile
@@ -22,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from relay_parsl.shelltext import fill
+
 SNIPPET = 256 * 1024
 """Bytes of stdout and of stderr that come back, at most: the last ones. The files on the endpoint hold all."""
 TIMED_OUT = 124
@@ -31,10 +31,6 @@ MPI_PREFIX = 'PARSL_MPI_PREFIX'
 
 MARK = 'RELAY_PARSL_COMMAND'
 """Set for each command: what carries it was started by that command, wherever it has gone since."""
-
-_FIELD = re.compile(r'\{\{|\}\}|(\$?)\{([A-Za-z_]\w*)((?:\.\w+|\[[^][{}]*\])*(?:![rsa])?(?::[^{}]*)?|!q)\}')
-_CONVERTED = re.compile(r'![rsa](?:$|:)')
-_DOCUMENT = re.compile(r'<<-?[ \t]*(["\'\\]?)([A-Za-z_]\w*)["\']?')
 
 
 @dataclass(repr=False)
@@ -61,7 +57,17 @@ class ShellResult:
 
 
 class ShellFunction:
-    """A command line for `/bin/bash` that is called like a function: `ShellFunction('wc -l {path}')(path='a file')`."""
+    """A command line for `/bin/bash` that is called like a function: `ShellFunction('wc -l {path}')(path='a file')`.
+
+    A value is one word, whatever is in it, and never code, unless the text says `{name!s}`. Values that are no plain words are assigned to variables
+    before the text, which names those. In backticks, `${…}`, arithmetic, subscripts, here-documents with a quoted delimiter and `[[ ]]` that
+    compares numbers, only plain values are taken, others are refused with a ValueError. What a program makes of its words is its own affair, and
+    not seen from here: `bash -c 'echo {x}'`, `eval`, `trap`, `ssh host {x}`, `let`, `declare`, `test -v`, `awk` and `python -c` read the value as a
+    text of theirs. Give it to them as an argument or in `env`: `bash -c 'echo "$1"' bash {x}`.
+    """
+
+    _first = ''
+    """What is put before the text."""
 
     def __init__(  # noqa: PLR0913  those of the model, and two more
         self,
@@ -79,10 +85,10 @@ class ShellFunction:
         """Keep the text; nothing is run before the call.
 
         Args:
-            cmd: the text. `{name}` stands for a keyword argument of the call, in the format language of `str.format`, quoted for the shell where
-                that is needed: within quotes of the text, in a here-document or outside of them. A list or a tuple is as many words. `{name!s}` is
-                the value as it is, for text that the shell shall read. `{{` and `}}` stand for braces where a text uses them. Other braces are the
-                shell's own.
+            cmd: the text. `{name}` stands for a keyword argument of the call, in the format language of `str.format`, as a word of the shell: outside
+                of quotes, within them or in a here-document. A list or a tuple is as many words. `{name!s}` is the value as it is, for text that the
+                shell shall read. `${name}` is the variable that the value names. `{{` and `}}` stand for braces where a text uses them. Other braces
+                are the shell's own.
             stdout: file that output is appended to, on the endpoint; a new one in the working directory by default.
             stderr: likewise.
             walltime: seconds after which the command, and all that it started, is killed; the return code is 124 then.
@@ -117,8 +123,8 @@ class ShellFunction:
         return self.execute_cmd_line(self.command(kwargs))
 
     def command(self, kwargs: dict[str, Any]) -> str:
-        """The text that is run. Raises TypeError when it names a keyword argument that is not given."""
-        return _fill(self.cmd, kwargs)
+        """The text that is run. Raises TypeError for an argument that is not given, ValueError for one that cannot stand in its place."""
+        return fill(self.cmd, kwargs, self._first)
 
     def execute_cmd_line(self, cmd: str) -> ShellResult | dict[str, Any]:
         """Run `cmd` as it is."""
@@ -138,117 +144,13 @@ class MPIFunction(ShellFunction):
     Later commands of the text run once, on the first node; put `$PARSL_MPI_PREFIX` before those that should be launched too.
     """
 
+    _first = f'${MPI_PREFIX} '
+
     def command(self, kwargs: dict[str, Any]) -> str:
         """The text that is run. Raises RuntimeError where no MPI engine has set the launcher: it would run as one process, unnoticed."""
         if not os.environ.get(MPI_PREFIX):
             raise RuntimeError(f'${MPI_PREFIX} is not set: an MPIFunction needs an MPIEngine, and a resource_specification in the executor')
-        return f'${MPI_PREFIX} {super().command(kwargs)}'
-
-
-def _fill(text: str, kwargs: dict[str, Any]) -> str:
-    """`str.format` that leaves the shell its braces. Where a text doubles braces, as upstream wants it, they stand for single ones."""
-    doubled, quotes, last = '{{' in text, Quotes(), 0
-
-    def replace(found: re.Match[str]) -> str:
-        nonlocal last
-        quotes.feed(text[last : found.start()])
-        last = found.end()
-        dollar, name, rest = found.groups()
-        if name is None or (name not in kwargs and (dollar or rest)):
-            kept = found[0][0] if doubled and name is None else found[0]
-            quotes.feed(kept)
-            return kept
-        if name not in kwargs:
-            raise TypeError(f'the command names {{{name}}}, and no {name}= is given; for braces of its own write {{{{{name}}}}}')
-        return dollar + _value(name, rest, kwargs[name], quotes)
-
-    return _FIELD.sub(replace, text)
-
-
-def _value(name: str, rest: str, value: Any, quotes: Quotes) -> str:
-    quotes.value()
-    if rest in ('', '!q') and isinstance(value, (list, tuple)):
-        return ' '.join(quotes.quote(str(each)) for each in value)
-    if rest == '!q':
-        return quotes.quote(str(value))
-    formatted = f'{{{name}{rest}}}'.format(**{name: value})
-    return formatted if _CONVERTED.search(rest) else quotes.quote(formatted)
-
-
-class Quotes:
-    """Where a place in a text of the shell stands: within quotes, in a here-document, in a comment, or in none of them."""
-
-    def __init__(self) -> None:
-        """The beginning of a text."""
-        self._stack = ['']  # outermost first: quotes as they open, '(' of a substitution, '<' of a here-document, '#'
-        self._documents: list[tuple[str, bool]] = []
-        self._before = '\n'
-
-    def feed(self, text: str) -> None:
-        """Go on over this text."""
-        while text:
-            step = self._document(text) if self._stack[-1] == '<' else self._step(text)
-            self._before, text = text[step - 1], text[step:]
-
-    def value(self) -> None:
-        """Here stands a value."""
-        self._before = 'x'
-
-    def quote(self, value: str) -> str:
-        """The value as it must be written here to be what it is."""
-        here = self._stack[-1]
-        if here == '"':
-            return re.sub(r'([\\"$`])', r'\\\1', value)
-        if here == '<':
-            return value if self._documents[0][1] else re.sub(r'([\\$`])', r'\\\1', value)
-        if here == "'":
-            return value.replace("'", "'\\''")
-        if here == "$'":
-            return value.replace('\\', '\\\\').replace("'", "\\'")
-        return value.replace('\n', ' ') if here == '#' else shlex.quote(value)
-
-    def _step(self, text: str) -> int:
-        """Read one thing that is in no here-document; returns its length."""
-        here, first = self._stack[-1], text[0]
-        if here == '#' and first != '\n':
-            return len(text.split('\n', 1)[0])
-        if first == '\n' and here in ('', '(', '#'):
-            self._stack[-1:] = ([] if here == '#' else [here]) + ['<'] * bool(self._documents)
-        elif first == '\\' and here != "'":
-            return min(2, len(text))
-        elif first == {'(': ')', "$'": "'"}.get(here, here):
-            self._stack.pop()
-        elif here not in ("'", "$'"):
-            return self._open(text)
-        return 1
-
-    def _open(self, text: str) -> int:
-        """Read what may begin something."""
-        here, first = self._stack[-1], text[0]
-        if text.startswith('$('):
-            self._stack.append('(')
-            return 2
-        if here == '"' or text.startswith('<<<'):
-            return 3 if here != '"' else 1
-        if first in '"\'':
-            self._stack.append("$'" if first == "'" and self._before == '$' else first)
-        elif first == '(' and here == '(':
-            self._stack.append('(')
-        elif first == '#' and self._before in ' \t\n;|&(':
-            self._stack.append('#')
-        elif self._stack[-2:] != ['(', '('] and (found := _DOCUMENT.match(text)):
-            self._documents.append((found[2], bool(found[1])))
-            return found.end()
-        return 1
-
-    def _document(self, text: str) -> int:
-        """Read a line of a here-document, or what there is of it before a value."""
-        line, end, _ = text.partition('\n')
-        if self._before == '\n' and line.strip('\t') == self._documents[0][0]:
-            self._documents.pop(0)
-            if not self._documents:
-                self._stack.pop()
-        return len(line) + len(end)
+        return super().command(kwargs)
 
 
 def _output(directory: Path, name: str | None, suffix: str) -> BinaryIO:
