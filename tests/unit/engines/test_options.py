@@ -137,3 +137,21 @@ def test_fault_13_no_drain_before_the_walltime_is_parsls_and_not_ours() -> None:
     tasks_end_before_their_job_is_killed(HtexEngine(provider=provider)._options['drain_period'])
     with pytest.raises(AssertionError):
         tasks_end_before_their_job_is_killed(HighThroughputExecutor(provider=provider, address='127.0.0.1').drain_period)
+
+
+def heard_of(executor: HighThroughputExecutor) -> float:
+    """Seconds after which a silent manager is taken for lost, at most: the interchange looks about once in each period."""
+    return float(executor.heartbeat_threshold + executor.heartbeat_period)
+
+
+def a_lost_node_is_noticed_within_70_s(executor: HighThroughputExecutor) -> None:
+    assert heard_of(executor) <= 70
+
+
+@pytest.mark.parametrize(('engine', 'parsls'), BEHIND)
+def test_fault_13_a_lost_node_noticed_late_is_parsls_and_not_ours(engine: type[HtexEngine], parsls: type[HighThroughputExecutor]) -> None:
+    """The executors as they come to be when nobody names heartbeats: what the interchange and the managers are given."""
+    provider = simple()
+    a_lost_node_is_noticed_within_70_s(engine.kind(**engine(provider=provider)._plan('x', '127.0.0.1')['htex']))
+    with pytest.raises(AssertionError):
+        a_lost_node_is_noticed_within_70_s(parsls(provider=provider, address='127.0.0.1'))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +126,40 @@ CHECKS: dict[int, tuple[Check, type[BaseException]]] = {
     33: (jobs_of_two_clusters_may_have_one_number, KeyError),
     34: (a_walltime_may_have_days, ValueError),
 }
+
+
+def in_the_table(provider: SlurmProvider, slurm: FakeSlurm, job: str, state: str) -> None:
+    """A job that was submitted, and has become this."""
+    facts = {'name': f'n{job}', 'cluster': '', 'submitted': 0.0, 'given': {}}
+    (slurm.jobs / f'{job}.json').write_text(json.dumps(facts))
+    slurm.become(job, state)
+    provider._enter(job, provider._job('n', 1))
+
+
+@pytest.mark.parametrize('size', [50, 200, 7])
+def test_no_question_names_more_jobs_than_a_batch_and_more_than_200_jobs_are_told(slurm: FakeSlurm, size: int) -> None:
+    """The fake sacct hangs over 200 ids, as that of a large site does."""
+    provider = slurm.provider(SlurmProvider, status_batch_size=size, cmd_timeout=20)
+    jobs = [str(number) for number in range(1, 231)]
+    for job in jobs:
+        in_the_table(provider, slurm, job, 'PENDING 0:0 Priority' if int(job) % 2 else 'FAILED 1:0 NonZeroExitCode')
+    assert states(provider, *jobs) == [JobState.PENDING if int(job) % 2 else JobState.FAILED for job in jobs]
+    for program, count in (('sacct', 230), ('squeue', 115)):
+        named = [re.findall(r'--jobs=(\S+)', line)[0].split(',') for line in slurm.asked(program)]
+        assert max(map(len, named)) <= size
+        assert sum(map(len, named)) == count
+
+
+def test_an_accounting_that_hangs_holds_up_a_poll_once_and_the_queue_answers(slurm: FakeSlurm) -> None:
+    provider = slurm.provider(SlurmProvider, status_batch_size=1, cmd_timeout=3)
+    jobs = [provider.submit('sleep 60', 1, 'n') for _ in range(4)]
+    slurm.become(jobs[0], 'FAILED 1:0 NonZeroExitCode')
+    before = len(slurm.asked('sacct'))
+    slurm.tell('sacct', 'hang')
+    asked = time.monotonic()
+    assert states(provider, *jobs) == [JobState.FAILED, *[JobState.RUNNING] * 3]
+    assert len(slurm.asked('sacct')) == before + 1, 'one batch has hung; about the others it is not asked in the same poll'
+    assert time.monotonic() - asked < len(jobs) * provider.cmd_timeout
 
 
 @pytest.mark.parametrize('number', CHECKS)
