@@ -43,6 +43,8 @@ OWN = {
 
 SHARING = ('exclusive', 'oversubscribe')
 
+WORDS = sorted({*(word for words in OPTIONS.values() for word in words), *OWN, *SHARING})
+
 
 def option(words: list[str]) -> tuple[str, str | None]:
     """The next option of sbatch, by its long name, taken from the words; None for a value that it has not."""
@@ -72,6 +74,11 @@ def given(scheduler_options: str) -> dict[str, str | None]:
     return found
 
 
+def _whole(name: str) -> str:
+    """The long name that one of its beginnings means: sbatch takes `--part` for `--partition`. `--gpus` is an option of its own."""
+    return name if name in WORDS or name == 'gpus' else next((word for word in WORDS if word.startswith(name)), name)
+
+
 def fault(line: str) -> str:
     """Why a line of `scheduler_options` is no directive, with the remedy; '' for one, and for a comment."""
     words = line.strip()
@@ -85,7 +92,7 @@ def conflicts(scheduler_options: str, options: Mapping[str, Any]) -> list[tuple[
         scheduler_options: The user's own directives.
         options: The others, as far as they are given.
     """
-    theirs = given(scheduler_options)
+    theirs = {_whole(name): value for name, value in given(scheduler_options).items()}
     twice = [name for name, words in OPTIONS.items() if options.get(name) and not theirs.keys().isdisjoint(words)]
     found = [(name, f'given twice, as `{name}` and in `scheduler_options`; keep one of them') for name in twice]
     found += [('scheduler_options', f'`--{name}` {why}') for name, why in OWN.items() if name in theirs]

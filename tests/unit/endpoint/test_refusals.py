@@ -47,6 +47,10 @@ PBS = [
     ('rerunnable: maybe', 'must be true or false'),
     ('cpus_per_node: 0', 'at least 1'),
     ('scheduler_options: "#PBS -l walltime=9"', '`-l walltime` is what `walltime` says'),
+    ('scheduler_options: "#PBS -l nodes=2"', 'qsub refuses `-l nodes` beside a selection of nodes; write `nodes_per_block`'),
+    ('scheduler_options: "#PBS -l mem=1gb,ncpus=2"', 'write `cpus_per_node`'),
+    ('scheduler_options: "#PBS -N mine"', '`-N`: each block has one of its own, which the endpoint finds it by; leave it out'),
+    ('scheduler_options: "#PBS -o out"', '`-o`: each block has one of its own, which the endpoint reads when it fails; leave it out'),
 ]
 SLURM = [
     *BOTH,

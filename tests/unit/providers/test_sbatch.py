@@ -32,7 +32,7 @@ def test_what_directives_say(text: str, said: dict[str, str | None]) -> None:
         *((text, WRITTEN.format('requeue')) for text in ('--requeue', '--no-requeue')),
         *((text, WRITTEN.format('no_kill')) for text in ('-k', '--no-kill', '--no-kill=off')),
         *((text, '`max_workers_per_node`') for text in ('-n 8', '--ntasks=8', '--ntasks-per-node=4')),
-        *((text, 'leave it out') for text in ('-J mine', '--job-name=mine', '-o out', '--output=out', '-e err', '--error err')),
+        *((text, 'leave it out') for text in ('-J mine', '--job-name=mine', '--job=mine', '-o out', '--output=out', '-e err', '--error err')),
         *((text, 'nodes_per_block or max_blocks') for text in ('-a 0-9', '--array=0-9')),
         *((text, 'write `exclusive: false`, too') for text in ('--exclusive=user', '-s', '--oversubscribe')),
     ],
@@ -47,7 +47,7 @@ def test_what_the_provider_writes_is_refused(directive: str, said: str) -> None:
     ('option', 'value', 'directives'),
     [
         ('account', 'a', ('-A b', '--account=b')),
-        ('partition', 'a', ('-p b', '--partition b')),
+        ('partition', 'a', ('-p b', '--partition b', '--part=b')),
         ('qos', 'a', ('-q b', '--qos=b')),
         ('constraint', 'a', ('-C b', '--constraint=b')),
         ('clusters', 'a', ('-M b', '--clusters=b', '--cluster=b')),
@@ -65,7 +65,7 @@ def test_what_an_option_says_too_is_refused_and_without_it_taken(option: str, va
 
 
 def test_what_nothing_else_says_is_taken() -> None:
-    text = '#SBATCH --exclusive\n#SBATCH --exclude=n1\n#SBATCH --time-min=5 --nodelist=n2\n#SBATCH --gpus-per-task=1\n'
+    text = '#SBATCH --exclusive\n#SBATCH --exclude=n1\n#SBATCH --time-min=5 --nodelist=n2\n#SBATCH --gpus-per-task=1\n#SBATCH --gpus=2\n'
     assert text in SlurmProvider(scheduler_options=text).script('x', 1, 'n')
     shared = '#SBATCH --exclusive=user'
     assert shared in SlurmProvider(scheduler_options=shared, exclusive=False).script('x', 1, 'n')
