@@ -60,9 +60,10 @@ class ShellFunction:
     """A command line for `/bin/bash` that is called like a function: `ShellFunction('wc -l {path}')(path='a file')`.
 
     A value is one word, whatever is in it, and never code, unless the text says `{name!s}`. Values that are no plain words are assigned to variables
-    before the text, which names those. In backticks, `${…}`, arithmetic, subscripts, here-documents with a quoted delimiter and `[[ ]]` that
-    compares numbers, only plain values are taken, others are refused with a ValueError. What a program makes of its words is its own affair, and
-    not seen from here: `bash -c 'echo {x}'`, `eval`, `trap`, `ssh host {x}`, `let`, `declare`, `test -v`, `awk` and `python -c` read the value as a
+    before the text, which names those. Where bash would read a value once more, or the place cannot be told, only plain values are taken, others are
+    refused with a ValueError: backticks, `${…}`, arithmetic, subscripts, here-documents with a quoted delimiter, `[[ ]]` that compares numbers,
+    `eval`, `trap`, `let`, the script of `bash -c`. What else a program makes of its words is its own affair, and not seen from here: `ssh host {x}`,
+    `awk "{x}"`, `python -c`, `declare {x}`, `read {x}`, or a shell that is started by a name of its own (`$SHELL -c`, `su -c`) read the value as a
     text of theirs. Give it to them as an argument or in `env`: `bash -c 'echo "$1"' bash {x}`.
     """
 

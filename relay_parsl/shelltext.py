@@ -29,6 +29,12 @@ _OPENS = re.compile(r'\$\(\(|\$[(\[{]|`')
 _CASE = re.compile(r'case[ \t]+(?:"[^"]*"|\S+)\s+in\s')
 _DOCUMENT = re.compile(r'<<(-?)[ \t]*((?:[^\s\\\'"<>|&;()$`\0]|\\[^\n\0]|\'[^\'\0]*\'|"[^"\\$`\0]*")+)')
 _IN_DOCUMENT = re.compile(r'\\?\0|\\.|\$\{[^{}\'"`\\$\0]*\}|\$\([^()\'"`\\#\0]*\)|\$[(\[{]|`', re.DOTALL)
+_AGAIN = re.compile(
+    r'(?P<eval>(?:eval|trap)(?=\s))|(?P<let>(?:let|unset|(?:declare|typeset|local|readonly)[ \t]+-\w*i\w*|(?:printf|test|\[)[ \t]+-v)(?=\s))'
+    r'|(?P<sh>(?:[\w./-]*/)?(?:ba|da|k|z)?sh(?:[ \t]+[-+\w]+)*?[ \t]+-\w*c[ \t]+)'
+)
+"""What reads its words once more: builtins to the end of the command, a shell the one word."""
+_COMMAND = re.compile(r'(?:^|[;|&(\n{!]|\b(?:then|do|else|if|elif|while|until|time|builtin|command))\s*\Z')
 _COMPARES = re.compile(r'\s-(?:eq|ne|lt|le|gt|ge|v)\s')
 
 _VARIABLE = 'put it into a variable first (v={x}; … "$v" …)'
@@ -36,12 +42,15 @@ _REFUSED = {
     '`': ('backticks', 'write $(…)'),
     '((': ('arithmetic', 'give a number'),
     '$[': ('arithmetic', 'give a number'),
-    '[': ('a subscript, which bash evaluates,', 'give a number'),
-    '[[': ('a [[ ]] with a comparison of numbers, which bash evaluates,', 'write [ … ]'),
+    '[': ('a subscript, which bash evaluates', 'give a number'),
+    '[[': ('a [[ ]] with a comparison of numbers, which bash evaluates', 'write [ … ]'),
     '${': ('${…}', _VARIABLE),
     '\\': ('a place after a backslash', 'leave the backslash away'),
     '<$': ('a substitution of a here-document', _VARIABLE),
     "<'": ('a here-document with a quoted delimiter', 'write the delimiter without quotes'),
+    'eval': ('a text of eval or trap', 'name a variable there (v={x}; eval \'… "$v" …\')'),
+    'sh': ('a script of a shell', 'give it as an argument (bash -c \'… "$1" …\' bash {x})'),
+    'let': ('a word which bash evaluates', 'give a number'),
     '?': ('a text after << and a delimiter that cannot be read', 'use a plain word as the delimiter'),
 }
 
@@ -96,7 +105,7 @@ class _Variables:
         if place.kind in _REFUSED:
             where, instead = (each.replace('{x}', f'{{{name}}}') for each in _REFUSED[place.kind])
             raise ValueError(
-                f'{{{name}}} stands in {where} and is no plain number there: {instead}, or {{{name}!s}} for a text that the shell shall read'
+                f'{{{name}}} stands in {where}, and this value is not plain enough for that: {instead}, or {{{name}!s}} to have the shell read it'
             )
         return _reference(self.names.setdefault(value, f'{self._prefix}{len(self.names) + 1}'), place.kind)
 
@@ -138,7 +147,13 @@ def _literal(value: str, place: Place, beside: tuple[str, str]) -> bool:
         return bool(_WORD.fullmatch(value)) and value not in place.delimiter
     if _NUMBER.fullmatch(value) and (place.kind in _REFUSED or (place.kind != '<' and beside[0] in _BEFORE + '{.,' and beside[1] in _AFTER)):
         return True
-    return place.kind in ('', '"', "'") and bool(_WORD.fullmatch(value)) and value not in _RESERVED and beside[0] in _BEFORE and beside[1] in _AFTER
+    return (
+        place.kind in ('', '"', "'", 'eval', 'sh')
+        and bool(_WORD.fullmatch(value))
+        and value not in _RESERVED
+        and beside[0] in _BEFORE
+        and beside[1] in _AFTER
+    )
 
 
 def _reference(name: str, kind: str) -> str:
@@ -175,6 +190,9 @@ class _Scan:
             return self._comment()
         elif first == '\\' and here != "'":
             return self._escaped()
+        elif here in ('eval', 'let', 'sh') and first in ';&|\n)' + ' \t' * (here == 'sh'):
+            self._stack.pop()
+            return None
         elif first == _ENDS.get(here):
             self._stack.pop()
             return self._go(1, ')' if here == '(' else 'x')
@@ -243,6 +261,9 @@ class _Scan:
     def _word(self, text: str) -> None:
         """Read what begins outside of quotes only."""
         starts, here = self._before in ' \t\n;|&()<>', self._stack[-1]
+        if starts and (again := _AGAIN.match(self._text, self.at)) and (again['sh'] or _COMMAND.search(self._text[: self.at])):
+            self._stack.append(again.lastgroup or '')
+            return self._go(len(again[0]), ' ')
         if text in ('((', '<(', '>('):
             self._stack += ['((', '(('] if text == '((' else ['$(']
             return self._go(2)
