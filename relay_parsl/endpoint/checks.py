@@ -65,6 +65,8 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
     _strategy(node, options, report)
     _container(node, options, report)
     provider = node.get('provider')
+    if provider is None and engine == 'HtexEngine':
+        _this_host(None, node, options, report)
     if provider is not None and provider.is_mapping:
         _launcher(engine, provider, node, report)
         _home(provider, report)
@@ -184,15 +186,22 @@ def _chunks(provider: Located, report: Report) -> None:
         report.error(select, f'`{ranks[0]}` makes {ranks[1]} nodes of each for Parsl; take it out: every task says its own `ranks_per_node`')
 
 
-def _this_host(provider: Located, node: Located, options: Mapping[str, Any], report: Report) -> None:
-    """Parsl starts no more workers than a node has cores for, and says nothing."""
-    kind, most, cores = provider.get('type'), workers_of(options), os.cpu_count() or 1
-    there = math.floor(cores / options.get('cores_per_worker', 1.0))
-    if kind is not None and kind.value == 'LocalProvider' and most is not None and most > there:
+def _this_host(provider: Located | None, node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """Parsl starts no more workers than a node has cores for, and says nothing. Without a provider the node is this host, too."""
+    kind = provider.get('type') if provider is not None else None
+    if provider is not None and (kind is None or kind.value != 'LocalProvider'):
+        return
+    most, cores, share = workers_of(options), os.cpu_count() or 1, options.get('cores_per_worker', 1.0)
+    there = math.floor(cores / share)
+    if most is not None and most > there:
         where = _at(node, 'max_workers_per_node', 'available_accelerators')
-        share = math.floor(100 * cores / most) / 100 or cores / most
-        report.warn(where, f'this host has {cores} cores: only {there} of {most} workers would start; write `cores_per_worker: {share:g}` for all')
-    if kind is not None and kind.value == 'LocalProvider' and _stays(provider) and not options.get('mem_per_worker'):
+        enough = math.floor(100 * cores / most) / 100 or cores / most
+        report.warn(where, f'this host has {cores} cores: only {there} of {most} workers would start; write `cores_per_worker: {enough:g}` for all')
+    if provider is not None and not _stays(provider):
+        return
+    if affinity.workers_on(affinity.cores_here(), None, share) < 1:
+        report.error(_at(node, 'cores_per_worker'), f'{share:g} is more than this host has, which is {affinity.cores_here()}: no worker would start')
+    elif not options.get('mem_per_worker'):
         _binding(node, options, report)
 
 

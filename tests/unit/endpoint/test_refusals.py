@@ -119,6 +119,14 @@ def test_the_table_has_every_option_that_a_constructor_refuses(kind: type[PBSPro
     assert kind.__init__.__annotations__.keys() - BAD.keys() == {'launcher', 'return'}
 
 
+@pytest.mark.parametrize('provider', ['', '  provider: {type: LocalProvider}\n'])
+def test_what_this_host_cannot_do_is_named_at_its_line_too(tmp_path: Path, provider: str) -> None:
+    text = f'engine:\n  type: HtexEngine\n  cores_per_worker: 100000\n{provider}colour: red\n'
+    first, second = lines_of(path := tmp_path / 'here.yaml', text)
+    assert first.startswith(f'{path}:3: engine.cores_per_worker: 100000 is more than this host has, which is ')
+    assert ' colour: unknown key' in second
+
+
 def test_what_a_launcher_refuses(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='ppn'):
         PalsMpiexecLauncher(ppn=2, node_init='true')
