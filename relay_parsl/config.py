@@ -22,6 +22,7 @@ from relay_parsl.errors import ConfigError
 MAX_BYTES = 1 << 20  # no file that a person writes is larger
 MAX_NODES = 20_000  # a few aliases of aliases can stand for billions of nodes
 MAX_DEPTH = 40  # an alias may hold itself
+MAX_PROBLEMS = 100  # nobody reads more, and to find each takes time
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,13 @@ class Report:
         self._add(Problem(self.file, node.line, node.path, message, fatal=False))
 
     def _add(self, problem: Problem) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
+        """Raises ConfigError when there are so many that looking on helps nobody; warnings are then dropped."""
+        same = [known for known in self.problems if known.fatal == problem.fatal]
+        if problem in same or (not problem.fatal and len(same) >= MAX_PROBLEMS):
+            return
+        self.problems.append(problem)
+        if problem.fatal and len(same) + 1 >= MAX_PROBLEMS:
+            self.verdict()
 
     @property
     def errors(self) -> list[Problem]:
@@ -120,7 +126,28 @@ class Report:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 without its traps: `1:00:00` is no number (3600) and `2024-12-11` no date; both stay as written."""
+    """YAML 1.1 without its traps: `1:00:00` is no number (3600) and `2024-12-11` no date; both stay as written. Bounded in depth and size."""
+
+    depth = count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """YAML's own calls itself for each level."""
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > MAX_DEPTH or self.count > MAX_NODES:
+            raise yaml.composer.ComposerError(None, None, TOO_MUCH, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merges of merges grow like aliases of aliases, and PyYAML before 6.0.4 writes all of it down."""
+        super().flatten_mapping(node)
+        self.count += len(node.value)
+        if self.count > 2 * MAX_NODES:
+            raise yaml.constructor.ConstructorError(None, None, TOO_MUCH, node.start_mark)
+
+
+TOO_MUCH = 'too deep or too many values'
 
 
 # The pattern of YAML 1.1's numbers, less those in base 60.
@@ -144,7 +171,7 @@ class _Walk:
         self.count += 1
         here = Located(None, path, line or node.start_mark.line + 1)
         if self.count > MAX_NODES or depth > MAX_DEPTH:
-            self.report.error(here, 'too deep or too many values: aliases (`*name`) that hold themselves or one another?')
+            self.report.error(here, f'{TOO_MUCH}: aliases (`*name`) that hold themselves or one another?')
             self.report.verdict()
         if isinstance(node, yaml.MappingNode):
             return Located(self.mapping(node, here, depth), path, here.line)
@@ -154,7 +181,10 @@ class _Walk:
 
     def scalar(self, node: Any, here: Located) -> Located:
         try:
-            return Located(self.loader.construct_object(node), here.path, here.line, str(node.value))
+            value = self.loader.construct_object(node)
+            if isinstance(value, int) and abs(value) >= 1 << 63:
+                raise ValueError('a number of more than 19 digits')
+            return Located(value, here.path, here.line, str(node.value))
         except (yaml.YAMLError, ValueError) as error:
             self.report.error(here, f'no value that YAML knows: {_reason(error)}; put it into quotes')
             return here

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from relay_parsl.endpoint.config import EndpointConfig
 
 COLUMNS = ('worker', 'node', 'GPU', 'CPUs')
+ROWS = 128
+"""Workers of a node that are told to people."""
 
 
 @click.command()
@@ -68,4 +70,7 @@ def tell(config: EndpointConfig, scripts: list[str]) -> None:
             kind = 'the shell script' if config.pools[pool.pool].is_local else 'the batch script'
             click.echo(f'\n{title}{kind} of a block; a start puts its own values where words stand in capitals\n\n{script.strip()}')
         click.echo(f'\n{title}who gets what\n')
-        listing(placed(pool), COLUMNS, as_json=False, empty='')
+        rows = placed(pool)
+        listing(rows[:ROWS], COLUMNS, as_json=False, empty='')
+        if len(rows) > ROWS:
+            click.echo(f'… and {len(rows) - ROWS} workers more, which `--json` tells')

@@ -49,7 +49,7 @@ def _options(source: str | None) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(sys.stdin.read() if source == '-' else Path(source).read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f'{source}: no JSON: {error}') from None
     if not isinstance(found, dict):
         raise BadInput(f'{source}: must be a JSON object, as a task has in `user_endpoint_config`')

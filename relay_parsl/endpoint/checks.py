@@ -8,13 +8,13 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 from relay_parsl.config import Located, Report
 from relay_parsl.endpoint.rules import affinity_groups, cpus
 from relay_parsl.engines import affinity
 from relay_parsl.engines.options import seconds_of
+from relay_parsl.engines.words import MOST_WORKERS
 from relay_parsl.providers import directives, sbatch
 
 ON_ONE_NODE = ('SimpleLauncher', 'SingleNodeLauncher', 'WrappedLauncher')
@@ -33,7 +33,10 @@ HOME = {
 }
 """Launchers that one scheduler's jobs have: the providers under which they fail, why, and what serves there."""
 
-GPUS = re.compile(r'(?:\bngpus=|gpus[-_]per[-_]node[= ](?:[A-Za-z]\w*:)*|\bgpu(?::[A-Za-z]\w*)*:)(\d+)')
+GPUS = re.compile(r'(?:\bngpus=|gpus[-_]per[-_]node[= ](?:[A-Za-z]\w*:)*|\bgpu(?::[A-Za-z]\w*)*:)(\d{1,9})')
+
+MOST_ON_A_CORE = 100
+"""Workers, where their number follows from `cores_per_worker`."""
 
 PLACEHOLDER = re.compile(r'/path/to/|YOUR_[A-Z]|CHANGE_?ME')
 
@@ -60,6 +63,7 @@ def check_engine(engine: str, node: Located, options: Mapping[str, Any], report:
         report: Takes the mistakes.
     """
     _workers(node, options, report)
+    _crowd(node, options, report)
     _affinity(node, options, report)
     _heartbeats(node, options, report)
     _strategy(node, options, report)
@@ -93,6 +97,13 @@ def _workers(node: Located, options: Mapping[str, Any], report: Report) -> None:
         )
 
 
+def _crowd(node: Located, options: Mapping[str, Any], report: Report) -> None:
+    """A tiny share of a core is meant for workers whose number is fixed."""
+    share = options.get('cores_per_worker', 1.0)
+    if share < 1 / MOST_ON_A_CORE and workers_of(options) is None:
+        report.error(_at(node, 'cores_per_worker'), f'would start over {MOST_ON_A_CORE} workers a core; fix their number: `max_workers_per_node: 4`')
+
+
 def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None:
     groups, workers = affinity_groups(options.get('cpu_affinity') or ''), workers_of(options)
     if not groups:
@@ -108,11 +119,15 @@ def _affinity(node: Located, options: Mapping[str, Any], report: Report) -> None
 
 def _shared(node: Located, groups: Sequence[str], report: Report) -> None:
     """Workers that are bound to the same CPUs, which nobody means who writes a list."""
-    known = [set(cpus(group) or ()) for group in groups]
-    for first, second in combinations(range(len(known)), 2):
-        if common := known[first] & known[second]:
-            report.warn(node, f'workers {first} and {second} would share the CPUs {affinity.ranges(sorted(common))}; give each its own')
+    owner: dict[int, int] = {}
+    for second, group in enumerate(groups):
+        mine = set(cpus(group) or ())
+        if taken := mine & owner.keys():
+            first = min(owner[cpu] for cpu in taken)
+            common = affinity.ranges(sorted(mine & set(cpus(groups[first]) or ())))
+            report.warn(node, f'workers {first} and {second} would share the CPUs {common}; give each its own')
             return
+        owner |= dict.fromkeys(mine, second)
 
 
 def _heartbeats(node: Located, options: Mapping[str, Any], report: Report) -> None:
@@ -181,7 +196,7 @@ def _managers(provider: Located, options: Mapping[str, Any], report: Report) -> 
 def _chunks(provider: Located, report: Report) -> None:
     """PBS names a node as often as it has ranks by its chunk, and Parsl takes each name for a node of its own."""
     select = provider.get('select_options')
-    ranks = re.search(r'\bmpiprocs=(\d+)', str(select.value)) if select is not None else None
+    ranks = re.search(r'\bmpiprocs=(\d{1,9})', str(select.value)) if select is not None else None
     if select is not None and ranks is not None and int(ranks[1]) > 1:
         report.error(select, f'`{ranks[0]}` makes {ranks[1]} nodes of each for Parsl; take it out: every task says its own `ranks_per_node`')
 
@@ -244,7 +259,7 @@ def gpus_of(provider: Mapping[str, Any]) -> tuple[str, int]:
     """The option of a provider that asks for GPUs, and how many of each node; `('', 0)` where none does."""
     for key in ('select_options', 'gpus_per_node', 'gres', 'scheduler_options'):
         if asked := GPUS.search(f'{key}={provider.get(key, "")}'):
-            return key, int(asked[1])
+            return key, min(int(asked[1]), MOST_WORKERS)
     return '', 0
 
 

@@ -27,9 +27,10 @@ from parsl.providers import LocalProvider
 from relay_parsl.config import Located, Report, parse_yaml, read_yaml
 from relay_parsl.endpoint import checks, layout, plugins
 from relay_parsl.endpoint.files import find_file
+from relay_parsl.endpoint.keys import STATUS, rule_for
 from relay_parsl.endpoint.life import Life, read_life
 from relay_parsl.endpoint.policy import FunctionPolicy, read_policy
-from relay_parsl.endpoint.rules import STATUS, anything, apply, ip, line, rule_for, truth, whole
+from relay_parsl.endpoint.rules import anything, apply, ip, line, truth, whole
 from relay_parsl.endpoint.spec import EngineSpec, Spec, plain_name, slug
 from relay_parsl.endpoint.summary import PoolSummary, describe, summarize
 from relay_parsl.endpoint.templates import TEMPLATE, Rendered, Template, read_template
@@ -179,11 +180,14 @@ class _Reader:
         if given and not root.value[given[0]].is_mapping:
             self.report.error(root.value[given[0]], 'must be a mapping, with a `type`')
             return {}
-        found = {pool: self.engine(pool, node, name) for pool, node in layout.pools_of(root).items() if node is not None}
+        pools = layout.pools_of(root)
+        if given and given[0] != 'engine' and not pools:
+            self.report.error(root.value[given[0]], f'is empty: write at least one engine, like `{given[0]}: {{default: {{type: HtexEngine}}}}`')
+        found = {pool: self.engine(pool, node, name) for pool, node in pools.items() if node is not None}
         return {pool: spec for pool, spec in found.items() if spec is not None}
 
     def engine(self, pool: str, node: Located, name: str) -> EngineSpec | None:
-        if pool and not plain_name(pool):
+        if not plain_name(pool) and (pool or node.path != 'engine'):
             self.report.error(node, 'the name of a pool has letters, digits, `-`, `_` and `.` only, 64 at most')
         spec = self.spec('engine', node)
         if spec is None:

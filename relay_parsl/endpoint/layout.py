@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay_parsl.config import Level, Located, Report, settle
 from relay_parsl.endpoint import life, plugins
-from relay_parsl.endpoint.rules import STATUS, TABLES
+from relay_parsl.endpoint.keys import STATUS, TABLES
 from relay_parsl.endpoint.templates import TEMPLATE
 
 NESTED = ('provider', 'launcher', 'address', 'manager_selector')
@@ -79,7 +79,7 @@ ALWAYS = {'storage_access', 'remote_monitoring_radio'}
 
 
 def pools_of(root: Located) -> dict[str, Located | None]:
-    """The engines of a file by the names of their pools: `engine:` alone is the pool ''."""
+    """The engines of a file by the names of their pools: `engine:` alone is the pool ''. Under `pools:` a name may be empty, too: a mistake."""
     for key in POOL_NAMES:
         if (node := root.get(key)) is not None and node.is_mapping:
             return dict(node.children())

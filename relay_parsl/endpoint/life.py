@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay_parsl.config import Located, Report
-from relay_parsl.endpoint.rules import apply, number, text, whole
+from relay_parsl.endpoint.rules import YEAR, apply, lines, number, whole
 
 KEYS = ('endpoint_setup', 'endpoint_teardown', 'heartbeat_period', 'idle_heartbeats_soft', 'idle_heartbeats_hard')
 HEARTBEAT = 30.0
@@ -33,7 +33,7 @@ def read_life(root: Located, report: Report) -> Life:
     """The values of these keys."""
     values = {
         key: apply(rule, node, report)
-        for key, rule in zip(KEYS, (text, text, number(above=0), whole(0), whole(0)))
+        for key, rule in zip(KEYS, (lines, lines, number(above=0, high=YEAR), whole(0, YEAR), whole(0, YEAR)))
         if (node := root.get(key)) is not None
     }
     period, soft, hard = values.get('heartbeat_period') or HEARTBEAT, values.get('idle_heartbeats_soft') or 0, values.get('idle_heartbeats_hard') or 0

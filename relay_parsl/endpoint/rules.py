@@ -1,22 +1,21 @@
-"""What a value of an endpoint file must be: rules for single values, and which rule each key of an engine, provider or launcher has.
-
-The tables at the end are needed because Parsl leaves most of it unchecked (PBSPro, Local, launchers: no types; affinity, strategies: no values)
-and a mistake would show on the node, an hour later. A plug-in's own keys are held to the annotations of its constructor instead.
-"""
+"""What a value of an endpoint file must be: rules for single values. Which rule each key has is told in `keys`."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import types
-from collections.abc import Callable, Mapping
-from functools import partial
-from inspect import Parameter
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Callable
+from typing import Any
 
 from relay_parsl.config import Located, Report, closest
+from relay_parsl.engines.words import MOST_WORKERS, brace, fault
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers import options
+
+YEAR = 366 * 24 * 3600
+"""Seconds."""
+BLOCKS, NODES, CORES, MEMORY = 10_000, 100_000, 8192, 1_000_000
+"""At most: blocks of an engine, nodes of a block, cores of a node, GB of a node."""
 
 Rule = Callable[[Located], Any]
 """Takes a value as it stands, returns it as it is to be used, raises `Invalid`."""
@@ -55,14 +54,30 @@ def whole(low: int | None = 0, high: int | None = None) -> Rule:
     return rule
 
 
-def number(*, above: float | None = None, low: float = 0.0) -> Rule:
-    """A number, at least `low` or, where it is given, greater than `above`."""
+def count(low: int, high: int) -> Rule:
+    """A whole number, at least `low`, and not more than anybody has."""
+    at_least = whole(low)
+
+    def rule(node: Located) -> int:
+        value = int(at_least(node))
+        if value > high:
+            raise Invalid(f'must be {high} at most; it is {shown(node)}')
+        return value
+
+    return rule
+
+
+def number(*, above: float | None = None, low: float = 0.0, high: float = float('inf')) -> Rule:
+    """A number, at least `low` or, where it is given, greater than `above`; at most `high`, and never infinite."""
+    bounds = f'at least {low:g}' if above is None else f'more than {above:g}'
 
     def rule(node: Located) -> float:
         value = node.value
         fits = not isinstance(value, bool) and isinstance(value, int | float) and (value >= low if above is None else value > above)
         if not fits or value == float('inf'):
-            raise Invalid(f'must be a number, {f"at least {low:g}" if above is None else f"more than {above:g}"}; it is {shown(node)}')
+            raise Invalid(f'must be a number, {bounds}; it is {shown(node)}')
+        if value > high:
+            raise Invalid(f'must be {high:.15g} at most; it is {shown(node)}')
         return value  # type: ignore[no-any-return]  # checked in the lines above
 
     return rule
@@ -88,6 +103,34 @@ def line(node: Located) -> str:
     if not value.strip() or not value.isprintable():
         raise Invalid(f'must be one line of text; it is {shown(node)}')
     return value.strip()
+
+
+def word(node: Located) -> str:
+    """One word that stands unquoted in a command."""
+    value = line(node)
+    if why := fault(value):
+        raise Invalid(f'{why}; it is {shown(node)}')
+    return value
+
+
+CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
+"""What ends a line for some, or shows as nothing."""
+
+
+def lines(node: Located) -> str:
+    """Lines of a script. A carriage return would end one in some readers' eyes and not in others'."""
+    value = text(node)
+    if strange := CONTROL.search(value):
+        raise Invalid(f'holds {strange[0]!r}, which no line of a script should; end lines with a line feed alone')
+    return value
+
+
+def container_options(node: Located) -> str:
+    """Words for the program that starts a container, or its whole command: the owner's own."""
+    value = line(node)
+    if why := brace(value):
+        raise Invalid(why)
+    return value
 
 
 def one_of(*words: str) -> Rule:
@@ -144,10 +187,10 @@ def walltime(node: Located) -> str:
     value = node.value
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return _clock(value)
-    match = re.fullmatch(r'(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)', str(value))
+    match = re.fullmatch(r'(?:(\d{1,9})-)?(\d{1,9}):([0-5]?\d):([0-5]?\d)', text(node))
     if match is None:
-        short = isinstance(value, str) and re.fullmatch(r'\d+:\d\d', value)
-        hint = f"; `{value}` is minutes and seconds to a scheduler: write '{value}:00' or '00:{value}'" if short else ''
+        short = isinstance(value, str) and re.fullmatch(r'[0-9]{1,5}:[0-9]{2}', value)
+        hint = f"; `{value}` is minutes and seconds to a scheduler: write '{value}:00' or '00:{value:0>5}'" if short else ''
         raise Invalid(f'must be a walltime like 01:30:00 (hours, minutes, seconds); it is {shown(node)}{hint}')
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
@@ -157,6 +200,8 @@ def walltime(node: Located) -> str:
 
 
 def _clock(seconds: int) -> str:
+    if seconds > YEAR:
+        raise Invalid('must be a walltime of a year at most, like 24:00:00 (hours, minutes, seconds)')
     return f'{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}'
 
 
@@ -195,14 +240,16 @@ def ports(node: Located) -> tuple[int, int]:
 def accelerators(node: Located) -> int | list[str]:
     """How many accelerators a node has, or their names; numbers in a list become names."""
     if isinstance(node.value, list):
-        names = [line(child) for child in node.value]
+        names = [word(child) for child in node.value[: MOST_WORKERS + 1]]
+        if len(names) > MOST_WORKERS:
+            raise Invalid(f'names more than {MOST_WORKERS}; no node has as many')
         if not names:
             raise Invalid('an empty list: no worker would start; leave the key out for workers without accelerators')
         return names
     if isinstance(node.value, str):
-        count = node.value.isdigit()
-        raise Invalid(f'must be a number or a list of names; {shown(node)} is text: ' + ('take the quotes away' if count else 'write a list'))
-    return int(whole(0)(node))
+        digits = node.value.isdigit()
+        raise Invalid(f'must be a number or a list of names; {shown(node)} is text: ' + ('take the quotes away' if digits else 'write a list'))
+    return int(count(0, MOST_WORKERS)(node))
 
 
 AFFINITIES = ('none', 'block', 'block-reverse', 'alternating')
@@ -216,6 +263,8 @@ def affinity(node: Located) -> str:
             one_of(*AFFINITIES, 'list:0-7:8-15')(node)
         return str(value)
     value = re.sub(r'\s', '', value)
+    if len(affinity_groups(value)) > MOST_WORKERS:
+        raise Invalid(f'names CPUs for more than {MOST_WORKERS} workers')
     for group in affinity_groups(value):
         if cpus(group) is None:
             raise Invalid(f'`{group}` is no list of CPUs; each worker has numbers and ranges, like 24-31,56-63')
@@ -228,11 +277,11 @@ def affinity_groups(value: str) -> list[str]:
 
 
 def cpus(group: str) -> list[int] | None:
-    """`0-3,8` → [0, 1, 2, 3, 8]; None where it is no such list."""
+    """`0-3,8` → [0, 1, 2, 3, 8]; None where it is no such list, or one of more CPUs than a node has."""
     found: list[int] = []
     for part in group.split(','):
-        match = re.fullmatch(r'(\d{1,6})(?:-(\d{1,6}))?', part)
-        if match is None or int(match[2] or match[1]) < int(match[1]):
+        match = re.fullmatch(r'([0-9]{1,6})(?:-([0-9]{1,6}))?', part)
+        if match is None or not int(match[1]) <= int(match[2] or match[1]) < int(match[1]) + CORES or len(found) > CORES:
             return None
         found += range(int(match[1]), int(match[2] or match[1]) + 1)
     return found
@@ -242,131 +291,9 @@ def ip(node: Located) -> str:
     """An IP address: HTEX builds its URLs from nothing else."""
     value = line(node)
     try:
-        return str(ipaddress.ip_address(value))
+        return str(ipaddress.ip_address(value if not fault(value) else ''))  # the zone of an IPv6 address may be anything
     except ValueError:
         raise Invalid(
             f'must be an IP address, or `type: address_by_interface` with `ifname:`; {shown(node)} is a host name '
             '(`type: address_by_hostname` looks up this host)'
         ) from None
-
-
-# --- which rule a key has ---
-
-STRATEGIES = ('none', 'simple', 'htex_auto_scale')
-CONTAINERS = ('docker', 'podman', 'podman-hpc', 'apptainer', 'singularity', 'custom')
-
-STATUS: dict[str, Rule] = {'strategy': one_of(*STRATEGIES), 'max_idletime': number(above=0), 'strategy_period': number(above=0)}
-
-ENGINE: dict[str, Rule] = {
-    'label': line,
-    'max_workers': whole(1),
-    'max_workers_per_node': whole(1),
-    'max_workers_per_block': whole(1),
-    'cores_per_worker': number(above=0),
-    'mem_per_worker': number(above=0),
-    'cpu_affinity': affinity,
-    'available_accelerators': accelerators,
-    'prefetch_capacity': whole(0),
-    'max_retries_on_system_failure': whole(0, 1000),
-    'max_blocks_per_minute': whole(1),
-    'heartbeat_period': whole(1),
-    'heartbeat_threshold': whole(1),
-    'drain_period': whole(1),
-    'poll_period': whole(1),
-    'address_probe_timeout': whole(1),
-    'loopback_address': ip,
-    'worker_port': whole(1, 65_535),
-    'worker_port_range': ports,
-    'interchange_port_range': ports,
-    'worker_debug': truth,
-    'block_error_handler': truth,
-    'encrypted': truth,
-    'run_in_sandbox': truth,
-    'working_dir': line,
-    'worker_logdir_root': line,
-    'launch_cmd': line,
-    'interchange_launch_cmd': list_of(line),
-    'mpi_launcher': one_of('mpiexec', 'srun', 'aprun'),
-    'strategy': one_of(*STRATEGIES),
-    'container_type': one_of(*CONTAINERS),
-    'container_uri': line,
-    'container_cmd_options': line,
-}
-
-PROVIDER: dict[str, Rule] = {
-    'nodes_per_block': whole(1),
-    'init_blocks': whole(0),
-    'min_blocks': whole(0),
-    'max_blocks': whole(1),
-    'parallelism': number(low=0),
-    'walltime': walltime,
-    'cpus_per_node': whole(1),
-    'cores_per_node': whole(1),
-    'mem_per_node': whole(1),
-    'gpus_per_node': whole(0),
-    'cmd_timeout': whole(1),
-    'status_batch_size': whole(1),
-    'exclusive': truth,
-    'filesystems': filesystems,
-    'place': place,
-    'keep': keep,
-    'rerunnable': truth,
-    'constraint': line,
-    'regex_job_id': held(partial(options.expression, group='id')),
-    **dict.fromkeys(('worker_init', 'scheduler_options'), held(options.lines, text)),
-    **dict.fromkeys(('account', 'queue', 'partition', 'qos', 'clusters', 'gres', 'select_options', 'system', 'project'), held(options.word)),
-}
-
-LAUNCHER: dict[str, Rule] = {
-    'debug': truth,
-    'fail_on_any': truth,
-    'cpus_per_task': whole(1),
-    'depth': whole(1),
-    'ppn': whole(1),
-    'gpus_per_node': whole(0),
-    'kill_on_bad_exit': whole(0, 1),
-    **dict.fromkeys(('bash_location', 'bind_cmd', 'bind_to', 'cpu_bind', 'gpu_bind', 'bootstrap', 'bootstrap_exec', 'prepend'), line),
-    **dict.fromkeys(('overrides', 'node_init', 'node_exit'), text),
-}
-
-ADDRESS: dict[str, Rule] = {'ifname': line, 'timeout': number(above=0)}
-
-TABLES: dict[str, dict[str, Rule]] = {'engine': ENGINE, 'provider': PROVIDER, 'launcher': LAUNCHER, 'address': ADDRESS, 'manager_selector': {}}
-
-
-def rule_for(kind: str, owner: str, parameter: Parameter) -> Rule:
-    """The rule of one key: from our tables for Parsl's classes and our own (`owner` is the class's module), else from the annotation."""
-    tables = TABLES[kind] if owner.startswith(('parsl.', 'relay_parsl.')) else {}
-    return tables.get(parameter.name) or rule_of(parameter.annotation)
-
-
-SIMPLE: Mapping[Any, Rule] = {bool: truth, int: whole(None), float: number(low=-float('inf')), str: text}
-
-
-def rule_of(annotation: Any) -> Rule:
-    """A rule from a constructor's annotation; whatever is not simple is left to the constructor."""
-    if annotation in SIMPLE:
-        return SIMPLE[annotation]
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType):
-        return either(*(rule_of(argument) for argument in arguments if argument is not type(None)))
-    if origin is tuple and arguments == (int, int):
-        return ports
-    if origin is not None and arguments and isinstance(origin, type) and issubclass(origin, list):
-        return list_of(rule_of(arguments[0]))
-    return anything
-
-
-def either(*choices: Rule) -> Rule:
-    """What at least one of the rules takes."""
-
-    def rule(node: Located) -> Any:
-        said = []
-        for choice in choices:
-            try:
-                return choice(node)
-            except Invalid as invalid:  # noqa: PERF203  # two or three choices
-                said.append(str(invalid))
-        raise Invalid(' or '.join(said))
-
-    return rule

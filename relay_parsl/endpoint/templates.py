@@ -15,29 +15,40 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from relay_parsl.config import Located, Report, parse_yaml
+from relay_parsl.endpoint.rules import CONTROL
+from relay_parsl.engines.words import PLAIN
 from relay_parsl.errors import ConfigError
 
 TEMPLATE, SCHEMA = 'user_config_template.yaml.j2', 'user_config_schema.json'
 """What the two files are called in the directory of an endpoint, as in Globus Compute."""
 OPTIONS = 'user_endpoint_config'
 """What users call the values of a template."""
-MAX_BYTES, MAX_DEPTH = 65_536, 8
-"""Bytes of a user's values as JSON, and how deep they may nest."""
+MAX_BYTES, MAX_DEPTH, MAX_TEXTS = 65_536, 8, 500
+"""Bytes of a user's values as JSON, how deep they may nest, and how many texts may be in them."""
 WAIT = 30.0
 """Seconds that filling in a template may take, the start of a process included."""
 ENVIRONMENT = ('PATH', 'PYTHONPATH', 'PYTHONHOME', 'LD_LIBRARY_PATH', 'LANG', 'LC_ALL', 'VIRTUAL_ENV')
 """What the process that does it gets of our environment."""
 DIRECTIVE = re.compile(r'^\s*#\s*(?:SBATCH|PBS|BSUB|COBALT|FLUX|OAR|\$)', re.MULTILINE | re.IGNORECASE)
-LINES = frozenset({'worker_init', 'node_init', 'endpoint_setup', 'endpoint_teardown', 'scheduler_options'})
+LINES = frozenset({'worker_init', 'node_init', 'node_exit', 'endpoint_setup', 'endpoint_teardown', 'scheduler_options'})
 """Keys whose values may have several lines."""
 IN_DIRECTIVES = frozenset(
     {'account', 'queue', 'partition', 'qos', 'constraint', 'clusters', 'gres', 'project', 'select_options', 'walltime', 'filesystems', 'place'}
 )
 """Keys that become options of a directive, where a space would begin another option."""
+IN_COMMANDS = frozenset(
+    {'container_uri', 'container_cmd_options', 'worker_logdir_root', 'available_accelerators', 'cpu_affinity', 'mpi_launcher', 'launch_cmd'}
+    | {'interchange_launch_cmd', 'overrides', 'prepend', 'bind_cmd', 'bind_to', 'bash_location', 'cpu_bind', 'gpu_bind'}
+    | {'bootstrap', 'bootstrap_exec'}
+)
+"""Keys that become words of a command, unquoted as Parsl writes it: a blank or `;` in a value would run something else, past `function_policy`."""
+WHOLE_COMMANDS = frozenset({'launch_cmd', 'interchange_launch_cmd', 'bash_location', 'bootstrap_exec', 'prepend'})
+"""Keys that name the program itself."""
 
 
 def quoted(value: Any) -> Any:
@@ -60,13 +71,15 @@ def canonical(options: Mapping[str, Any] | None) -> str:
     Raises:
         ConfigError: They are too large or too deep, or hold what JSON cannot; names the place.
     """
-    faults = list(_unplain(options or {}, OPTIONS, 0))
+    faults = list(islice(_unplain(options or {}, OPTIONS, 0), 20))
     if faults:
-        raise ConfigError('\n'.join(faults[:20]))
+        raise ConfigError('\n'.join(faults))
     text = json.dumps(options or {}, sort_keys=True, separators=(',', ':'), ensure_ascii=False)
     size = len(text.encode('utf-8', 'surrogatepass'))
     if size > MAX_BYTES:
         raise ConfigError(f'{OPTIONS}: {size} bytes; an endpoint takes {MAX_BYTES} at most: give large data to the function')
+    if sum(1 for _ in islice(_texts(options or {}, OPTIONS), MAX_TEXTS + 1)) > MAX_TEXTS:
+        raise ConfigError(f'{OPTIONS}: more than {MAX_TEXTS} texts; an endpoint takes no more: give large data to the function')
     return text
 
 
@@ -178,7 +191,7 @@ def _schema(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}') from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f'{path}: no JSON: {error}') from None
     if not isinstance(found, dict):
         raise ConfigError(f'{path}: a schema is a JSON object')
@@ -247,6 +260,12 @@ def intruders(root: Located, options: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _harm(value: str, key: str, held: str) -> Iterator[str]:
+    if key in IN_COMMANDS:
+        yield from _commanding(value, key, held)
+    elif key in LINES and (strange := CONTROL.search(value)):
+        yield f'it holds {strange[0]!r}, where lines end with a line feed alone'
+    elif key == 'scheduler_options' and (ran := _bare(value, held)):
+        yield f'`{ran[:40]}` is no directive: the batch script would run it'
     whole = key == 'scheduler_options' and value.strip() == held.strip()  # the template gives its users the directives
     if not whole and DIRECTIVE.search(value):
         line = next(line for line in value.splitlines() if DIRECTIVE.match(line))
@@ -255,6 +274,19 @@ def _harm(value: str, key: str, held: str) -> Iterator[str]:
         yield 'it must be one line'
     elif key in IN_DIRECTIVES and re.search(r'\s', value.strip()):
         yield 'it must be one word: after a space another option of the directive would begin'
+
+
+def _commanding(value: str, key: str, held: str) -> Iterator[str]:
+    if key in WHOLE_COMMANDS and held.strip().startswith(value.strip()):
+        yield 'it would be the program that is started, which the endpoint alone chooses: write it into the template'
+    elif value.strip() and not PLAIN.fullmatch(value.strip()):
+        yield 'it must be one plain word, of letters, digits and `_ @ % + = : , . / -`: it stands unquoted in a command'
+
+
+def _bare(value: str, held: str) -> str:
+    """The line of a batch script's directives that is none and that the value has made; '' where there is none."""
+    lines = [line.strip() for line in held.splitlines() if line.strip() and not line.lstrip().startswith('#')]
+    return next((line for line in lines if value.strip() in line or line in value), '')
 
 
 def _leaves(node: Located) -> Iterator[tuple[str, str]]:

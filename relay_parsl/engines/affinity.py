@@ -74,6 +74,7 @@ def shares(affinity: str, cpus: Sequence[int], workers: int) -> list[str]:
 
 def ranges(cpus: Sequence[int]) -> str:
     """Numbers in order, as people write them: `0-3,8`."""
-    firsts = [cpu for cpu in cpus if cpu - 1 not in cpus]
-    lasts = [cpu for cpu in cpus if cpu + 1 not in cpus]
+    there = set(cpus)
+    firsts = [cpu for cpu in cpus if cpu - 1 not in there]
+    lasts = [cpu for cpu in cpus if cpu + 1 not in there]
     return ','.join(str(first) if first == last else f'{first}-{last}' for first, last in zip(firsts, lasts))

@@ -23,6 +23,7 @@ from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import accelerators, leash
 from relay_parsl.engines.early import Early
+from relay_parsl.engines.words import APPTAINERS, DOCKERS
 from relay_parsl.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,6 @@ H = TypeVar('H', bound=HighThroughputExecutor)
 
 POOL = 'parsl.executors.high_throughput.process_worker_pool'
 OWN_SCRIPT = re.compile(r'^process_worker_pool\.py\b')
-DOCKERS = ('docker', 'podman', 'podman-hpc')
-APPTAINERS = ('apptainer', 'singularity')
-CONTAINERS = (*DOCKERS, *APPTAINERS, 'custom')
 CANCEL_TRIES, CANCEL_PAUSE = 3, 10.0
 LINES, LINE = 12, 300
 
@@ -105,8 +103,8 @@ def contained(command: str, container: Mapping[str, str], directory: str) -> str
 
     Args:
         command: the manager's command.
-        container: `type` is one of `CONTAINERS`; `uri` names the image; `options` are given to the container's program, or are the whole command
-            of a `custom` one, with `{EXECUTOR_RUNDIR}` and `{EXECUTOR_LAUNCH_CMD}` in it.
+        container: `type` is one of `words.CONTAINERS`; `uri` names the image; `options` are given to the container's program, or are the whole
+            command of a `custom` one, with `{EXECUTOR_RUNDIR}` and `{EXECUTOR_LAUNCH_CMD}` in it.
         directory: the run directory, which must be visible inside.
     """
     kind, uri, options = container['type'], container.get('uri') or '', container.get('options') or ''

@@ -13,7 +13,7 @@ from parsl.addresses import address_by_route
 from parsl.executors import HighThroughputExecutor, MPIExecutor
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import affinity, launch
+from relay_parsl.engines import affinity, launch, words
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.errors import ConfigError
 
@@ -33,7 +33,6 @@ OURS = {
 MARGIN = (120, 600)
 """Seconds of a walltime in which no task begins any more, at least and at most; else a tenth of it, and never more than half. A manager counts from
 its own start, and `worker_init` ran before it."""
-STRATEGIES = ('none', 'simple', 'htex_auto_scale')
 JOB_STATUS = ('strategy', 'max_idletime', 'strategy_period')
 LOOPBACK = '127.0.0.1'
 
@@ -43,8 +42,8 @@ def job_status(given: Mapping[str, Any] | None, strategy: str | None) -> dict[st
     settings = {**(given or {}), **({'strategy': strategy} if strategy is not None else {})}
     for name in settings.keys() - set(JOB_STATUS):
         raise ConfigError(f'job_status_kwargs: no {name!r}; there are {", ".join(JOB_STATUS)}')
-    if settings.get('strategy', 'simple') not in STRATEGIES:
-        raise ConfigError(f'strategy: {settings["strategy"]!r} is none of {", ".join(STRATEGIES)}')
+    if settings.get('strategy', 'simple') not in words.STRATEGIES:
+        raise ConfigError(f'strategy: {settings["strategy"]!r} is none of {", ".join(words.STRATEGIES)}')
     for name in ('max_idletime', 'strategy_period'):
         value = settings.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
@@ -63,12 +62,16 @@ def container(kind: str | None, uri: str | None, options: str | None) -> dict[st
     """The container that managers run in; empty when there is none. Raises ConfigError."""
     if kind is None:
         return {}
-    if kind not in launch.CONTAINERS:
-        raise ConfigError(f'container_type: {kind!r} is none of {", ".join(launch.CONTAINERS)}')
+    if kind not in words.CONTAINERS:
+        raise ConfigError(f'container_type: {kind!r} is none of {", ".join(words.CONTAINERS)}')
     if kind == 'custom' and '{EXECUTOR_LAUNCH_CMD}' not in (options or ''):
         raise ConfigError('container_cmd_options: for a custom container the whole command, with {EXECUTOR_LAUNCH_CMD} in it')
     if kind != 'custom' and not uri:
         raise ConfigError('container_uri: which image?')
+    if why := words.fault(uri) if uri else '':
+        raise ConfigError(f'container_uri: {uri!r} {why}')
+    if why := words.brace(options or ''):
+        raise ConfigError(f'container_cmd_options: {options!r} {why}')
     return {'type': kind, 'uri': uri or '', 'options': options or ''}
 
 
@@ -100,6 +103,8 @@ def htex(given: Mapping[str, Any], provider: ExecutionProvider, kind: type[Htex]
     known = inspect.signature(parsls(kind).__init__).parameters.keys() - OURS.keys()
     for name in given.keys() - known:
         raise ConfigError(f'{name}: neither an option of this engine nor one of {parsls(kind).__name__} that it gives through')
+    for why in words.faults(given):
+        raise ConfigError(why)
     options = {**HEARTBEAT, **drain(provider), **given}
     return _ranks(options, provider) if issubclass(kind, MPIExecutor) else _workers(options, provider)
 

@@ -71,3 +71,12 @@ def test_what_a_constructor_refuses_is_said_as_every_mistake(tmp_path: Path) -> 
     result = check(str(file), '--json')
     assert result.exit_code == 2, result.output
     assert 'nonsense' in json.loads(result.stdout)['errors'][0]
+
+
+def test_a_long_table_is_cut_for_people_and_whole_for_programs(tmp_path: Path) -> None:
+    file = tmp_path / 'many.yaml'
+    file.write_text('engine: {type: HtexEngine, address: 10.0.0.1, available_accelerators: 4096, provider: {type: SlurmProvider}}\n')
+    result = check(str(file))
+    assert result.stdout.splitlines()[-1] == '… and 3968 workers more, which `--json` tells'
+    assert len(result.stdout) < 100_000
+    assert len(json.loads(check(str(file), '--json').stdout)['pools'][0]['workers']) == 4096

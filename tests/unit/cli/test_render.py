@@ -115,3 +115,9 @@ def test_globus_computes_own_files_serve_side_by_side(here: Path) -> None:
     assert 'engine: stands beside a template; write the engine into the template' in refused('check', 'config.yaml')
     (here / 'config.yaml').write_text('user_config_template_path: nonesuch.j2\n')
     assert 'nonesuch.j2: no such template' in refused('check', 'config.yaml')
+
+
+def test_values_that_nest_without_end_are_refused(here: Path) -> None:
+    (here / 'gpu.yaml.j2').write_text(TEMPLATE)
+    assert 'no JSON' in refused('render', 'gpu.yaml.j2', '--user-options', '-', text='{"where": ' + '[' * 100_000 + ']' * 100_000 + '}')
+    assert 'nests deeper' in refused('render', 'gpu.yaml.j2', '--user-options', '-', text='{"where": ' + '[' * 300 + ']' * 300 + '}')

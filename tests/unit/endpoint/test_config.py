@@ -269,9 +269,9 @@ def test_mistakes_and_their_remedies(mistakes, line: str, said: str) -> None:
 
 
 def test_workers_that_cannot_be_bound_to_cpus_of_this_host(mistakes, load) -> None:
-    many = HTEX.replace('node: 1', 'node: 100000') + '  cores_per_worker: 0.00001\n'
+    many = HTEX.replace('node: 1', 'node: 4096') + '  cores_per_worker: 0.00001\n'
     (mistake,) = mistakes(many + '  cpu_affinity: block\n')
-    assert '100000 workers would start here, but this process may use' in mistake
+    assert '4096 workers would start here, but this process may use' in mistake
     load(many + '  cpu_affinity: none\n')
     load(many.replace('LocalProvider', 'LocalProvider\n    launcher:\n      type: SrunLauncher') + '  cpu_affinity: block\n')
 
@@ -339,7 +339,7 @@ def test_names_of_pools_are_plain(mistakes) -> None:
         (PBS + '    account: YOUR_PROJECT\n', '`YOUR_PROJECT` looks like a placeholder'),
         (PBS + '  heartbeat_threshold: 30\n', 'a stalled filesystem loses every node'),
         (PBS.replace('127.0.0.1', '{type: address_by_query}'), 'asks an outside service'),
-        (HTEX.replace('node: 1', 'node: 100000'), 'workers would start; write `cores_per_worker'),
+        (HTEX.replace('node: 1', 'node: 4096'), 'workers would start; write `cores_per_worker'),
         (HTEX + 'heartbeat_period: 60\n', 'heartbeat_period: warning: counts for `idle_heartbeats_soft` and `idle_heartbeats_hard` only'),
         (HTEX + 'amqp_port: 443\n', 'there is no AMQP here'),
         (HTEX + 'multi_user: false\n', 'multi_user: warning: '),

@@ -167,8 +167,8 @@ def test_equal_values_are_the_same_whatever_their_order() -> None:
 @pytest.mark.parametrize(
     ('text', 'value'),
     [
-        ('engine: {type: X, overrides: --x={{ v }}}\n', '1, max_blocks: 99'),
-        ('engine:\n  overrides: --x={{ v }}\n', 'a #b'),
+        ('engine: {type: X, note: --x={{ v }}}\n', '1, max_blocks: 99'),
+        ('engine:\n  note: --x={{ v }}\n', 'a #b'),
         ('engine: [--x={{ v }}, c]\n', 'a, b'),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_value_is_not_torn_by_yaml(text: str, value: str, tmp_path: Path) -> N
     assert refusal(tmp_path, {'v': value}, text) == [
         'user_endpoint_config.v: YAML would take part of it for something else: in the template, give it a value of its own, or a block (`|`)'
     ]
-    for right in (text.replace('--x={{ v }}', '{{ v }}'), 'engine:\n  overrides: |\n    --x={{ v }}\n  {{ v }}: {{ [v, v] }}\n'):
+    for right in (text.replace('--x={{ v }}', '{{ v }}'), 'engine:\n  note: |\n    --x={{ v }}\n  {{ v }}: {{ [v, v] }}\n'):
         assert render(tmp_path, {'v': value}, right)
 
 

@@ -12,8 +12,8 @@ from parsl.launchers import SimpleLauncher, SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 
 from relay_parsl.endpoint import plugins
+from relay_parsl.endpoint.keys import ENGINE
 from relay_parsl.endpoint.layout import ADVICE, NESTED
-from relay_parsl.endpoint.rules import ENGINE
 from relay_parsl.engines import options
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.engines.mpi import MPIEngine
