@@ -47,12 +47,8 @@ name_argument = click.argument('name', shell_complete=names_here)
 def endpoint() -> None:
     """Run tasks on this machine, or on the cluster that it is the login node of.
 
-    \b
-    configure   keep an endpoint file under a name
-    check       what a file says, and what is wrong with it
-    from-script a batch script becomes an endpoint file
-    start       serve, here or in the background
-    """  # noqa: D301  click takes the backspaces for its marks
+    Usually: `from-script` or `configure`, then `check`, then `start --detach`; `show` and `logs` tell how it goes, `stop` ends it.
+    """
 
 
 endpoint.add_command(boot.enable)

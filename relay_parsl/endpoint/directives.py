@@ -275,6 +275,7 @@ def _gpus(found: Settings, given: Directive) -> None:
         found.note(given, f'asked for as {found.gpus} of each node')
     else:
         found.gpus = found.gpus or -number  # for each task: multiplied when the number of tasks is known
+        found.note(given, 'counted as GPUs of a node')
         return
     if kind:
         found.kept.append(Directive(given.line, 'gpus-per-node', given.value, f'#SBATCH --gpus-per-node={kind}:{found.gpus}'))
@@ -331,3 +332,5 @@ def _shares(found: Settings) -> None:
         found.cpus = -found.cpus * max(1, found.ranks)
         if not found.provider['exclusive']:
             found.put('cores_per_node', found.cpus, found.lines['cores_per_node'])
+        else:
+            found.notes.append((found.lines['cores_per_node'], '`cpus-per-task`: an exclusive node is there with all its CPUs'))

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from relay_parsl.endpoint.directives import Settings, settings_of
+from relay_parsl.endpoint.joblines import Line, numbers_of, spans
+from relay_parsl.endpoint.jobplan import Plan, plan_of
 from relay_parsl.endpoint.jobscript import JobScript, read_script
 from relay_parsl.endpoint.jobwork import Work, work_of
-from relay_parsl.endpoint.launchline import Command
-from relay_parsl.endpoint.snippet import snippet
+from relay_parsl.endpoint.snippet import Program, snippet
 from relay_parsl.endpoint.spec import slug
 
-GPUS_OF = {'polaris': 4}
-"""GPUs of a node where `system=` tells the machine and nobody counts them. Source: ALCF's user guides."""
 PLAIN = re.compile(r'[A-Za-z_/][\w./@=+: -]*')
+SHOWN = 80
+"""Characters of a line of the script that a note repeats, at most."""
 WORDS_OF_YAML = frozenset(['true', 'false', 'yes', 'no', 'on', 'off', 'null', 'y', 'n', '~'])
-
-
-@dataclass
-class Plan:
-    """What the endpoint becomes.
-
-    Attributes:
-        mpi: Whether its tasks are MPI applications, over the nodes of a block.
-        workers: Of a node; of a block for MPI.
-        copies: How often each command runs.
-        launcher: What starts MPI applications: `mpiexec`, `srun` or `aprun`.
-        masks: The GPUs of each worker; empty without.
-        bindings: The CPUs of each worker; empty without.
-        why: Where the number of workers comes from.
-        hints: What the file should say beside it.
-    """
-
-    mpi: bool = False
-    workers: int = 1
-    copies: int = 1
-    launcher: str = ''
-    masks: list[str] = field(default_factory=list)
-    bindings: list[str] = field(default_factory=list)
-    why: str = ''
-    hints: list[str] = field(default_factory=list)
 
 
 def from_script(data: bytes, name: str) -> str:
@@ -62,93 +38,21 @@ def from_script(data: bytes, name: str) -> str:
     return '\n'.join(_file(script, settings, work, plan_of(script, settings, work), name)) + '\n'
 
 
-# --- what it becomes ---------------------------------------------------------------------------------------------------------------------------
-
-
-def plan_of(script: JobScript, settings: Settings, work: Work) -> Plan:
-    """Which engine with how many workers; decided by the largest group of commands that run at the same time."""
-    group = max(work.groups, key=len, default=[])
-    gpus = settings.gpus or GPUS_OF.get(str(settings.provider.get('system')), 0)
-    if not group:
-        return Plan(why='the script starts nothing that could be understood', hints=_spare(gpus))
-    first = group[0]
-    if len(group) == 1 and first.launcher:
-        ranks, on_node = _ranks(script, settings, first)
-        if ranks != 1:
-            return _of_ranks(settings, first, ranks, on_node, gpus)
-    return _of_apps(group, gpus)
-
-
-def _ranks(script: JobScript, settings: Settings, command: Command) -> tuple[int, int]:
-    """How many processes the command starts, and how many on a node."""
-    nodes = min(command.nodes or settings.nodes, settings.nodes)
-    told = settings.ranks if script.scheduler == 'Slurm' or not command.ranks else 0
-    on_node = command.per_node or (-(-command.ranks // nodes) if command.ranks else told or 1)
-    return command.ranks or on_node * nodes, on_node
-
-
-def _of_ranks(settings: Settings, command: Command, ranks: int, on_node: int, gpus: int) -> Plan:
-    """One node where each rank has a GPU, or CPUs by a list, looks like independent copies; all else is MPI."""
-    listed = len(command.binding) == on_node
-    if settings.nodes > 1 or ranks != on_node or not (listed or (gpus and on_node % gpus == 0)):
-        hint = f'one task is one run of {ranks} ranks, {on_node} on each of {max(1, ranks // on_node)} nodes'
-        launcher = command.launcher if command.launcher in ('srun', 'aprun') else 'mpiexec'
-        return Plan(mpi=True, launcher=launcher, why=f'line {command.line} runs one MPI application on all nodes', hints=[hint])
-    masks = _even(gpus, on_node) if gpus else []
-    hint = f'each of the {on_node} ranks of line {command.line} becomes a task; if ranks talk to one another, write `type: MPIEngine` instead'
-    bindings = list(command.binding) if listed else []
-    return Plan(workers=on_node, copies=on_node, masks=masks, bindings=bindings, why=f'line {command.line} starts {on_node} on a node', hints=[hint])
-
-
-def _even(gpus: int, workers: int) -> list[str]:
-    return [str(worker * gpus // workers) for worker in range(workers)]
-
-
-def _of_apps(group: Sequence[Command], gpus: int) -> Plan:
-    lines = sorted({command.line for command in group})
-    where = f'line {lines[0]}' if len(lines) == 1 else f'lines {lines[0]}-{lines[-1]}'
-    masks = [command.mask for command in group if command.mask]
-    bindings = [command.cpus for command in group if command.cpus]
-    if not masks and gpus and all(command.launcher == 'srun' and command.gpus for command in group) and len(group) > 1:
-        masks = _even(gpus, len(group))
-    plan = Plan(workers=len(group), why=f'{where}: {len(group)} at the same time' if len(group) > 1 else f'{where}: one at a time')
-    if len(masks) == len(group) == 1 and re.fullmatch(r'\d+', masks[0]) and gpus > 1:
-        plan.workers, plan.masks = gpus, _even(gpus, gpus)
-        plan.why = f'{where} uses one GPU; a node has {gpus}, a worker for each'
-    elif len(masks) == len(group):
-        plan.masks = masks
-    elif len(group) == 1:
-        plan.hints += _spare(gpus)
-    if len(bindings) == plan.workers:
-        plan.bindings = bindings
-    return plan
-
-
-def _spare(gpus: int) -> list[str]:
-    if gpus < 2:
-        return []
-    return [f'a task has all {gpus} GPUs of its node; for one each: `max_workers_per_node: {gpus}` and `available_accelerators: {gpus}`']
-
-
 # --- the file ----------------------------------------------------------------------------------------------------------------------------------
 
 
 def _file(script: JobScript, settings: Settings, work: Work, plan: Plan, name: str) -> Iterator[str]:
     title = settings.name or name.rpartition('.')[0] or name
+    named = [directive.line for directive in script.directives if directive.option in ('-N', 'job-name') and settings.name]
     yield f'# Made from {_safe(name)} by `relay-parsl endpoint from-script`. Read it through, then `relay-parsl endpoint check` it.'
     yield from _notes(script, settings, work)
-    yield f'display_name: {scalar(title)}'
+    yield _row(0, 'display_name', scalar(title), spans(named) if named else '')
     yield ''
     yield 'engine:'
     yield from _engine(plan)
     yield from _provider(script, settings, work, plan)
     yield ''
-    yield from snippet(work, settings, slug(title), _ranks_of(script, settings, work) if plan.mpi else None, plan.copies)
-
-
-def _ranks_of(script: JobScript, settings: Settings, work: Work) -> tuple[int, int]:
-    launched = [command for group in work.groups for command in group if command.launcher]
-    return _ranks(script, settings, launched[0]) if launched else (1, 1)
+    yield from snippet(Program(script, settings, work, plan, slug(title)))
 
 
 def _safe(text: str) -> str:
@@ -160,15 +64,35 @@ def _notes(script: JobScript, settings: Settings, work: Work) -> Iterator[str]:
     lines = [
         *script.notes,
         *(f'line {line}: {words}' if line else words for line, words in sorted([*settings.notes, *work.notes], key=lambda note: note[0])),
+        *_left(script, settings, work),
     ]
-    if work.verbatim:
-        numbers = ', '.join(str(line.number) for line in work.verbatim)
-        lines.append(f'what stands in line {numbers} only a shell can follow; it is not in this file')
     if lines:
         yield '#'
         yield '# What is not taken over as it was:'
         yield from (f'#   {_safe(line)}' for line in lines)
     yield ''
+
+
+def _left(script: JobScript, settings: Settings, work: Work) -> Iterator[str]:
+    """Lines that are neither in the file nor in the program, by their reason; then any that nothing above speaks of."""
+    reasons: dict[str, list[Line]] = {}
+    for line, why in work.left:
+        reasons.setdefault(why, []).append(line)
+    for why, lines in sorted(reasons.items(), key=lambda reason: reason[1][0].number):
+        shown = f' (`{lines[0].text}`)' if len(lines) == 1 and '\n' not in lines[0].text and len(lines[0].text) <= SHOWN else ''
+        yield f'{spans(numbers_of(lines))}{shown}: {why}'
+    told = {
+        *(line for key, line in settings.lines.items() if key in settings.provider),
+        *(each.line for each in settings.kept),
+        *(line for line, _ in [*settings.notes, *work.notes]),
+    }
+    named = {each.line for each in script.directives if each.option in ('-N', 'job-name')}
+    rest = {each.line for each in script.directives} - told - named
+    in_body = {number for step in work.steps for number in step.lines}
+    in_body.update(numbers_of([*work.setup, *work.begin, *work.end, *work.moved, *(line for line, _ in work.left)]))
+    rest |= set(numbers_of(script.body)) - in_body
+    if rest:
+        yield f'{spans(rest)}: nothing in this file speaks of it'
 
 
 def _row(indent: int, key: str, value: str, comment: str = '') -> str:
@@ -180,7 +104,7 @@ def _engine(plan: Plan) -> Iterator[str]:
     yield f'  type: {"MPIEngine" if plan.mpi else "HtexEngine"}'
     if plan.mpi:
         yield _row(2, 'mpi_launcher', plan.launcher)
-        yield _row(2, 'max_workers_per_block', '1', f'MPI applications at once in a block; {plan.why}')
+        yield _row(2, 'max_workers_per_block', str(plan.workers), f'MPI applications at once in a block; {plan.why}')
     else:
         yield _row(2, 'max_workers_per_node', str(plan.workers), plan.why)
     if plan.masks:
@@ -206,11 +130,15 @@ def _provider(script: JobScript, settings: Settings, work: Work, plan: Plan) -> 
     yield _row(4, 'init_blocks', '0', 'a job is asked for when the first task is there')
     yield _row(4, 'max_blocks', '1', 'jobs at once, at most')
     if settings.kept:
-        yield from _text('scheduler_options', [directive.text for directive in settings.kept], 'directives that have no key of their own')
-    if work.setup:
-        first, last = work.setup[0].number, work.setup[-1].number
-        yield from _text('worker_init', [line.text for line in work.setup], f'lines {first}-{last}' if last > first else f'line {first}')
-    yield from _launcher(script, settings, work, plan)
+        where = spans(directive.line for directive in settings.kept)
+        yield from _text('scheduler_options', [directive.text for directive in settings.kept], f'{where}: directives that have no key of their own')
+    on_node = plan.mpi or settings.nodes == 1
+    init = sorted([*work.setup, *(work.begin if on_node else [])], key=lambda line: line.number)
+    ended = work.end if on_node else []
+    if init or ended:
+        traps = [f'trap {shlex.quote("; ".join(line.text for line in ended))} EXIT'] if ended else []
+        yield from _text('worker_init', [*(line.text for line in init), *traps], spans(numbers_of([*init, *ended])))
+    yield from _launcher(script, settings, work, on_node)
 
 
 def _text(key: str, lines: Sequence[str], comment: str) -> Iterator[str]:
@@ -222,17 +150,25 @@ def _text(key: str, lines: Sequence[str], comment: str) -> Iterator[str]:
     yield from (f'      {line.strip()}' for line in text.split('\n'))
 
 
-def _launcher(script: JobScript, settings: Settings, work: Work, plan: Plan) -> Iterator[str]:
-    commands = [command for group in work.groups for command in group]
-    if plan.mpi or settings.nodes == 1:
-        why = 'the engine starts ranks itself' if plan.mpi else 'a block is one node; for more, one that starts a manager on each of them'
-        yield _row(4, 'launcher', '{type: SimpleLauncher}', why)
-    elif script.scheduler == 'Slurm':
-        yield _row(4, 'launcher', '{type: SrunLauncher}', 'a manager on each node')
-    elif 'system' in settings.provider or any(command.pals for command in commands):
-        yield _row(4, 'launcher', '{type: PalsMpiexecLauncher}', "a manager on each node, by Cray's mpiexec")
+def _launcher(script: JobScript, settings: Settings, work: Work, on_node: bool) -> Iterator[str]:
+    """What starts managers; with what starts and ends a service on each node."""
+    if on_node:
+        yield _row(4, 'launcher', '{type: SimpleLauncher}', 'what runs on one node of the block; for more, a launcher that starts a manager on each')
+        return
+    if script.scheduler == 'Slurm':
+        kind, why = 'SrunLauncher', 'a manager on each node'
+    elif 'system' in settings.provider or any(command.pals for command in work.commands):
+        kind, why = 'PalsMpiexecLauncher', "a manager on each node, by Cray's mpiexec"
     else:
-        yield _row(4, 'launcher', '{type: HydraLauncher}', "a manager on each node, by MPICH's mpiexec")
+        kind, why = 'HydraLauncher', "a manager on each node, by MPICH's mpiexec"
+    services = [(key, lines) for key, lines in (('node_init', work.begin), ('node_exit', work.end)) if lines]
+    if not services:
+        yield _row(4, 'launcher', f'{{type: {kind}}}', why)
+        return
+    yield '    launcher:'
+    yield _row(6, 'type', kind, why)
+    for key, lines in services:
+        yield _row(6, key, scalar('\n'.join(line.text for line in lines)), spans(numbers_of(lines)))
 
 
 def scalar(value: Any) -> str:

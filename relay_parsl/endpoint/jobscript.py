@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from relay_parsl.endpoint.joblines import HERE, Line, commands, uncomment
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers import sbatch
 
@@ -15,10 +16,6 @@ MARKS = {'#PBS': 'PBS', '#SBATCH': 'Slurm'}
 
 PBS_FLAGS = frozenset('fhIVXz')
 """Options of qsub without a value."""
-
-OPENS = re.compile(r'(?:^|[;\n]|\b(?:do|then|else)\b)\s*(for|while|until|if|case)\b')
-CLOSES = re.compile(r'(?:^|[;\n&])\s*(done|fi|esac)\b')
-HERE = re.compile(r'<<-?\s*(["\']?)(\w+)\1')
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,6 @@ class Directive:
     line: int
     option: str
     value: str | None
-    text: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A command of the script: one logical line, or a whole loop or condition; comments and line ends within lines are gone."""
-
-    number: int
     text: str
 
 
@@ -71,7 +60,7 @@ def read_script(data: bytes, name: str) -> JobScript:
         name: For errors.
 
     Raises:
-        ConfigError: It is no text, or has directives of no scheduler, or of both.
+        ConfigError: It is no text, or has directives of no scheduler, or of both, or its loops and conditions are nested too deeply.
     """
     if len(data) > MAX_BYTES or b'\0' in data:
         raise ConfigError(f'{name}: no batch script: {"larger than 1 MiB" if len(data) > MAX_BYTES else "binary data"}')
@@ -85,7 +74,7 @@ def read_script(data: bytes, name: str) -> JobScript:
     notes = ['it has line ends of Windows, which the scheduler would refuse or misread'] if '\r\n' in text else []
     directives, late = _directives(lines, scheduler)
     notes += [f'line {number}: `{line}` stands after the first command: the scheduler ignores it, and so does this file' for number, line in late]
-    return JobScript(scheduler, tuple(directives), tuple(_commands(lines)), tuple(notes))
+    return JobScript(scheduler, tuple(directives), tuple(commands(lines, name)), tuple(notes))
 
 
 def _no_directives(lines: Sequence[str]) -> str:
@@ -138,58 +127,3 @@ def _pbs(words: list[str]) -> tuple[str, str | None]:
     if not word.startswith('-') or option[1:] in PBS_FLAGS:
         return (option, None) if word.startswith('-') else (word, None)
     return option, rest or (words.pop(0) if words else None)
-
-
-# --- commands ----------------------------------------------------------------------------------------------------------------------------------
-
-
-def _commands(lines: Sequence[str]) -> Iterator[Line]:
-    """Logical lines; a loop, a condition or a here-document is one."""
-    at = 0
-    while at < len(lines):
-        begin, text = at + 1, uncomment(lines[at])
-        while at + 1 < len(lines) and (text.endswith('\\') or _open(text)):
-            at += 1
-            more = lines[at] if HERE.search(text) else uncomment(lines[at])
-            text = text[:-1].rstrip() + ' ' + more.strip() if text.endswith('\\') else f'{text}\n{more}'
-        at += 1
-        if text.strip():
-            yield Line(begin, text.strip())
-
-
-def _open(text: str) -> bool:
-    """Whether more lines belong to it."""
-    if (here := HERE.search(text)) is not None:
-        return here[2] not in [line.strip() for line in text.splitlines()[1:]]
-    return len(OPENS.findall(text)) > len(CLOSES.findall(text))
-
-
-def uncomment(line: str) -> str:
-    """A line of a shell script without its comment and the blanks at its end."""
-    quote = ''
-    for at, letter in enumerate(line):
-        if quote:
-            quote = '' if letter == quote else quote
-        elif letter in '\'"':
-            quote = letter
-        elif letter == '#' and (at == 0 or line[at - 1] in ' \t;'):
-            return line[:at].rstrip()
-    return line.rstrip()
-
-
-def statements(text: str) -> list[str]:
-    """Commands that are separated by line ends, `;` or `&`; those that run in the background keep their `&`."""
-    found, quote, begin, depth = [], '', 0, 0
-    for at, letter in enumerate(text):
-        if quote:
-            quote = '' if letter == quote else quote
-        elif letter in '\'"':
-            quote = letter
-        elif letter in '()':
-            depth += 1 if letter == '(' else -1
-        elif depth == 0 and (letter in ';\n' or (letter == '&' and '&' not in text[at + 1 : at + 2] and text[at - 1 : at] not in ('&', '>', '<'))):
-            if text[at + 1 : at + 2] == '>':
-                continue
-            found.append(text[begin : at + (letter == '&')])
-            begin = at + 1
-    return [each.strip() for each in [*found, text[begin:]] if each.strip()]

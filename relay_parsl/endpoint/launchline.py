@@ -11,6 +11,8 @@ MASKS = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES', 
 
 LAUNCHERS = ('mpiexec', 'mpirun', 'mpiexec.hydra', 'mpirun_rsh', 'srun', 'aprun', 'ibrun', 'jsrun')
 
+PEELED = 64
+"""Variables and commands that may stand before an application."""
 WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|`[^`]*`|\$\([^)]*\)|\$\{[^}]*\}|[^\s"\'`])+')
 ASSIGNMENT = re.compile(r'([A-Za-z_]\w*)=(.*)', re.DOTALL)
 
@@ -54,6 +56,8 @@ class Command:
         nodes: Nodes that it asks for, 0 where it does not say.
         options: What else the launcher was told, as it was written; how many processes, and on which hosts, is left out.
         pals: Whether the options are those of Cray's mpiexec.
+        written: All of it as the shell reads it, launcher and masks too.
+        last: The line where it ends.
     """
 
     line: int
@@ -70,6 +74,8 @@ class Command:
     nodes: int = 0
     options: str = ''
     pals: bool = False
+    written: str = ''
+    last: int = 0
 
     @property
     def is_mpi(self) -> bool:
@@ -88,8 +94,11 @@ def parse(line: int, text: str) -> Command:
     rest = text.removesuffix('&').strip() if background else text
     if background and rest.startswith('(') and rest.endswith(')'):
         rest = rest[1:-1].strip()
-    command = Command(line, rest, background=background)
-    while (shorter := _peel(command)) != command:
+    command = Command(line, rest, background=background, written=rest, last=line)
+    for _ in range(PEELED):
+        shorter = _peel(command)
+        if shorter == command:
+            break
         command = shorter
     return command
 

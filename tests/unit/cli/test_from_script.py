@@ -27,3 +27,11 @@ def test_a_batch_script_becomes_a_file_that_can_be_checked(tmp_path: Path) -> No
     assert (refused.exit_code, refused.stdout) == (2, '')
     assert 'job.sbatch: has no directives' in refused.stderr
     assert run('endpoint', 'from-script', str(tmp_path / 'none')).exit_code == 2
+
+
+def test_help_of_endpoint_lists_its_commands_once_and_all() -> None:
+    shown = run('endpoint', '--help').stdout
+    before, _, listed = shown.partition('Options:')
+    names = [line.split()[0] for line in listed.partition('Commands:')[2].splitlines() if line[:2] == '  ' and line[2:3].strip()]
+    assert {'check', 'configure', 'from-script', 'start', 'stop'} < set(names)
+    assert not [line for line in before.splitlines() if line.split()[:1] and line.split()[0] in names]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay_parsl.endpoint.jobscript import JobScript, read_script, statements, uncomment
+from relay_parsl.endpoint.joblines import statements, uncomment
+from relay_parsl.endpoint.jobscript import JobScript, read_script
 
 
 def read(text: str) -> JobScript:

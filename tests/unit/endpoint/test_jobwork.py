@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
+from relay_parsl.endpoint.jobloops import listed, resolve
 from relay_parsl.endpoint.jobscript import read_script
-from relay_parsl.endpoint.jobwork import Work, listed, resolve, work_of
+from relay_parsl.endpoint.jobwork import Work, work_of
 
 
 def work(text: str, nodes: int = 1) -> Work:
