@@ -18,6 +18,7 @@ VALUE = '\0'
 _FIELD = re.compile(r'\{\{|\}\}|(\$?)\{([A-Za-z_]\w*)((?:\.\w+|\[[^][{}]*\])*(?:![rsa])?(?::[^{}]*)?|!q)\}')
 _RAW = re.compile(r'!s(?:$|:)')
 _NUMBER = re.compile(r'-?[0-9]+(?:\.[0-9]+)?')
+_NAME = re.compile('[A-Za-z_][A-Za-z0-9_]*')
 _WORD = re.compile(r'[A-Za-z0-9_./:@%+-]+')
 _RESERVED = frozenset(re.findall(r'\w+', 'if then else elif fi do done case esac while until for select function in time coproc'))
 _BEFORE, _AFTER = ' \t\n=/:-(;|&"\'', ' \t\n;|)"\'/.:,}'
@@ -31,10 +32,13 @@ _DOCUMENT = re.compile(r'<<(-?)[ \t]*((?:[^\s\\\'"<>|&;()$`\0]|\\[^\n\0]|\'[^\'\
 _IN_DOCUMENT = re.compile(r'\\?\0|\\.|\$\{[^{}\'"`\\$\0]*\}|\$\([^()\'"`\\#\0]*\)|\$[(\[{]|`', re.DOTALL)
 _AGAIN = re.compile(
     r'(?P<eval>(?:eval|trap)(?=\s))|(?P<let>(?:let|unset|(?:declare|typeset|local|readonly)[ \t]+-\w*i\w*|(?:printf|test|\[)[ \t]+-v)(?=\s))'
-    r'|(?P<sh>(?:[\w./-]*/)?(?:ba|da|k|z)?sh(?:[ \t]+[-+\w]+)*?[ \t]+-\w*c[ \t]+)'
+    r'|(?P<declare>(?:declare|typeset|local|readonly|read)(?=\s))'
+    r'|(?P<sh>(?:[\w./-]*/)?(?:ba|da|k|mk|z|c|tc|fi|a)?sh(?:(?:[ \t]|\\\n)+[-+\w]+)*?(?:[ \t]|\\\n)+-\w*c(?:[ \t]|\\\n)+)'
 )
 """What reads its words once more: builtins to the end of the command, a shell the one word."""
-_COMMAND = re.compile(r'(?:^|[;|&(\n{!]|\b(?:then|do|else|if|elif|while|until|time|builtin|command))\s*\Z')
+_COMMAND = re.compile(r'(?:^|[;|&()\n{!]|\b(?:then|do|else|if|elif|while|until|time|builtin|command))(?:\s|\\\n)*(?:\w+=\S*\s+)*\Z')
+_NAMES = re.compile(r'(?<![<>\s])[ \t]+(?:\$?["\'])?\Z')
+"""What stands before a word of `declare` that begins with a value: a name then, and bash evaluates a subscript in it."""
 _COMPARES = re.compile(r'\s-(?:eq|ne|lt|le|gt|ge|v)\s')
 
 _VARIABLE = 'put it into a variable first (v={x}; … "$v" …)'
@@ -51,6 +55,7 @@ _REFUSED = {
     'eval': ('a text of eval or trap', 'name a variable there (v={x}; eval \'… "$v" …\')'),
     'sh': ('a script of a shell', 'give it as an argument (bash -c \'… "$1" …\' bash {x})'),
     'let': ('a word which bash evaluates', 'give a number'),
+    'declare': ('the name of a variable', 'give a name'),
     '?': ('a text after << and a delimiter that cannot be read', 'use a plain word as the delimiter'),
 }
 
@@ -128,7 +133,7 @@ def _fields(text: str, kwargs: dict[str, Any]) -> tuple[str, list[tuple[str, lis
         if not dollar:
             fields.append((name, words))
             return VALUE
-        if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', words[0]):
+        if not _NAME.fullmatch(words[0]):
             raise ValueError(f'${{{name}}} is the variable that {name}= names, and {words[0]!r} is no name of one: {{{name}}} is the value')
         return dollar + words[0]
 
@@ -145,6 +150,8 @@ def _literal(value: str, place: Place, beside: tuple[str, str]) -> bool:
     """Whether the value is the same word, and nothing else, as it stands."""
     if place.kind == "<'":
         return bool(_WORD.fullmatch(value)) and value not in place.delimiter
+    if place.kind == 'declare':
+        return bool(_NAME.fullmatch(value))
     if _NUMBER.fullmatch(value) and (place.kind in _REFUSED or (place.kind != '<' and beside[0] in _BEFORE + '{.,' and beside[1] in _AFTER)):
         return True
     return (
@@ -190,7 +197,7 @@ class _Scan:
             return self._comment()
         elif first == '\\' and here != "'":
             return self._escaped()
-        elif here in ('eval', 'let', 'sh') and first in ';&|\n)' + ' \t' * (here == 'sh'):
+        elif here in ('eval', 'let', 'declare', 'sh') and first in ';&|\n)' + ' \t' * (here == 'sh'):
             self._stack.pop()
             return None
         elif first == _ENDS.get(here):
@@ -225,13 +232,15 @@ class _Scan:
         for kind in self._stack[::-1]:
             if kind == '$(':
                 break
-            if kind in _REFUSED and (kind != '[[' or self._compares()):
+            if kind in _REFUSED and self._evaluates(kind):
                 return Place(kind)
         return Place('?' if '?' in self._stack else here if here in ('"', "'", "$'") else '')
 
-    def _compares(self) -> bool:
-        """Whether a comparison of numbers stands in the last [[ ]], or in what may be it."""
-        return bool(_COMPARES.search(self._text, self._condition, self._text.rfind(']]')))
+    def _evaluates(self, kind: str) -> bool:
+        """Whether bash reads this value once more: in the last [[ ]], or in what may be it, where a comparison of numbers stands."""
+        if kind == 'declare':
+            return bool(_NAMES.search(self._text[: self.at]))
+        return kind != '[[' or bool(_COMPARES.search(self._text, self._condition, self._text.rfind(']]')))
 
     def _expansion(self) -> None:
         """Read what begins within double quotes too."""

@@ -122,6 +122,12 @@ ATTACKS = [
     ("if true; then trap 'echo {x}' EXIT; fi", ';touch canary'),
     ('let v={x}', 'a[$(touch canary)]'),
     ('declare -i v={x}', 'a[$(touch canary)]'),
+    ('declare {x}=1', 'a[$(touch canary)]'),
+    ('declare -g  "{x}"=1', 'a[$(touch canary)]'),
+    ('f() {{ local v="a b" \'{x}\'=1; }}; f', 'a[$(touch canary)]'),
+    ('A=1 read {x} <<< 1', 'a[$(touch canary)]'),
+    ('echo $((${x})) {y}', '_rp1'),
+    ('bash -l \\\n  -c \\\n  "echo {x}"', ';touch canary'),
     ('[ -v {x} ]', 'a[$(touch canary)]'),
     ('{x} true', 'PATH=$(touch canary)'),
     ('echo \\{x}', "'; touch canary #"),
@@ -132,7 +138,7 @@ ATTACKS = [
 @pytest.mark.parametrize(('text', 'value'), ATTACKS)
 def test_no_value_is_code(text: str, value: str) -> None:
     with suppress(ValueError):
-        bash(fill(text, x=value))
+        bash(fill(text, x=value, y='a[$(touch canary)]'))
     assert not Path(CANARY).exists()
 
 
@@ -167,6 +173,9 @@ def test_what_no_command_can_hold_is_refused() -> None:
         fill('echo \0')
     with pytest.raises(ValueError, match=r'no name of one: {x} is the value'):
         fill('echo ${x}', x='a b')
+    with pytest.raises(ValueError, match=r'the name of a variable.*: give a name'):
+        fill('declare {x}=1', x='a b')
+    assert fill('declare {x}=1', x='a') == 'declare a=1'
 
 
 OPENINGS = [
