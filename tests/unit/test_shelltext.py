@@ -205,6 +205,9 @@ OPENINGS = [
         "bash -c '{}'",
         'eval "{}"',
         'let {}',
+        'declare {}=1',
+        'trap "{}" EXIT',
+        'A=1 read {} <<< 1',
     ),
 ]
 PIECES = [
