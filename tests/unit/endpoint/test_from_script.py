@@ -373,3 +373,17 @@ def test_loops_within_loops_have_a_bound() -> None:
 
 def test_no_comment_ends_early() -> None:
     assert all(re.match(r'#|\S+:|  |$', line) for line in converted('heterogeneous.sbatch').splitlines())
+
+
+def test_mpi_applications_beside_one_another_stay_mpi_applications(tmp_path: Path) -> None:
+    script = '#SBATCH -N 2\n#SBATCH -t 10\nA=1 srun -N 1 -n 4 ./a &\nsrun -N 1 -n 4 ./b &\nwait\ncp x y\n'
+    text = from_script(script.encode(), 'job')
+    path = tmp_path / 'endpoint.yaml'
+    path.write_text(text)
+    (pool,) = load_endpoint_config(path).pools.values()
+    assert (pool.kind, pool.spec.options['max_workers_per_block']) == ('MPIEngine', 2)
+    names: dict[str, Any] = {}
+    exec(program_of(text).partition('with rp.')[0], names)  # noqa: S102  it is the text under test
+    four = {'num_nodes': 1, 'ranks_per_node': 4}
+    together = [('A=1 $PARSL_MPI_PREFIX ./a', four), ('$PARSL_MPI_PREFIX ./b', four)]
+    assert names['steps'] == [together, [('cp x y', {'num_nodes': 1, 'ranks_per_node': 1})]]

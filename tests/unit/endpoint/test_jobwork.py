@@ -99,3 +99,38 @@ def test_lists() -> None:
     assert listed('$(seq 3)', {}) == ['1', '2', '3']
     assert listed("'a b' c", {}) == ['a b', 'c']
     assert listed('{1..100000}', {}) is None
+
+
+def test_a_later_change_of_directory_goes_with_the_commands_behind_it() -> None:
+    found = work('cd /x\n./a\ncd sub\n./b\ncd /y\n./c\n')
+    assert found.cwd == '/x'
+    assert [command.text for command in found.commands] == ['./a', 'cd sub && ./b', 'cd /y && ./c']
+
+
+def test_what_writes_a_file_is_work_and_what_talks_is_not() -> None:
+    assert groups('echo a > in\necho "a > b"\ndate 2>&1\ncat x y > z\nhostname > /dev/null\n') == [['echo a > in'], ['cat x y > z']]
+
+
+def test_single_quotes_keep_variables_from_the_shell() -> None:
+    assert groups("i=1\nawk '{print $i}' x$i > y\n") == [["awk '{print $i}' x1 > y"]]
+
+
+def test_values_that_only_the_shell_knows_go_to_the_workers() -> None:
+    found = work('D=$(mktemp -d)\nE=$(date)\n./app $D\n')
+    assert [line.text for line in found.setup] == ['export D=$(mktemp -d)']
+    assert [(line.number, why) for line, why in found.left] == [(3, 'nothing below uses it')]
+
+
+def test_directories_made_before_the_work_prepare_and_later_ones_are_steps() -> None:
+    found = work('mkdir -p /a\nmkdir b\n./app\nmkdir /c\n')
+    assert [line.text for line in found.setup] == ['mkdir -p /a']
+    assert [command.text for command in found.commands] == ['mkdir b', './app', 'mkdir /c']
+
+
+def test_nothing_behind_the_end_of_the_script_is_run() -> None:
+    assert groups('./a\nexit 0\n./b\n') == [['./a']]
+
+
+def test_a_mask_that_only_the_shell_knows_is_no_accelerator() -> None:
+    (command,) = work('CUDA_VISIBLE_DEVICES=$X ./app\n').commands
+    assert (command.mask, command.text) == (None, 'CUDA_VISIBLE_DEVICES=$X ./app')
