@@ -150,7 +150,7 @@ def _container(node: Located, options: Mapping[str, Any], report: Report) -> Non
     kind, uri, command = (options.get(f'container_{key}') for key in ('type', 'uri', 'cmd_options'))
     if kind == 'custom' and '{EXECUTOR_LAUNCH_CMD}' not in (command or ''):
         report.error(_at(node, 'container_type'), '`custom` needs `container_cmd_options`, with {EXECUTOR_LAUNCH_CMD} where the worker starts')
-    elif kind not in (None, 'custom') and not uri:
+    elif kind not in (None, 'custom') and not uri and node.get('container_uri') is None:
         report.error(_at(node, 'container_type'), 'needs `container_uri`: which image?')
     elif kind is None and (uri or command):
         report.error(_at(node, 'container_uri', 'container_cmd_options'), 'needs `container_type`: docker, podman, apptainer, …?')

@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -230,10 +231,10 @@ def torn(text: str, root: Located, options: Mapping[str, Any]) -> Iterator[str]:
         root: What YAML reads in it.
         options: The user's values.
     """
-    held = [value for _, value in _leaves(root)] + list(_keys(root))
+    held = Counter([*(value for _, value in _leaves(root)), *_keys(root)])  # a loop of the template may write one value many times
     for name, value in _texts(options, OPTIONS):
         form = quoted(value)[1:-1]
-        if SIGNS.search(value) and text.count(form) > sum(max(each.count(value), each.count(form)) for each in held):
+        if SIGNS.search(value) and text.count(form) > sum(times * max(each.count(value), each.count(form)) for each, times in held.items()):
             yield f'{name}: YAML would take part of it for something else: in the template, give it a value of its own, or a block (`|`)'
 
 
@@ -251,10 +252,10 @@ def intruders(root: Located, options: Mapping[str, Any]) -> Iterator[str]:
         root: The filled-in file.
         options: The user's values.
     """
-    leaves = list(_leaves(root))
+    leaves = {(re.sub(r'\[\d+\]', '', path), held): path for path, held in reversed(list(_leaves(root)))}
     for name, value in _texts(options, OPTIONS):
         forms = {form for form in (value.strip(), json.dumps(value, ensure_ascii=False)[1:-1].strip()) if form}  # as it is, and within longer text
-        for path, held in leaves:
+        for (_, held), path in leaves.items():
             if any(form in held for form in forms):
                 yield from (f'{name}: {why}, and it stands in `{path}`' for why in _harm(value, path.rpartition('.')[2].partition('[')[0], held))
 

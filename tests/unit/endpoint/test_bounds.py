@@ -207,7 +207,7 @@ def test_nor_is_it_the_command_or_a_line_of_its_own(tmp_path: Path) -> None:
         (FILE + '  cpu_affinity: {{ x }}\n', {'x': 'list:' + '0-8000:' * 8000}),
         ('engine: {{ x }}\n', {'x': {f'key_{i}': [i] for i in range(4000)}}),
         (FILE + '  working_dir: {{ x }}\n', {'x': ['"a,'] * 8000}),
-        ('engine: {% for i in range(900) %}{{ x }}\n{% endfor %}', {'x': ['a,é'] * 20}),
+        ('a:\n{% for i in range(34) %}  - {{ x }}\n{% endfor %}', {'x': [f'é,{i}' for i in range(500)]}),
     ],
     ids=range(6),
 )
