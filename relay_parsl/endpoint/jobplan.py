@@ -57,6 +57,9 @@ def plan_of(script: JobScript, settings: Settings, work: Work) -> Plan:
     chosen = {id(command) for command in widest}
     others = [command for command in commands if id(command) not in chosen]
     plan.hints += _of_others(settings, plan, others, launched)
+    alone = [command.line for command in commands if command.launcher and id(command) not in ranked]
+    if alone:
+        plan.hints.append(f'{spans(alone)}: the launcher and its options are left out: it started one process, and so does a task')
     return plan
 
 

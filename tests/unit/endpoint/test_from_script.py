@@ -144,6 +144,7 @@ def test_what_a_person_reads() -> None:
         ('mps-then-mpi.pbs', r'lines 10-12: its value stands where it is used'),
         ('functions.pbs', r'line 18: goes on in the background beside line 21, which here waits for it'),
         ('functions.pbs', r'line 27 (`./never`): comes after `exit`'),
+        ('perlmutter-steps.sbatch', r'line 10: the launcher and its options are left out: it started one process, and so does a task'),
         ('steps-after-mpi.sbatch', r'line 5 (`set -e`): of the shell of the script'),
         ('old-torque.pbs', r'is an old form; it is asked for by `select` now'),
         ('perlmutter.sbatch', r'each of the 4 ranks of line 21 becomes a task; if ranks talk to one another, write `type: MPIEngine`'),
