@@ -32,9 +32,9 @@ BOTH = [
     ('cmd_timeout: 0', 'at least 1'),
     ('cores_per_node: 0', 'at least 1'),
     ('mem_per_node: 1.5', 'must be a whole number'),
-    ('worker_init: "a\\rb"', 'line ends as on Unix'),
-    ('worker_init: "a\\0b"', 'line ends as on Unix'),
-    ('scheduler_options: "# a\\r"', 'line ends as on Unix'),
+    ('worker_init: "a\\rb"', 'end lines with a line feed alone'),
+    ('worker_init: "a\\0b"', 'end lines with a line feed alone'),
+    ('scheduler_options: "# a\\r"', 'end lines with a line feed alone'),
 ]
 PBS = [
     *BOTH,
@@ -121,9 +121,9 @@ def test_the_table_has_every_option_that_a_constructor_refuses(kind: type[PBSPro
 
 @pytest.mark.parametrize('provider', ['', '  provider: {type: LocalProvider}\n'])
 def test_what_this_host_cannot_do_is_named_at_its_line_too(tmp_path: Path, provider: str) -> None:
-    text = f'engine:\n  type: HtexEngine\n  cores_per_worker: 100000\n{provider}colour: red\n'
+    text = f'engine:\n  type: HtexEngine\n  cores_per_worker: 8000\n{provider}colour: red\n'
     first, second = lines_of(path := tmp_path / 'here.yaml', text)
-    assert first.startswith(f'{path}:3: engine.cores_per_worker: 100000 is more than this host has, which is ')
+    assert first.startswith(f'{path}:3: engine.cores_per_worker: 8000 is more than this host has, which is ')
     assert ' colour: unknown key' in second
 
 
