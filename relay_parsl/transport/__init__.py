@@ -37,7 +37,7 @@ OLDEST_ZMQ = (4, 3, 5)
 _ZAP = 'inproc://zeromq.zap.01'
 _ZAP_DOMAIN = b'relay-parsl'
 _SELF_TEST = 5.0
-_LAST_WORDS = 300  # ms
+_LAST_WORDS = 3000  # ms; on a busy machine a goodbye needed more than 300, and its session was counted for half a minute
 
 Socket = Any  # zmq.Socket[bytes]: the stubs of pyzmq differ between its versions
 
