@@ -63,6 +63,8 @@ def one_clear_line() -> Iterator[None]:
         raise Failure(str(error)) from error
     except RelayError as error:
         raise BadInput(str(error) or type(error).__name__) from error
+    except BrokenPipeError:
+        raise  # whoever read our output has seen enough (`| head`): click ends without a word
     except (OSError, TimeoutError) as error:
         raise Failure(str(error)) from error
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,13 @@ def test_a_long_table_is_cut_for_people_and_whole_for_programs(tmp_path: Path) -
     assert result.stdout.splitlines()[-1] == '… and 3968 workers more, which `--json` tells'
     assert len(result.stdout) < 100_000
     assert len(json.loads(check(str(file), '--json').stdout)['pools'][0]['workers']) == 4096
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, 'wb') as gone:
+        done = subprocess.run(  # for real: the end of a pipe is the system's to tell
+            [sys.executable, '-m', 'relay_parsl', 'endpoint', 'check', 'polaris/cpu'], stdout=gone, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == ''
