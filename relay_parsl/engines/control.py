@@ -1,26 +1,51 @@
 """The control channel between an engine process and its workers: what is said on it, and what the engine process makes of that. Pure.
 
 ```
-worker ── States: this attempt runs, here ──►  Desk  ──► engine process ──► endpoint
-       ── Results, Returned: of its chunk ──►
-       ◄── Cancel: end that attempt ─────────
+worker ── States: this attempt runs, here ─────────────────►  engine process ──► endpoint
+       ── Window: my shift could take more ────────────────►
+       ── Results, Returned: ended, not started in it ─────►
+       ── Held: it takes nothing after that serial ────────►
+       ◄── Dispatch: the shift's next chunk ───────────────
+       ◄── Recorded: those results were heard ─────────────
+       ◄── Cancel: end that attempt ───────────────────────
 ```
 
-It speaks the words of the protocol with the relay, through the same codec. A worker dials it only when its attempt has run for a while, and says
-again what *is* after each connection. Whoever is at the other end met user code: so it is believed only about attempts that are inside the
-engine. What it says of where they run is for people. What it hands over of a chunk ends attempts as the result of the chunk would that follows.
+It speaks the words of the protocol with the relay, through the same codec. A *shift* is a task of HTEX: it begins with the chunk that HTEX brings,
+serial 0, and goes on with those that come here, whose serials count from 1. Its attempts are known by their *place*: they are counted from 0 in the
+order in which the worker took them. Its number is drawn by chance, so that a worker can speak for a shift only when HTEX gave it to it.
+
+A worker says again what *is* after each connection. Whoever is at the other end met user code: so it is believed only about attempts that are inside
+the engine. What it says of where they run is for people. What it hands over of a shift ends attempts as the result of the shift would that follows.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay_parsl.engines.frames import decode_ends, encode_ends
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Attempt, Body, Cancel, Id, Message, Result, Results, Returned, State, States, TaskState
+from relay_parsl.wire.items import Leased
+from relay_parsl.wire.messages import (
+    Attempt,
+    Body,
+    Cancel,
+    Dispatch,
+    Held,
+    Id,
+    Message,
+    Recorded,
+    Result,
+    Results,
+    Returned,
+    State,
+    States,
+    TaskState,
+    Window,
+)
 
 CAP = 4096
 """Workers that are connected at once; those beyond are refused, their attempts' states stay coarse, and a cancel takes effect at their end."""
@@ -34,6 +59,9 @@ VALUE = 256
 """Characters of each."""
 CLAIMS = 4
 """Workers that may say that they run the same attempt; a cancel goes to all of them."""
+
+DIGITS = 20
+"""Of the number of a shift."""
 
 Key = tuple[bytes, int]
 
@@ -103,6 +131,124 @@ def hear_cancel(message: Message) -> list[Key]:
     if not isinstance(message, Cancel):
         raise ProtocolError(f'an engine process says what to cancel, and not {type(message).__name__}')
     return [(bytes(each.task_id), each.attempt) for each in message.tasks]
+
+
+# -- Shifts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refill:
+    """The next chunk of a shift."""
+
+    shift: int
+    serial: int
+    seconds: float | None
+    """How long its attempts run in all, as is thought; None: nobody knows."""
+    chunk: bytes = field(repr=False)
+    """As `frames.encode_chunk` made it, and as HTEX brings the first one."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Ends of a shift, in a message of their own; they are heard or lost together."""
+
+    shift: int
+    number: int
+    """Of the shift's parcels, any order; `Recorded` names it."""
+    ends: list[tuple[int, bytes]]
+    """Places in the shift, with end frames."""
+
+
+def say_window(shift: int, tasks: int, size: int) -> Window:
+    """What a worker sends that could take a chunk more now, of about so many tasks and bytes. One message opens it for one chunk."""
+    return Window({str(shift): (tasks, size)})
+
+
+def hear_window(message: Window) -> tuple[int, int, int]:
+    """Shift, tasks and bytes. Raises ProtocolError."""
+    if len(message.pools) != 1:
+        raise ProtocolError('a worker has one shift')
+    ((shift, (tasks, size)),) = message.pools.items()
+    return _number(shift), tasks, size
+
+
+def say_refill(refill: Refill) -> Dispatch:
+    """What an engine process sends: one item, whatever the number of tasks, for all of them go one way."""
+    return Dispatch(refill.shift, refill.serial, (Leased(0, codec.pack(refill.seconds), Body(refill.chunk)),))
+
+
+def hear_refill(message: Dispatch) -> Refill:
+    """What an engine process sent. Raises ProtocolError."""
+    if len(message.tasks) != 1:
+        raise ProtocolError('a shift gets one chunk at a time')
+    seconds = codec.unpack(message.tasks[0].header)
+    if seconds is not None and type(seconds) is not float:
+        raise ProtocolError('a chunk takes some seconds')
+    return Refill(message.session, message.serial, seconds, bytes(message.tasks[0].payload))
+
+
+def parcels(shift: int, number: int, ends: Sequence[tuple[int, bytes]]) -> list[Parcel]:
+    """Ends as parcels that are not too large, numbered from `number` on."""
+    made = [Parcel(shift, number, [])]
+    size = 0
+    for place, end in ends:
+        size += len(end) + OVERHEAD
+        if size > LARGEST and made[-1].ends:
+            made.append(Parcel(shift, number + len(made), []))
+            size = len(end) + OVERHEAD
+        made[-1].ends.append((place, end))
+    return [each for each in made if each.ends]
+
+
+def say_parcel(parcel: Parcel) -> Results:
+    """What a worker sends of attempts that have ended."""
+    return Results((Result(codec.pack([parcel.shift, parcel.number]), Body(encode_ends(parcel.ends))),))
+
+
+def hear_parcel(message: Results, count: Callable[[int], int]) -> Parcel:
+    """What a worker sent; `count` says how many attempts a shift was given, 0 of one that is not known. Raises ProtocolError."""
+    if len(message.results) != 1:
+        raise ProtocolError('a worker sends one parcel at a time')
+    key = codec.unpack(message.results[0].header)
+    if type(key) is not list or list(map(type, key)) != [int, int]:
+        raise ProtocolError('a worker says which shift has ended what')
+    return Parcel(key[0], key[1], decode_ends(message.results[0].payload, count(key[0]))[1])
+
+
+def say_recorded(shift: int, number: int) -> Recorded:
+    """What an engine process sends of a parcel that it has heard: the worker may forget it."""
+    return Recorded((Attempt(Id(shift.to_bytes(16, 'big')), number),))
+
+
+def hear_recorded(message: Recorded) -> list[tuple[int, int]]:
+    """Shifts and numbers of parcels."""
+    return [(int.from_bytes(each.task_id, 'big'), each.attempt) for each in message.tasks]
+
+
+def say_not_started(shift: int, last: int, keys: Sequence[Key]) -> Returned:
+    """What a worker sends of attempts that will not start in its shift; `last` is the serial of the last chunk that it took by now."""
+    return Returned(tuple(Attempt(Id(task_id), attempt) for task_id, attempt in keys), shift, last)
+
+
+def hear_not_started(message: Returned) -> tuple[int, int, list[Key]]:
+    """Shift, last serial, attempts. A doubled message must not give back what the shift got anew since: that has a later serial."""
+    return message.session, message.up_to, [(bytes(each.task_id), each.attempt) for each in message.tasks]
+
+
+def say_closed(shift: int, last: int) -> Held:
+    """What a worker sends that takes nothing more in its shift, of which it may have much to do yet. It took the chunks up to serial `last`."""
+    return Held(shift, last, True, ())
+
+
+def hear_closed(message: Held) -> tuple[int, int]:
+    """Shift and last serial."""
+    return message.session, message.up_to
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS):
+        raise ProtocolError('a shift is a number')
+    return int(text)
 
 
 def detail_of(said: Any) -> dict[str, str]:

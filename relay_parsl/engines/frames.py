@@ -21,6 +21,8 @@ TASK_ID = 'RELAY_PARSL_TASK_ID'
 """The environment variable by which user code knows its task, and we what it has started."""
 EVIDENCE = 16 * 1024
 """Characters of evidence, at most."""
+NO_SERIAL = -1
+"""The serial of the last chunk of a shift whose worker has no control channel."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +132,24 @@ def decode_chunk(data: bytes) -> list[bytes]:
     return frames
 
 
-def encode_ends(ends: Sequence[tuple[int, bytes]]) -> bytes:
-    """What came of a chunk: end frames, each with its place in it."""
-    return codec.pack([list(end) for end in ends])
+def encode_ends(ends: Sequence[tuple[int, bytes]], last: int = NO_SERIAL) -> bytes:
+    """What came of a shift: end frames, each with its place, and the serial of the last chunk that the worker took.
+
+    Places count the attempts of a shift in the order in which the worker took them: those of the chunk that HTEX brought from 0 on, then those of
+    the chunk with serial 1, and so on. `NO_SERIAL`: over no channel could the worker have been given more.
+    """
+    return codec.pack([last, [place for place, _ in ends], [frame for _, frame in ends]])
 
 
-def decode_ends(data: bytes, count: int) -> list[tuple[int, bytes]]:
-    """Read what `encode_ends` wrote of a chunk of `count` frames; it comes from beside user code. Raises ProtocolError."""
-    ends = codec.unpack(data)
-    if type(ends) is not list or any(type(end) is not list or list(map(type, end)) != [int, bytes] or not 0 <= end[0] < count for end in ends):
+def decode_ends(data: bytes, count: int) -> tuple[int, list[tuple[int, bytes]]]:
+    """Read what `encode_ends` wrote of `count` attempts: the serial and the ends. It comes from beside user code. Raises ProtocolError."""
+    fields = codec.unpack(data)
+    if type(fields) is not list or list(map(type, fields)) != [int, list, list]:
         raise ProtocolError('no ends of a chunk')
-    return [(place, frame) for place, frame in ends]
+    last, places, ends = fields
+    if len(places) != len(ends) or not {*map(type, ends)} <= {bytes} or not all(type(place) is int and 0 <= place < count for place in places):
+        raise ProtocolError('no ends of a chunk')
+    return last, list(zip(places, ends))
 
 
 def encode_end(end: End | Death) -> bytes:

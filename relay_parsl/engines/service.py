@@ -168,7 +168,7 @@ class Service:
     def _came(self, numbers: list[int], result: Any) -> None:
         """What a worker says of a chunk; what it does not mention has not started there."""
         try:
-            ends = decode_ends(result, len(numbers))
+            _, ends = decode_ends(result, len(numbers))
         except ProtocolError as error:
             ends = [
                 (place, encode_end(Death('worker', f'the worker answered with bytes that are no result ({error})'))) for place in range(len(numbers))

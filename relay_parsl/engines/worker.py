@@ -389,8 +389,8 @@ def _killed(patience: Patience, limit: float, rest: str, started: float) -> byte
 _worker: Worker | None = None
 
 
-def run_task(chunk: bytes, contact: Sequence[Any] = ()) -> bytes:
-    """What HTEX calls in its worker process for each chunk: work frames to their end frames. `contact`: whom to tell of long ones."""
+def run_task(chunk: bytes, contact: Sequence[Any] = (), shift: int = 0, seconds: float | None = None) -> bytes:
+    """What HTEX calls for each chunk. `contact`: whom to ask for more as `shift` (0: nobody), and tell of long ones; `seconds` it takes."""
     global _worker  # noqa: PLW0603  one worker is one process: its runner outlives the call
     if _worker is None:
         leash.die_with_parent()

@@ -1,20 +1,13 @@
-"""The control channel: what is believed of a worker, and what follows. Pure, then with real sockets."""
+"""The control channel: what is believed of a worker, and what follows. Pure."""
 
 from __future__ import annotations
 
-import logging
-import resource
-import threading
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_parsl.engines import line as line_module
-from relay_parsl.engines import listener as listener_module
 from relay_parsl.engines.control import (
     CLAIMS,
     KEYS,
@@ -22,37 +15,41 @@ from relay_parsl.engines.control import (
     OVERHEAD,
     VALUE,
     Desk,
+    Parcel,
+    Refill,
     Running,
     detail_of,
     hear_cancel,
+    hear_closed,
     hear_ends,
+    hear_not_started,
+    hear_parcel,
+    hear_recorded,
+    hear_refill,
     hear_running,
+    hear_window,
+    parcels,
     ports,
     say_cancel,
+    say_closed,
     say_ends,
+    say_not_started,
+    say_parcel,
+    say_recorded,
+    say_refill,
     say_running,
     say_unstarted,
+    say_window,
 )
-from relay_parsl.engines.frames import Head
-from relay_parsl.engines.line import Line
-from relay_parsl.engines.listener import Listener
 from relay_parsl.errors import ProtocolError
-from relay_parsl.transport import Dealer, new_key
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Body, Id, Ping, Result, Results, State, States, TaskState
+from relay_parsl.wire.items import Leased
+from relay_parsl.wire.messages import Body, Dispatch, Id, Ping, Result, Results, State, States, TaskState, Window
 
 TASK = b'\x07' * 16
 RANGE = (49152, 65535)
 ids = st.binary(min_size=16, max_size=16)
 details = st.dictionaries(st.sampled_from(KEYS), st.text(st.characters(codec='ascii', categories=['L', 'N', 'P']), max_size=VALUE))
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, 'it did not come about'
-        time.sleep(0.01)
-    return found
 
 
 @given(st.builds(Running, ids, st.integers(0, 2**40), details))
@@ -74,6 +71,70 @@ def test_large_results_are_handed_over_in_messages_that_the_other_side_takes() -
     assert len(said) > 1
     assert all(sum(len(part) for part in codec.encode(message)) <= LARGEST + OVERHEAD for message in said)
     assert [end for message in said for end in hear_ends(message)] == ends
+
+
+def through(message: Any) -> Any:
+    return codec.decode(codec.encode(message))
+
+
+shifts, counts = st.integers(1, 2**63 - 1), st.integers(0, 2**40)
+ends_of_a_shift = st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=50)), max_size=30)
+
+
+@given(shifts, counts, st.none() | st.floats(0, 1e6), st.binary(max_size=200), st.lists(st.tuples(ids, counts), max_size=5))
+def test_what_is_said_of_a_shift_is_what_is_heard(
+    shift: int, serial: int, seconds: float | None, chunk: bytes, keys: list[tuple[bytes, int]]
+) -> None:
+    refill = Refill(shift, serial, seconds, chunk)
+    assert hear_refill(through(say_refill(refill))) == refill
+    assert hear_window(through(say_window(shift, 7, 4096))) == (shift, 7, 4096)
+    assert hear_recorded(through(say_recorded(shift, serial))) == [(shift, serial)]
+    assert hear_not_started(through(say_not_started(shift, serial, keys))) == (shift, serial, keys)
+    assert hear_closed(through(say_closed(shift, serial))) == (shift, serial)
+
+
+@given(shifts, ends_of_a_shift)
+def test_a_parcel_brings_the_ends_by_their_places(shift: int, ends: list[tuple[int, bytes]]) -> None:
+    said = [hear_parcel(through(say_parcel(each)), lambda number: 100 * (number == shift)) for each in parcels(shift, 3, ends)]
+    assert [end for parcel in said for end in parcel.ends] == ends
+    assert all(parcel.shift == shift and parcel.ends for parcel in said)
+    assert [parcel.number for parcel in said] == list(range(3, 3 + len(said)))
+
+
+def test_parcels_are_not_larger_than_the_other_side_takes() -> None:
+    ends = [(place, bytes(LARGEST // 3)) for place in range(7)]
+    said = parcels(1, 0, ends)
+    assert len(said) > 1
+    assert all(sum(len(part) for part in codec.encode(say_parcel(each))) <= LARGEST + OVERHEAD for each in said)
+    assert [end for each in said for end in each.ends] == ends
+
+
+def test_a_worker_has_ended_only_what_its_shift_was_given() -> None:
+    said = say_parcel(Parcel(5, 0, [(3, b'end')]))
+    for count in (0, 3):
+        with pytest.raises(ProtocolError):
+            hear_parcel(said, lambda shift, count=count: count)  # type: ignore[misc]
+    assert hear_parcel(said, lambda shift: 4).ends == [(3, b'end')]
+
+
+@pytest.mark.parametrize('header', [b'', b'\xc1', codec.pack([1]), codec.pack(['1', 1]), codec.pack([1, 2, 3]), codec.pack({})])
+def test_a_parcel_names_its_shift(header: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        hear_parcel(Results((Result(header, Body(b'')),)), lambda shift: 9)
+    with pytest.raises(ProtocolError):
+        hear_parcel(Results(()), lambda shift: 9)
+
+
+@pytest.mark.parametrize('pools', [{}, {'1': (1, 1), '2': (1, 1)}, {'': (1, 1)}, {'-1': (1, 1)}, {'\u0661': (1, 1)}, {'9' * 21: (1, 1)}])
+def test_a_window_is_that_of_one_shift(pools: dict[str, tuple[int, int]]) -> None:
+    with pytest.raises(ProtocolError):
+        hear_window(Window(pools))
+
+
+@pytest.mark.parametrize('tasks', [(), (Leased(0, codec.pack('soon'), Body(b'')),), (Leased(0, codec.pack(1.0), Body(b'')),) * 2])
+def test_a_refill_is_one_chunk_with_a_time(tasks: tuple[Leased, ...]) -> None:
+    with pytest.raises(ProtocolError):
+        hear_refill(Dispatch(1, 1, tasks))
 
 
 @pytest.mark.parametrize('header', [b'', b'\xc1', codec.pack([TASK]), codec.pack(['task', 1]), codec.pack([TASK, '1']), codec.pack([TASK, 1, 2])])
@@ -184,184 +245,3 @@ def test_a_task_that_comes_again_under_the_same_attempt_starts_unmarked() -> Non
 def test_ports_are_those_of_the_range() -> None:
     assert ports(10, 12, [0.0, 0.5, 0.99999, 0.2]) == [10, 11, 12]
     assert ports(7, 7, [0.3, 0.9]) == [7]
-
-
-# -- With sockets ----------------------------------------------------------------------------------------------------
-
-
-class Rig:
-    """An engine process's end, and what it passed on."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[int, dict[str, str]]] = []
-        self.shared: list[tuple[list[tuple[int, bytes]], list[int]]] = []
-        self.listener = Listener('127.0.0.1', RANGE, *[lambda *said, to=to: to.append(said) for to in (self.told, self.shared)])
-        self.lines: list[Line] = []
-        self.cancelled: list[tuple[bytes, int]] = []
-
-    def line(self) -> Line:
-        self.lines.append(Line(self.listener.contact))
-        return self.lines[-1]
-
-    def tell(self, line: Line, attempt: int = 1) -> None:
-        line.tell(Head(b'a', TASK, attempt, 0.0), lambda *key: self.cancelled.append(key))
-
-
-@pytest.fixture(name='rig')
-def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(line_module, 'LINGER', 0.5)
-    monkeypatch.setattr(line_module, 'TICK', 0.1)
-    monkeypatch.setattr(line_module, 'REST', 0.1)
-    monkeypatch.setattr(listener_module, 'TICK', 0.2)
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    rig = Rig()
-    yield rig
-    for line in rig.lines:
-        line.over()
-    eventually(lambda: all(line._thread is None for line in rig.lines))
-    rig.listener.close()
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('PARSL_WORKER_RANK', '3')
-    monkeypatch.setenv('PARSL_WORKER_BLOCK_ID', '5')
-    rig.listener.desk.enter(9, (TASK, 1))
-    rig.tell(rig.line())
-    eventually(lambda: rig.told)
-    number, detail = rig.told[0]
-    assert number == 9
-    assert (detail['worker'], detail['block']) == ('3', '5')
-    assert detail['host']
-    rig.listener.cancel(9)
-    eventually(lambda: rig.cancelled)
-    assert rig.cancelled == [(TASK, 1)]
-
-
-def test_a_worker_hands_over_what_it_has_of_a_chunk(rig: Rig) -> None:
-    ours, ended, gone = (TASK, 1), (b'\x08' * 16, 2), (b'\x09' * 16, 1)
-    for number, key in enumerate((ours, ended, (b'\x0a' * 16, 3))):
-        rig.listener.desk.enter(number, key)
-    rig.line().hand([(ended, b'an end'), (gone, b'of another engine')], [(b'\x0a' * 16, 3), gone])
-    eventually(lambda: len(rig.shared) == 2)
-    assert rig.shared == [([(1, b'an end')], []), ([], [2])]
-
-
-def test_a_cancel_that_came_first_waits_for_the_worker(rig: Rig) -> None:
-    rig.listener.desk.enter(9, (TASK, 1))
-    rig.listener.cancel(9)
-    rig.tell(rig.line())
-    eventually(lambda: rig.cancelled)
-
-
-def test_one_connection_serves_attempt_after_attempt_and_ends_when_there_is_none(rig: Rig) -> None:
-    for number in range(3):
-        rig.listener.desk.enter(number, (TASK, number))
-    line = rig.line()
-    for number in range(3):
-        rig.tell(line, number)
-        eventually(lambda number=number: number in [told for told, _ in rig.told])
-        line.over()
-    assert [told for told, _ in rig.told] == [0, 1, 2]
-    eventually(lambda: line._thread is None)
-    router = rig.listener._router
-    assert router is not None
-    eventually(lambda: router.connections == 0)
-
-
-def test_what_no_engine_holds_is_not_passed_on(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.tell(rig.line(), attempt=77)
-    other = rig.line()
-    rig.listener.desk.enter(1, (TASK, 1))
-    rig.tell(other)
-    eventually(lambda: rig.told)
-    assert [number for number, _ in rig.told] == [1]
-
-
-def dial(rig: Rig, key: bytes | None = None) -> Dealer:
-    url, server, ours = rig.listener.contact
-    return Dealer(url, server, key or ours)
-
-
-def test_a_strange_key_is_refused(rig: Rig) -> None:
-    stranger = dial(rig, new_key())
-    try:
-        stranger.send(say_running(Running(TASK, 1)))
-        rig.listener.desk.enter(1, (TASK, 1))
-        eventually(lambda: (stranger.wait(0.05), stranger.failure == 'unknown-key')[1])
-        assert rig.told == []
-    finally:
-        stranger.close()
-
-
-def test_junk_is_dropped_and_the_channel_lives(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.listener.desk.enter(1, (TASK, 1))
-    hostile = dial(rig)
-    try:
-        hostile.send(Ping())
-        hostile._socket.send_multipart([b'\xff' * 100, b''])
-        hostile._socket.send(b'')
-        hostile.send(States((TaskState(Id(TASK), State.RUNNING, {'attempt': 1, 'host': 'x' * 1000}),)))
-        hostile.send(say_running(Running(TASK, 1, {'host': 'really'})))
-        eventually(lambda: rig.told)
-        assert rig.told == [(1, {'host': 'really'})]
-    finally:
-        hostile.close()
-
-
-def test_a_flood_cuts_its_own_connection(rig: Rig) -> None:
-    rig.listener.desk.enter(1, (TASK, 1))
-    hostile = dial(rig)
-    try:
-        eventually(lambda: (hostile.wait(0.05), hostile.handshakes)[1])
-        hostile._socket.send_multipart([b'x' * (2 * LARGEST), b''])
-        eventually(lambda: (hostile.wait(0.05), hostile.handshakes > 1)[1])
-    finally:
-        hostile.close()
-    rig.tell(rig.line())
-    eventually(lambda: rig.told)
-
-
-def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.setattr(listener_module, 'CAP', 2)
-    rig: Rig = request.getfixturevalue('rig')
-    first = [dial(rig), dial(rig)]
-    eventually(lambda: all((each.wait(0.05), each.handshakes)[1] for each in first))
-    third = dial(rig)
-    try:
-        eventually(lambda: (third.wait(0.05), third.failure == 'unknown-key')[1])
-        first.pop().close()
-        eventually(lambda: rig.listener._router is not None and len(rig.listener._router._open) < 2)
-        third.reconnect()
-        eventually(lambda: (third.wait(0.05), third.handshakes)[1])
-    finally:
-        for each in (*first, third):
-            each.close()
-
-
-def test_an_address_that_is_not_here_leaves_no_channel_and_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    listener = Listener('203.0.113.7', RANGE, lambda number, detail: None, lambda ends, unstarted: None)
-    assert listener.contact == []
-    listener.cancel(1)
-    listener.close()
-    assert 'a cancel takes effect at the end of a task only' in caplog.text
-
-
-def test_a_worker_that_cannot_get_through_says_so_once_and_tries_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    for name, value in (('DIAL', 0.2), ('REST', 0.05), ('TICK', 0.05)):
-        monkeypatch.setattr(line_module, name, value)
-    dialled = threading.Semaphore(0)
-
-    class Counted(Dealer):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            dialled.release()
-
-    monkeypatch.setattr('relay_parsl.transport.Dealer', Counted)
-    line = Line(['tcp://127.0.0.1:9', new_key(), new_key()])
-    with caplog.at_level(logging.WARNING):
-        line.tell(Head(b'a', TASK, 1, 0.0), lambda *key: None)
-        assert all(dialled.acquire(timeout=20) for _ in range(3))
-        line.over()
-        eventually(lambda: line._thread is None)
-    assert caplog.text.count('no control channel to tcp://127.0.0.1:9 (unreachable)') == 1

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from relay_parsl.engines.base import CAUSES, Finished, Lost, SealedBody, Work
 from relay_parsl.engines.frames import (
+    NO_SERIAL,
     Death,
     End,
     Place,
     decode_end,
+    decode_ends,
     decode_work,
     encode_end,
+    encode_ends,
     encode_work,
     event_of,
     head_of,
@@ -74,6 +77,20 @@ def test_options_that_are_no_plain_data_are_refused() -> None:
 def test_junk_is_no_work(junk: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_work(junk)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=50)), max_size=20), st.integers(NO_SERIAL, 2**40))
+def test_the_result_of_a_shift_brings_ends_and_the_last_serial(ends: list[tuple[int, bytes]], last: int) -> None:
+    assert decode_ends(encode_ends(ends, last), 10) == (last, ends)
+    assert decode_ends(encode_ends(ends), 10) == (NO_SERIAL, ends)
+
+
+@pytest.mark.parametrize(
+    'fields', [7, [], [0, [0]], ['0', [0], [b'']], [0, [0], []], [0, [3], [b'']], [0, [-1], [b'']], [0, [True], [b'']], [0, [0], ['text']], [0, 0, 0]]
+)
+def test_what_is_no_result_of_a_shift_is_refused(fields: object) -> None:
+    with pytest.raises(ProtocolError):
+        decode_ends(codec.pack(fields), 3)
 
 
 @given(st.binary(max_size=200))

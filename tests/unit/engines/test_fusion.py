@@ -126,7 +126,7 @@ class World:
             return b'end'
 
         result = Chunk([str(task).encode() for task in tasks], hand, lambda: clock).run(run)
-        self.say(clock, 'result', numbers, decode_ends(result, len(numbers)))
+        self.say(clock, 'result', numbers, decode_ends(result, len(numbers))[1])
 
     def say(self, at: float, what: str, numbers: list[int], ends: Ends) -> None:
         heapq.heappush(self.events, (at, len(self.events) + 1000 * self.chunks, what, numbers, ends))
@@ -165,4 +165,4 @@ def test_large_results_end_a_chunk() -> None:
 
     result = Chunk([b'1', b'2', b'3'], lambda ends, unstarted: None, lambda: 0.0).run(run)
     assert ran == [b'1', b'2']
-    assert [place for place, _ in decode_ends(result, 3)] == [0, 1]
+    assert [place for place, _ in decode_ends(result, 3)[1]] == [0, 1]

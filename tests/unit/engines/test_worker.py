@@ -38,7 +38,7 @@ def call(worker: Worker, fn: Callable[..., Any], *args: Any, **options: Any) -> 
 
 
 def only(ends: bytes) -> End | Death:
-    ((place, end),) = decode_ends(ends, 1)
+    _, ((place, end),) = decode_ends(ends, 1)
     assert place == 0
     return decode_end(end)
 

@@ -1,0 +1,210 @@
+"""The two ends of the control channel, with real sockets."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from relay_parsl.engines import line as line_module
+from relay_parsl.engines import listener as listener_module
+from relay_parsl.engines.control import LARGEST, Running, say_running
+from relay_parsl.engines.frames import Head
+from relay_parsl.engines.line import Line
+from relay_parsl.engines.listener import Listener
+from relay_parsl.transport import Dealer, new_key
+from relay_parsl.wire.messages import Id, Ping, State, States, TaskState
+
+TASK = b'\x07' * 16
+RANGE = (49152, 65535)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, 'it did not come about'
+        time.sleep(0.01)
+    return found
+
+
+class Rig:
+    """An engine process's end, and what it passed on."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, dict[str, str]]] = []
+        self.shared: list[tuple[list[tuple[int, bytes]], list[int]]] = []
+        self.listener = Listener('127.0.0.1', RANGE, *[lambda *said, to=to: to.append(said) for to in (self.told, self.shared)])
+        self.lines: list[Line] = []
+        self.cancelled: list[tuple[bytes, int]] = []
+
+    def line(self) -> Line:
+        self.lines.append(Line(self.listener.contact))
+        return self.lines[-1]
+
+    def tell(self, line: Line, attempt: int = 1) -> None:
+        line.tell(Head(b'a', TASK, attempt, 0.0), lambda *key: self.cancelled.append(key))
+
+
+@pytest.fixture(name='rig')
+def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(line_module, 'LINGER', 0.5)
+    monkeypatch.setattr(line_module, 'TICK', 0.1)
+    monkeypatch.setattr(line_module, 'REST', 0.1)
+    monkeypatch.setattr(listener_module, 'TICK', 0.2)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    rig = Rig()
+    yield rig
+    for line in rig.lines:
+        line.over()
+    eventually(lambda: all(line._thread is None for line in rig.lines))
+    rig.listener.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('PARSL_WORKER_RANK', '3')
+    monkeypatch.setenv('PARSL_WORKER_BLOCK_ID', '5')
+    rig.listener.desk.enter(9, (TASK, 1))
+    rig.tell(rig.line())
+    eventually(lambda: rig.told)
+    number, detail = rig.told[0]
+    assert number == 9
+    assert (detail['worker'], detail['block']) == ('3', '5')
+    assert detail['host']
+    rig.listener.cancel(9)
+    eventually(lambda: rig.cancelled)
+    assert rig.cancelled == [(TASK, 1)]
+
+
+def test_a_worker_hands_over_what_it_has_of_a_chunk(rig: Rig) -> None:
+    ours, ended, gone = (TASK, 1), (b'\x08' * 16, 2), (b'\x09' * 16, 1)
+    for number, key in enumerate((ours, ended, (b'\x0a' * 16, 3))):
+        rig.listener.desk.enter(number, key)
+    rig.line().hand([(ended, b'an end'), (gone, b'of another engine')], [(b'\x0a' * 16, 3), gone])
+    eventually(lambda: len(rig.shared) == 2)
+    assert rig.shared == [([(1, b'an end')], []), ([], [2])]
+
+
+def test_a_cancel_that_came_first_waits_for_the_worker(rig: Rig) -> None:
+    rig.listener.desk.enter(9, (TASK, 1))
+    rig.listener.cancel(9)
+    rig.tell(rig.line())
+    eventually(lambda: rig.cancelled)
+
+
+def test_one_connection_serves_attempt_after_attempt_and_ends_when_there_is_none(rig: Rig) -> None:
+    for number in range(3):
+        rig.listener.desk.enter(number, (TASK, number))
+    line = rig.line()
+    for number in range(3):
+        rig.tell(line, number)
+        eventually(lambda number=number: number in [told for told, _ in rig.told])
+        line.over()
+    assert [told for told, _ in rig.told] == [0, 1, 2]
+    eventually(lambda: line._thread is None)
+    router = rig.listener._router
+    assert router is not None
+    eventually(lambda: router.connections == 0)
+
+
+def test_what_no_engine_holds_is_not_passed_on(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.tell(rig.line(), attempt=77)
+    other = rig.line()
+    rig.listener.desk.enter(1, (TASK, 1))
+    rig.tell(other)
+    eventually(lambda: rig.told)
+    assert [number for number, _ in rig.told] == [1]
+
+
+def dial(rig: Rig, key: bytes | None = None) -> Dealer:
+    url, server, ours = rig.listener.contact
+    return Dealer(url, server, key or ours)
+
+
+def test_a_strange_key_is_refused(rig: Rig) -> None:
+    stranger = dial(rig, new_key())
+    try:
+        stranger.send(say_running(Running(TASK, 1)))
+        rig.listener.desk.enter(1, (TASK, 1))
+        eventually(lambda: (stranger.wait(0.05), stranger.failure == 'unknown-key')[1])
+        assert rig.told == []
+    finally:
+        stranger.close()
+
+
+def test_junk_is_dropped_and_the_channel_lives(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.listener.desk.enter(1, (TASK, 1))
+    hostile = dial(rig)
+    try:
+        hostile.send(Ping())
+        hostile._socket.send_multipart([b'\xff' * 100, b''])
+        hostile._socket.send(b'')
+        hostile.send(States((TaskState(Id(TASK), State.RUNNING, {'attempt': 1, 'host': 'x' * 1000}),)))
+        hostile.send(say_running(Running(TASK, 1, {'host': 'really'})))
+        eventually(lambda: rig.told)
+        assert rig.told == [(1, {'host': 'really'})]
+    finally:
+        hostile.close()
+
+
+def test_a_flood_cuts_its_own_connection(rig: Rig) -> None:
+    rig.listener.desk.enter(1, (TASK, 1))
+    hostile = dial(rig)
+    try:
+        eventually(lambda: (hostile.wait(0.05), hostile.handshakes)[1])
+        hostile._socket.send_multipart([b'x' * (2 * LARGEST), b''])
+        eventually(lambda: (hostile.wait(0.05), hostile.handshakes > 1)[1])
+    finally:
+        hostile.close()
+    rig.tell(rig.line())
+    eventually(lambda: rig.told)
+
+
+def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(listener_module, 'CAP', 2)
+    rig: Rig = request.getfixturevalue('rig')
+    first = [dial(rig), dial(rig)]
+    eventually(lambda: all((each.wait(0.05), each.handshakes)[1] for each in first))
+    third = dial(rig)
+    try:
+        eventually(lambda: (third.wait(0.05), third.failure == 'unknown-key')[1])
+        first.pop().close()
+        eventually(lambda: rig.listener._router is not None and len(rig.listener._router._open) < 2)
+        third.reconnect()
+        eventually(lambda: (third.wait(0.05), third.handshakes)[1])
+    finally:
+        for each in (*first, third):
+            each.close()
+
+
+def test_an_address_that_is_not_here_leaves_no_channel_and_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    listener = Listener('203.0.113.7', RANGE, lambda number, detail: None, lambda ends, unstarted: None)
+    assert listener.contact == []
+    listener.cancel(1)
+    listener.close()
+    assert 'a cancel takes effect at the end of a task only' in caplog.text
+
+
+def test_a_worker_that_cannot_get_through_says_so_once_and_tries_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name, value in (('DIAL', 0.2), ('REST', 0.05), ('TICK', 0.05)):
+        monkeypatch.setattr(line_module, name, value)
+    dialled = threading.Semaphore(0)
+
+    class Counted(Dealer):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            dialled.release()
+
+    monkeypatch.setattr('relay_parsl.transport.Dealer', Counted)
+    line = Line(['tcp://127.0.0.1:9', new_key(), new_key()])
+    with caplog.at_level(logging.WARNING):
+        line.tell(Head(b'a', TASK, 1, 0.0), lambda *key: None)
+        assert all(dialled.acquire(timeout=20) for _ in range(3))
+        line.over()
+        eventually(lambda: line._thread is None)
+    assert caplog.text.count('no control channel to tcp://127.0.0.1:9 (unreachable)') == 1
