@@ -1,0 +1,143 @@
+"""The file of the relay's store: opened by one relay at a time, and what every statement goes through."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from relay_parsl.errors import StoreError
+from relay_parsl.relay.schema import APPLICATION, SCHEMA, VERSION
+
+Blob = bytearray
+"""How bytes are bound where there are many: Python's sqlite3 looks for an adapter of each `bytes`, which takes six times as long (measured)."""
+
+
+class StoreFile:
+    """One file, which nobody else may open meanwhile."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StoreError: another relay uses it, a newer version wrote it, it is no relay's store, or the disk refuses.
+        """
+        self.broken = False
+        self._path = str(path)
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))  # its log takes the mode from it
+            self._db = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
+        except OSError as error:
+            raise StoreError(f'{self._path} cannot be opened: {error.strerror}; check the modes of the file and its directory') from error
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Let others open it."""
+        self._db.close()
+
+    # -- Opening ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self._one('PRAGMA locking_mode = EXCLUSIVE')
+        if self._one('PRAGMA journal_mode = WAL')[0] != 'wal':
+            raise StoreError(f'{self._path}: its filesystem cannot do write-ahead logging; keep the store on a local disk')
+        for pragma in ('synchronous = FULL', 'wal_autocheckpoint = 4000', 'cache_size = -32768', 'temp_store = MEMORY', 'trusted_schema = OFF'):
+            self._run(f'PRAGMA {pragma}')
+        if self._one('PRAGMA synchronous')[0] != 2:
+            raise StoreError(f'{self._path}: SQLite does not take synchronous=FULL')
+        self.begin()  # and so the exclusive lock, until the file is closed
+        self._migrate()
+        self.commit()
+
+    def _migrate(self) -> None:
+        application, version = self._one('PRAGMA application_id')[0], self._one('PRAGMA user_version')[0]
+        if version > VERSION:
+            raise StoreError(f'{self._path} was written by a newer relay-parsl (store version {version}, this one knows {VERSION}): update this one')
+        if application == APPLICATION and version == VERSION:
+            return
+        if application or version or self._one('SELECT count(*) FROM sqlite_schema')[0]:
+            raise StoreError(f'{self._path} is not the store of a relay')
+        for statement in filter(str.strip, SCHEMA.split(';')):
+            self._run(statement)
+        self._run(f'PRAGMA application_id = {APPLICATION}')
+        self._run(f'PRAGMA user_version = {VERSION}')
+
+    # -- Statements -------------------------------------------------------------------------------------------------
+
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._all(sql, values)[0]
+
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """How many rows it changed."""
+        try:
+            return self._db.executemany(sql, rows).rowcount
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _in(self, sql: str, values: Collection[Any]) -> list[Any]:
+        """A query with `IN ({})`, in a few sizes, so that prepared statements are found again."""
+        found = []
+        rest = list(dict.fromkeys(values))
+        while rest:
+            size = 512 if len(rest) >= 512 else 64 if len(rest) > 8 else 8
+            part, rest = rest[:size], rest[size:]
+            found += self._all(sql.format(','.join('?' * size)), part + part[:1] * (size - len(part)))
+        return found
+
+    def _error(self, error: sqlite3.Error) -> StoreError:
+        """In words for the operator. A disk that fails once is not believed again: after that nothing is acknowledged."""
+        text = str(error)
+        if 'locked' in text or 'busy' in text:
+            return StoreError(f'{self._path} is in use: another relay runs on this store')
+        if 'not a database' in text:
+            return StoreError(f'{self._path} is not the store of a relay')
+        if 'unable to open' in text or 'readonly' in text:
+            return StoreError(f'{self._path} cannot be opened: {text}; check the modes of the file and its directory')
+        if 'full' not in text:
+            self.broken = True
+        return StoreError(f'{self._path}: {text}')
+
+    # -- Turns ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start a turn."""
+        self._run('BEGIN IMMEDIATE')
+
+    def commit(self) -> None:
+        """Make it true: on the disk when this returns."""
+        self._run('COMMIT')
+
+    def rollback(self) -> None:
+        """Forget the turn, if there is one."""
+        if self._db.in_transaction:
+            self._run('ROLLBACK')
+
+    def start(self) -> int:
+        """Count this start."""
+        self._run("INSERT INTO marks VALUES ('start', 1) ON CONFLICT DO UPDATE SET value = value + 1")
+        return int(self._one("SELECT value FROM marks WHERE name = 'start'")[0])
+
+    def size(self) -> int:
+        """Bytes of the pages in use."""
+        pages, free, size = (self._one(f'PRAGMA {name}')[0] for name in ('page_count', 'freelist_count', 'page_size'))
+        return int((pages - free) * size)
