@@ -44,8 +44,8 @@ class SqliteStore(Books):
             "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)",
             [
                 (row.number, Blob(row.id), numbers[row.account], Blob(row.group), numbers[row.endpoint], row.pool, row.priority, row.expires,
-                 row.at_most_once, row.submitted, row.body, len(row.header) + len(row.payload) + row.body, row.attempt, checksum(row.header, row.payload),
-                 Blob(row.header), Blob(row.payload))
+                 row.at_most_once, row.submitted, row.body, len(row.header) + len(row.payload) + row.body, row.attempt,
+                 checksum(row.header, row.payload), Blob(row.header), Blob(row.payload))
                 for row in rows
             ],
         )  # fmt: skip
