@@ -134,6 +134,7 @@ class Endpoint:
             self._reactor.connect(self._now())
             log.info('endpoint %s (%s) begins its epoch %d', self._credentials.name, self._credentials.id.hex(), epoch)
             self._note('begin', epoch=epoch, relay=self._relay.url, trusted=len(trusted()))
+            daemon.settle()
             return self._verdict(self._loop())
         finally:
             self._crew.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -203,3 +205,18 @@ def test_signals_call_the_handler_and_are_put_back() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert called == [1, 1]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_settled_process_does_not_go_through_its_libraries_again() -> None:
+    before = gc.get_threshold()
+    thread = threading.Thread(target=daemon.settle)
+    thread.start()
+    thread.join()
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before), 'a thread is a guest in its process'
+    try:
+        daemon.settle()
+        assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold() == (daemon.YOUNG, *before[1:])
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
