@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relay_parsl.endpoint.books import Books
 from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite, Withdraw
@@ -161,7 +161,7 @@ class Intake:
             info = codec.task_header(leased.header)
         except ProtocolError:
             return  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
-        info = replace(info, pool=self._books.pool(info.pool))
+        info = info._replace(pool=self._books.pool(info.pool))
         holding, waiting = self._books.holdings.get(info.task_id), self._books.outbox.get(info.task_id)
         if holding is not None:
             holding.lease = max(holding.lease, leased.attempt)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -36,8 +36,10 @@ Plain = Any
 """What msgpack carries: None, bool, int, float, str, bytes, lists and maps of them."""
 Read = Callable[[Plain, 'BodyReader'], Any]
 Write = Callable[[Any, list[bytes]], Plain]
-T = TypeVar('T')
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_TEXTS = frozenset({str})
+_PACKERS: list[Any] = []
+"""To make one costs more than to pack a header. Each belongs to one call at a time."""
 
 
 class BodyReader:
@@ -64,9 +66,15 @@ class BodyReader:
 def pack(value: Plain) -> bytes:
     """A plain value as msgpack. Raises ProtocolError for what msgpack cannot carry."""
     try:
-        return bytes(msgpack.packb(value, use_bin_type=True))
+        packer = _PACKERS.pop()  # one bytecode: nobody else has it meanwhile
+    except IndexError:
+        packer = msgpack.Packer(use_bin_type=True)
+    try:
+        data: bytes = packer.pack(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f'not a plain value: {error}') from None
+    _PACKERS.append(packer)  # one that has raised is not used again
+    return data
 
 
 def unpack(data: bytes) -> Plain:
@@ -85,12 +93,13 @@ def plain(value: Plain, depth: int = DEEPEST) -> Plain:
         return value
     if depth <= 0 or type(value) not in (list, dict):
         raise ProtocolError('not a plain value, or nested too deep')
-    for each in value:
-        plain(each, depth - 1)
+    within = value
     if type(value) is dict:
-        if any(type(key) is not str for key in value):
+        if not _TEXTS.issuperset(map(type, value)):
             raise ProtocolError('a map has strings for keys')
-        for each in value.values():
+        within = value.values()
+    if not _SCALARS.issuperset(map(type, within)):
+        for each in within:
             plain(each, depth - 1)
     return value
 
@@ -129,28 +138,19 @@ def decode(frames: Sequence[bytes]) -> Message:
 
 def encode_header(header: TaskHeader | ResultHeader) -> bytes:
     """The bytes that are bound into a seal and forwarded as they are."""
-    return pack(_ITEM_WRITERS[type(header)](header, []))
+    return pack(header)
 
 
 def task_header(data: bytes) -> TaskHeader:
     """Read what `encode_header` wrote. Raises ProtocolError."""
-    return _known(TaskHeader, data) if len(data) <= SHORT else _header(TaskHeader, data)
+    header: TaskHeader = _TASK_HEADERS(data) if len(data) <= SHORT else _TASK_HEADERS.__wrapped__(data)
+    return header
 
 
 def result_header(data: bytes) -> ResultHeader:
     """Read what `encode_header` wrote. Raises ProtocolError."""
-    return _known(ResultHeader, data) if len(data) <= SHORT else _header(ResultHeader, data)
-
-
-def _header(kind: type[T], data: bytes) -> T:
-    if len(data) > TEXT:
-        raise ProtocolError('the header of a task is too long')
-    header: T = _item_reader(kind)(unpack(data), BodyReader(b''))
+    header: ResultHeader = _RESULT_HEADERS(data) if len(data) <= SHORT else _RESULT_HEADERS.__wrapped__(data)
     return header
-
-
-_known = lru_cache(maxsize=KNOWN)(_header)
-"""A party reads the header of one task several times on its way; it is bytes that do not change."""
 
 
 def _refuse_extension(code: int, _data: bytes) -> None:
@@ -228,9 +228,10 @@ def _map(item: Read) -> Read:
     return read
 
 
+_LENGTHS: dict[Any, int] = {Id: ID_BYTES, Hash: HASH_BYTES}
+_ON_THE_WIRE: dict[Any, type] = {Id: bytes, Hash: bytes, bytes: bytes, bool: bool, int: int, float: float, str: str}
 _SIMPLE: dict[Any, Read] = {
-    Id: _sized(ID_BYTES),
-    Hash: _sized(HASH_BYTES),
+    **{kind: _sized(length) for kind, length in _LENGTHS.items()},
     Body: lambda value, body: body.take(value),
     bytes: _exact(bytes, 'bytes'),
     bool: _exact(bool, 'true or false'),
@@ -249,38 +250,66 @@ def _reader(kind: Any) -> Read:
         return _map(_reader(args[1]))
     if origin is tuple:
         return _many(_reader(args[0])) if args[-1] is Ellipsis else _fixed(tuple(map(_reader, args)))
-    if is_dataclass(kind):
-        return _item_reader(kind)
-    return _enum(kind)
+    return _enum(kind) if issubclass(kind, Enum) else _item_reader(kind)
 
 
 def _item_reader(kind: Any) -> Read:
-    """Items are arrays in the order of their fields; defaults stand in for what an older version left out."""
+    """Items are arrays in the order of their fields; defaults stand in for what an older version left out, what a newer one added is not read."""
     if kind in _ITEM_READERS:
         return _ITEM_READERS[kind]
-    hints = get_type_hints(kind)
-    readers = [_reader(hints[each.name]) for each in fields(kind)]
-    least = sum(each.default is MISSING and each.default_factory is MISSING for each in fields(kind))
-    names, new = [each.name for each in fields(kind)], object.__new__
+    hints, defaults = get_type_hints(kind), _defaults(kind)
+    readers = [_reader(hints[name]) for name in _names(kind)]
+    least, most = len(readers) - len(defaults), len(readers)
+    make = getattr(kind, '_make', lambda values: kind(*values))
 
     def read(value: Plain, body: BodyReader) -> Any:
         if type(value) is not list or len(value) < least:
             raise ProtocolError(f'no {kind.__name__}')
-        read_values = [reader(each, body) for reader, each in zip(readers, value)]
-        if len(read_values) < len(names):
-            return kind(*read_values)
-        item = new(kind)  # what the constructor of a frozen dataclass does, in a third of its time
-        item.__dict__.update(zip(names, read_values))
-        return item
+        found = [reader(each, body) for reader, each in zip(readers, value)]
+        return make(found) if len(found) == most else kind(*found)
 
     _ITEM_READERS[kind] = read
     return read
 
 
+def _header_reader(kind: Any) -> Callable[[bytes], Any]:
+    """Reads a header at once, if all is as it should be; what is odd is read field by field, which says what is wrong with it."""
+    hints = [get_type_hints(kind)[name] for name in kind._fields]
+    types = [_ON_THE_WIRE.get(hint, str) for hint in hints]
+    sized = [(at, _LENGTHS[hint]) for at, hint in enumerate(hints) if hint in _LENGTHS]
+    places, lengths = [at for at, _ in sized], [length for _, length in sized]
+    others = [(at, _reader(hint)) for at, hint in enumerate(hints) if hint is float or hint not in _ON_THE_WIRE]
+    slowly, nothing, make = _item_reader(kind), BodyReader(b''), kind._make
+
+    def read(data: bytes) -> Any:
+        if len(data) > TEXT:
+            raise ProtocolError('the header of a task is too long')
+        value = unpack(data)
+        if type(value) is not list or list(map(type, value)) != types or [len(value[at]) for at in places] != lengths:
+            return slowly(value, nothing)
+        for at, reader in others:
+            value[at] = reader(value[at], nothing)
+        return make(value)
+
+    return read
+
+
+def _names(kind: Any) -> list[str]:
+    """The fields of a message or an item, in order."""
+    return [each.name for each in fields(kind)] if is_dataclass(kind) else list(kind._fields)
+
+
+def _defaults(kind: Any) -> set[str]:
+    """The fields that may be left out."""
+    if not is_dataclass(kind):
+        return set(kind._field_defaults)
+    return {each.name for each in fields(kind) if not (each.default is MISSING and each.default_factory is MISSING)}
+
+
 def _message_reader(kind: Any) -> Read:
     hints = get_type_hints(kind)
-    readers = {each.name: _reader(hints[each.name]) for each in fields(kind)}
-    needed = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+    readers = {name: _reader(hints[name]) for name in _names(kind)}
+    needed = readers.keys() - _defaults(kind)
 
     def read(values: Plain, body: BodyReader) -> Any:
         if type(values) is not dict or not needed <= values.keys():
@@ -302,30 +331,34 @@ def _write_body(value: bytes, body: list[bytes]) -> int:
 def _writer(kind: Any) -> Write:
     if kind is Body:
         return _write_body
-    if get_origin(kind) is tuple and is_dataclass(get_args(kind)[0]):
-        item = _item_writer(get_args(kind)[0])
-        return lambda value, body: [item(each, body) for each in value]
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return lambda value, _body: value.value
+    item = get_args(kind)[0] if get_origin(kind) is tuple else None
+    if is_dataclass(item):
+        names = _names(item)
+        return lambda value, _body: [[getattr(each, name) for name in names] for each in value]
+    if hasattr(item, '_fields') and Body in get_type_hints(item).values():
+        return _body_writer(_names(item).index(next(name for name, hint in get_type_hints(item).items() if hint is Body)))
     return _as_it_is
 
 
-def _item_writer(kind: Any) -> Write:
-    hints = get_type_hints(kind)
-    writers = [(each.name, _writer(hints[each.name])) for each in fields(kind)]
-    if all(write is _as_it_is for _, write in writers):
-        names = [name for name, _ in writers]
-        return lambda value, _body: [getattr(value, name) for name in names]
-    return lambda value, body: [write(getattr(value, name), body) for name, write in writers]
+def _body_writer(at: int) -> Write:
+    """Writes named tuples of which one field is a `Body`; msgpack writes all others as they are."""
+
+    def write(value: Any, body: list[bytes]) -> Plain:
+        payloads = [each[at] for each in value]
+        body += payloads
+        return [(*each[:at], len(payload), *each[at + 1 :]) for each, payload in zip(value, payloads)]
+
+    return write
 
 
 def _message_writer(kind: Any) -> list[tuple[str, Write]]:
     hints = get_type_hints(kind)
-    return [(each.name, _writer(hints[each.name])) for each in fields(kind)]
+    return [(name, _writer(hints[name])) for name in _names(kind)]
 
 
 _ITEM_READERS: dict[Any, Read] = {}
-_ITEM_WRITERS: dict[Any, Write] = {kind: _item_writer(kind) for kind in (TaskHeader, ResultHeader)}
 _MESSAGES = get_args(messages.Message)
 _READERS: dict[str, Read] = {kind.__name__: _message_reader(kind) for kind in _MESSAGES}
 _WRITERS: dict[str, list[tuple[str, Write]]] = {kind.__name__: _message_writer(kind) for kind in _MESSAGES}
+_TASK_HEADERS, _RESULT_HEADERS = (lru_cache(maxsize=KNOWN)(_header_reader(kind)) for kind in (TaskHeader, ResultHeader))
+"""A party reads the header of one task several times on its way; it is bytes that do not change."""

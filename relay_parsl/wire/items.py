@@ -1,10 +1,14 @@
-"""What messages are made of: ids, states, the headers that are bound into seals, and the items of batches."""
+"""What messages are made of: ids, states, the headers that are bound into seals, and the items of batches.
+
+There is one of most of these for each task, at each hop. So they are named tuples: made in a fifth of the time of a frozen dataclass, and
+msgpack writes them as they are.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 Id = NewType('Id', bytes)
 """16 bytes: a UUID. Of a task (time-ordered), a group, an endpoint, an account, a process."""
@@ -55,8 +59,7 @@ class Phase(str, Enum):
 # -- What is bound into seals ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class TaskHeader:
+class TaskHeader(NamedTuple):
     """What the relay must know of a task; all of it is associated data of the task's seal."""
 
     grant: Hash
@@ -74,8 +77,7 @@ class TaskHeader:
     """Bytes of the sealed body that the receiver must `Fetch`; 0 when the payload is complete."""
 
 
-@dataclass(frozen=True)
-class ResultHeader:
+class ResultHeader(NamedTuple):
     """What the relay must know of a result; all of it is associated data of the result's seal."""
 
     grant: Hash
@@ -94,16 +96,14 @@ class ResultHeader:
 # -- Items of batches ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """A task on its way to the relay: an encoded `TaskHeader` and the sealed call."""
 
     header: bytes
     payload: Body
 
 
-@dataclass(frozen=True)
-class Leased:
+class Leased(NamedTuple):
     """A task on its way to its endpoint."""
 
     attempt: int
@@ -111,16 +111,14 @@ class Leased:
     payload: Body
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try at a task. In a client's `Cancel` the attempt is 0: all of them."""
 
     task_id: Id
     attempt: int = 0
 
 
-@dataclass(frozen=True)
-class HeldTask:
+class HeldTask(NamedTuple):
     """A lease that the endpoint says it holds."""
 
     task_id: Id
@@ -128,8 +126,7 @@ class HeldTask:
     phase: Phase
 
 
-@dataclass(frozen=True)
-class Rejection:
+class Rejection(NamedTuple):
     """Why the relay did not take a task. Codes: `not-found`, `denied`, `expired`, `full`, `too-large`, `limit`, `unknown`, `malformed`."""
 
     task_id: Id
@@ -137,16 +134,14 @@ class Rejection:
     reason: str
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A result on its way to the relay: an encoded `ResultHeader` and the sealed outcome."""
 
     header: bytes
     payload: Body
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(NamedTuple):
     """A result on its way to a client. Without a header it is the relay's own word: expired, cancelled while queued, lost."""
 
     task_id: Id
@@ -156,8 +151,7 @@ class Delivered:
     payload: Body
 
 
-@dataclass(frozen=True)
-class Object:
+class Object(NamedTuple):
     """A content-addressed object: a sealed `function` or a `grant`."""
 
     hash: Hash

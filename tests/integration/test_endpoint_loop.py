@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -146,7 +145,7 @@ def test_a_task_whose_seal_does_not_hold_is_refused_in_the_clear_and_never_hande
 
 
 def _renumbered(task: Task) -> object:
-    return replace(codec.task_header(task.header), sequence=77, task_id=os.urandom(16))
+    return codec.task_header(task.header)._replace(sequence=77, task_id=os.urandom(16))
 
 
 def test_a_function_that_the_policy_does_not_name_fails_under_the_seal(site: Site) -> None:
