@@ -74,6 +74,13 @@ class WriteBody:
 
 
 @dataclass(frozen=True)
+class TakeBody:
+    """The relay says that it has linked a large result into our spool: look, then call `linked`."""
+
+    segment: Segment
+
+
+@dataclass(frozen=True)
 class Reconnect:
     """The relay is silent: make a fresh socket and call `connect`."""
 
@@ -86,4 +93,4 @@ class Refuse:
     reason: str
 
 
-Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, Reconnect, Refuse]
+Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, TakeBody, Reconnect, Refuse]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
+from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, TakeBody, WriteBody
 from relay_parsl.client.link import Link
 from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
 from relay_parsl.client.pulls import Pulls
@@ -32,7 +33,8 @@ T = TypeVar('T')
 
 # fmt: off
 __all__ = [
-    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody',
+    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'TakeBody',
+    'WriteBody',
 ]
 # fmt: on
 
@@ -40,10 +42,10 @@ __all__ = [
 class ClientReactor:
     """One client process towards one relay."""
 
-    def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20)) -> None:
-        """`instance` names the process; `window` is how many results [count, B] may be on their way to it."""
+    def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20), near: str = '') -> None:
+        """`instance` names the process; `window` is how many results [count, B] may be on their way to it; `near` its neighbourhood."""
         self._effects: list[Effect] = []
-        self._link = Link(m.Hello('client', instance, versions=dict(versions or {})), self._effects)
+        self._link = Link(m.Hello('client', instance, versions=dict(versions or {}), near=near), self._effects)
         self._window = m.Window({'': window})
         self.limits: dict[str, int] = {}
         self.outbox = Outbox()
@@ -51,7 +53,7 @@ class ClientReactor:
         self._groups: Counter[Id] = Counter()
         self._followed: set[Id] = set()
         self._objects = Objects()
-        self._pulls = Pulls()
+        self.pulls = Pulls()
         self._cancels: dict[Id, float] = {}
         self._rejects: dict[Id, None] = {}
         self._requests = Requests()
@@ -72,6 +74,18 @@ class ClientReactor:
     def connected(self) -> bool:
         """Whether the relay has welcomed this session."""
         return self._link.open
+
+    @property
+    def near(self) -> bool:
+        """Whether the relay is a neighbour."""
+        return self._link.near
+
+    def linked(self, task_id: Id, now: float, *, whole: bool) -> None:
+        """Of a `TakeBody`: whether all of the result is there."""
+        pull = self.pulls.linked(task_id, whole=whole)
+        if pull is not None:
+            self._settle_pulled(pull.delivered, pull.header)
+        self._pump(now)
 
     def take(self) -> list[Effect]:
         """What to do now, in order."""
@@ -97,7 +111,7 @@ class ClientReactor:
         if not self._link.tick(now):
             return
         self.outbox.late(now - RESEND)
-        self._pulls.tick(now)
+        self.pulls.tick(now)
         self._pump(now)
         self._say_cancels([each for each, asked in self._cancels.items() if asked <= now - RESEND and each in self.open], now)
         self._link.say_all(self._requests.late(now - RESEND, now))
@@ -183,7 +197,7 @@ class ClientReactor:
         self.limits = message.limits
         self.outbox.restart()
         self._objects.restart()
-        self._pulls.restart()
+        self.pulls.restart()
         self._refresh(now, list(self.open))
         self._pump(now)
         self._say_cancels([each for each in self._cancels if each in self.open], now)
@@ -259,7 +273,7 @@ class ClientReactor:
         for each in message.results:
             header = _header_of(each)
             if header is not None and header.body and self._knows(each.task_id):
-                self._pulls.start(each, header)
+                self.pulls.start(each, header)
             else:
                 self._finish(each, header)
                 self._received.append(each.task_id)
@@ -272,14 +286,16 @@ class ClientReactor:
     def _fetch(self, message: m.Fetch, now: float) -> None:
         if message.direction == 'task':
             self.outbox.alive(message.task_id, now)
-            self._effects.append(ReadBody(message))
+            self._effects.append(ReadBody(message if self._link.near else replace(message, into='')))
 
     def _segment(self, message: m.Segment, now: float) -> None:
-        pull = self._pulls.take(message)
+        pull = self.pulls.take(message)
         if pull is None:
             return
         if message.total == -1:
             self._settle_pulled(Delivered(message.task_id, Status.FAILED, b'', 'lost: the relay no longer has the result', Body(b'')), None)
+        elif message.linked:
+            self._effects.append(TakeBody(message))
         else:
             self._effects.append(WriteBody(message))
             if not pull.todo and not pull.asked:
@@ -309,7 +325,7 @@ class ClientReactor:
 
     def _close(self, task_id: Id) -> None:
         self._cancels.pop(task_id, None)
-        self._pulls.drop(task_id)
+        self.pulls.drop(task_id)
         group = self.open.pop(task_id, None)
         if group is not None:
             self._groups[group] -= 1
@@ -353,7 +369,7 @@ class ClientReactor:
         while batch := self.outbox.batch(now):
             self._link.say_all(map(m.Objects, batches(self._objects.fresh(batch))))
             self._link.say(m.Submit(tuple([entry.task for entry in batch])))
-        self._link.say_all(self._pulls.due(now))
+        self._link.say_all(self.pulls.due(now))
 
     def _refresh(self, now: float, ids: Sequence[Id]) -> None:
         """Say again what no answer confirms: a lost one would leave results where they are."""

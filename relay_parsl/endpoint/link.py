@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relay_parsl.endpoint.effects import Effect, Exit, Reconnect, Send
 from relay_parsl.wire.messages import Goodbye, Hello, Message, Ping, Refused, Welcome
 
@@ -29,6 +31,7 @@ class Link:
         self._out = out
         self.live = False
         self.session = 0
+        self.near = False
         self._connected = False
         self._heard = 0.0
         self._asked = 0.0
@@ -66,7 +69,8 @@ class Link:
             return False
         self.live, self.session = True, message.session
         self.lost_at = self._twin_since = None
-        self._hello = Hello('endpoint', self._hello.instance, self._hello.epoch, versions=self._hello.versions)
+        self.near = bool(message.near) and message.near == self._hello.near
+        self._hello = replace(self._hello, takeover=False)
         return True
 
     def astray(self, now: float) -> None:
