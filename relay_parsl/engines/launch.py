@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 H = TypeVar('H', bound=HighThroughputExecutor)
 
 POOL = 'parsl.executors.high_throughput.process_worker_pool'
+FORKSERVER = 'relay_parsl.engines.forkserver'
 OWN_SCRIPT = re.compile(r'^process_worker_pool\.py\b')
 CANCEL_TRIES, CANCEL_PAUSE = 3, 10.0
 LINES, LINE = 12, 300
@@ -94,7 +95,7 @@ def launch_command(command: str, container: Mapping[str, str], directory: str, *
     """
     if container:
         return contained(OWN_SCRIPT.sub(lambda _: f'{before}python3 -m {POOL}', command), container, directory)
-    module = f'{leash.__name__} --watch {leash.identity(os.getpid())} {POOL}' if local else POOL
+    module = f'{leash.__name__} --watch {leash.identity(os.getpid())} {FORKSERVER} {POOL}' if local else POOL
     return OWN_SCRIPT.sub(lambda _: f'{before}{shlex.quote(sys.executable)} -m {module}', command)
 
 

@@ -196,7 +196,7 @@ def test_a_dead_worker_and_a_dead_manager_are_named(rigs: Callable[..., Rig], tm
     task_id = rig.submit(touch_and_sleep, str(tmp_path / 'b'), 600)
     eventually(lambda: (tmp_path / 'b').exists() and (tmp_path / 'b').read_text())
     runner = psutil.Process(int((tmp_path / 'b').read_text()))
-    runner.parent().parent().kill()
+    runner.parent().parent().parent().kill()  # a worker's parent is its manager's forkserver
     assert rig.lost(task_id).cause == 'manager'
     eventually(lambda: not runner.is_running())
 

@@ -77,6 +77,7 @@ def test_no_aim_stands_twice() -> None:
         ('parsl: HTEX interchange', 'interchange'),
         ('python -m relay_parsl.engines.leash --watch 1 parsl.executors.high_throughput.process_worker_pool', 'manager'),
         ('python -B -c from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5)', 'worker'),
+        ("python -c from multiprocessing.forkserver import main; main(7, 8, ['parsl.executors.high_throughput.process_worker_pool'])", 'worker'),
         ('python -m relay_parsl.engines.runner 9 212', 'runner'),
         ('bash script.sh', 'other'),
     ],

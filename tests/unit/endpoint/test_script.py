@@ -89,7 +89,8 @@ def test_a_constructor_that_asks_its_scheduler_gets_no_answer(tmp_path: Path, te
 
 def test_a_block_of_this_host_is_its_launcher_s_text() -> None:
     text = script_of('local')
-    assert 'PYTHON -m relay_parsl.engines.leash --watch ENGINE parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=2' in text
+    leashed = 'PYTHON -m relay_parsl.engines.leash --watch ENGINE relay_parsl.engines.forkserver'
+    assert f'{leashed} parsl.executors.high_throughput.process_worker_pool --max_workers_per_node=2' in text
     assert 'wait $PID' in text
 
 

@@ -13,7 +13,7 @@ from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from parsl.providers.base import ExecutionProvider
 
-from relay_parsl.engines import launch, leash, options
+from relay_parsl.engines import forkserver, launch, leash, options
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.errors import ConfigError
 
@@ -62,7 +62,7 @@ def test_managers_are_found_by_the_interpreter_and_leashed_here() -> None:
     assert remote == f'{sys.executable} -m {launch.POOL} --max 2 --block_id={{{{block_id}}}}'
     local = launch.launch_command(COMMAND, {}, '/run', local=True)
     assert local.startswith(f'{sys.executable} -m {leash.__name__} --watch ')
-    assert local.endswith(f' {launch.POOL} --max 2 --block_id={{{{block_id}}}}')
+    assert local.endswith(f' {forkserver.__name__} {launch.POOL} --max 2 --block_id={{{{block_id}}}}')
     assert launch.launch_command('own command', {}, '/run', local=True) == 'own command'
     told = launch.launch_command(COMMAND, {}, '/run', local=False, before='env A=0+1 ')
     assert told == f'env A=0+1 {remote}'
