@@ -10,7 +10,7 @@ never measured, or long            alone
 or with nodes of its own           alone
 ```
 All of a chunk have one account, for one runner serves one account. BUDGET after a chunk has begun its worker hands what has not started back, and
-what has ended with it (`engines.chunk`): nobody waits longer behind another, one that turns out long included.
+what has ended with it (`engines.shift`): nobody waits longer behind another, one that turns out long included.
 """
 
 from __future__ import annotations

@@ -18,26 +18,21 @@ class Step(Enum):
     INTERRUPT = 'interrupt'
     KILL = 'kill'
     REPORT = 'report'
-    SHARE = 'share'
 
 
 class Patience:
     """One attempt's. Time is handed in, in seconds of any one clock."""
 
-    def __init__(self, now: float, limit: float, grace: float, share_at: float | None = None) -> None:
-        """The attempt goes to its runner `now`; its function may run for `limit` seconds (0: for ever) and has `grace` to end once told.
-
-        Others wait behind it until `share_at`, if any do; then they go elsewhere.
-        """
+    def __init__(self, now: float, limit: float, grace: float) -> None:
+        """The attempt goes to its runner `now`; its function may run for `limit` seconds (0: for ever) and has `grace` to end once told."""
         self.reason = ''
         """Why it was told to end, if it was."""
-        self.grace = grace
+        self.since, self.grace = now, grace
         self.killed = False
         """Whether it had to be killed."""
         self._limit = limit
         self._until = self._kill_at = inf
         self._report_at = now + LONG
-        self._share_at = inf if share_at is None else share_at
         self._told = False
 
     def started(self, now: float) -> None:
@@ -59,9 +54,6 @@ class Patience:
         if now >= self._kill_at:
             self._kill_at, self.killed = inf, True
             return Step.KILL
-        if now >= self._share_at:
-            self._share_at = inf
-            return Step.SHARE
         if now >= self._report_at:
             self._report_at = inf
             return Step.REPORT
@@ -69,5 +61,5 @@ class Patience:
 
     def pause(self, now: float) -> float | None:
         """Seconds until something is due; None: nothing will be."""
-        due = min(self._report_at, self._share_at, self._kill_at if self._told else self._until)
+        due = min(self._report_at, self._kill_at if self._told else self._until)
         return None if due == inf else max(0.0, due - now)

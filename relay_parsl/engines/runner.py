@@ -1,7 +1,8 @@
-"""The process that runs user code, and the only one: `python -m relay_parsl.engines.runner FD PARENT`.
+"""The process that runs user code, and the only one: `python -m relay_parsl.engines.runner SOCKET TOKENS RINGER PARENT`.
 
-It reads work frames from an inherited socket and answers each with an end frame. It is an ordinary process in a session of its own, so that user
-code may start processes, MPI or a whole Parsl workflow in it; it may also crash it, which its worker sees at once and nobody else feels.
+It reads work frames from an inherited socket, as it may (see `engines.tokens`), and answers each with an end frame. It is an ordinary process in a
+session of its own, so that user code may start processes, MPI or a whole Parsl workflow in it; it may also crash it, which its worker sees at once
+and nobody else feels.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import socket
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from relay_parsl.engines import task
@@ -18,12 +19,13 @@ from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import TASK_ID, Place, decode_work, encode_end, task_name
 from relay_parsl.engines.interrupts import Interrupts, default_limit
 from relay_parsl.engines.leash import die_with_parent
+from relay_parsl.engines.tokens import Inlet
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: Inlet) -> None:
     """Run what comes until the other side closes."""
     functions, here, home = task.Functions(), os.getpid(), os.getcwd()
-    guard, limit = Interrupts(connection.send_bytes), default_limit()
+    guard, limit = Interrupts(connection.tell), default_limit()
     given: dict[str, str] = {}
     while True:
         try:
@@ -79,12 +81,13 @@ def _settle(work: Work, place: Place, home: str) -> None:
 
 
 def main() -> None:
-    """Run the command line: the number of an inherited socket, and the pid of the worker to die with."""
-    die_with_parent(int(sys.argv[2]))
+    """Run the command line: the numbers of an inherited socket and two pipes, and the pid of the worker to die with."""
+    *numbers, parent = map(int, sys.argv[1:])
+    die_with_parent(parent)
     faulthandler.enable()
-    number = int(sys.argv[1])
-    os.set_inheritable(number, False)
-    connection = Connection(number)
+    for number in numbers:
+        os.set_inheritable(number, False)
+    connection = Inlet(socket.socket(fileno=numbers[0]), *numbers[1:])
     os.register_at_fork(after_in_child=connection.close)
     # A Parsl workflow inside a task finds Parsl's own programs, whatever the batch job's PATH is.
     os.environ['PATH'] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get('PATH', os.defpath)])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.chunk import RESULTS, Chunk, Ends
-from relay_parsl.engines.frames import decode_ends
+from relay_parsl.engines.frames import Place, encode_work, head_of
 from relay_parsl.engines.fusion import AIM, BUDGET, BYTES, LEAST, MOST, SHARES, Cut, Item, most
 from relay_parsl.engines.inside import Inside
+from relay_parsl.engines.patience import Patience
+from relay_parsl.engines.shift import RESULTS, Attempt, Shift
 from relay_parsl.engines.waiting import Waiting
 
 SHORT = Item(b'a', LEAST, 100)
@@ -52,7 +54,56 @@ def test_nothing_is_fused_while_a_worker_idles() -> None:
     assert most(3, 4, 9) == 1
 
 
+def shift_of(works: list[Work], now: float) -> Shift:
+    shift = Shift(0.0, lambda now, limit: Patience(now, limit, 3.0))
+    shift.take([encode_work(work, Place()) for work in works], now)
+    return shift
+
+
 # -- A world of workers ----------------------------------------------------------------------------------------------
+
+
+Ends = list[tuple[int, bytes]]
+
+
+@dataclass
+class Runner:
+    """Works off what was poured, on a clock of its own; `world` knows how long each takes."""
+
+    world: World
+    began: float
+    clock: float
+    queue: deque[int] = field(default_factory=deque)
+    until: float | None = None
+    said: int = 0
+
+    def work(self, due: float) -> None:
+        """Until it is through, or `due`."""
+        while self.clock < due:
+            if self.until is None:
+                if not self.queue:
+                    return
+                self.begin(self.queue.popleft())
+            assert self.until is not None
+            if self.until > due:
+                self.clock = due
+                return
+            self.clock, self.until = self.until, None
+            self.said += 1
+
+    def begin(self, task: int) -> None:
+        self.world.ran[task] += 1
+        self.world.longest_wait = max(self.world.longest_wait, self.clock - self.began)
+        self.until = self.clock + self.world.durations[task]
+
+    def take_back(self) -> int:
+        count = len(self.queue)
+        self.queue.clear()
+        return count
+
+    def answers(self) -> list[bytes]:
+        said, self.said = self.said, 0
+        return [b'end'] * said
 
 
 @dataclass
@@ -104,29 +155,27 @@ class World:
             self.begin(self.queue.pop(0))
 
     def begin(self, numbers: list[int]) -> None:
-        began = clock = self.now
         self.chunks += 1
-        tasks = [int.from_bytes(work.task_id, 'big') for number in numbers if (work := self.inside.get(number)) is not None]
-        assert len(tasks) == len(numbers)
+        works = [work for number in numbers if (work := self.inside.get(number)) is not None]
+        assert len(works) == len(numbers)
+        shift, runner = shift_of(works, self.now), Runner(self, self.now, self.now)
+        while shift.busy:
+            runner.queue += [int.from_bytes(head_of(frame).task_id, 'big') for frame in shift.pour(runner.clock)]
+            assert shift.running is not None, 'nothing to do, and not told to go'
+            shift.patience.step(runner.clock)
+            pause = shift.pause(runner.clock)
+            runner.work(inf if pause is None else runner.clock + pause)
+            shift.ended(runner.answers(), runner.clock)
+            if shift.late(runner.clock):
+                shift.back(runner.take_back())
+                shift.ended(runner.answers(), runner.clock)
+                self.part(shift, shift.leave(runner.clock), numbers, runner.clock)
+        self.say(runner.clock, 'result', numbers, [(each.place, end) for each, end in shift.ends])
 
-        def hand(ends: Ends, unstarted: list[int]) -> None:
-            at = max(clock, began + BUDGET)
-            self.longest_wait = max(self.longest_wait, at - began)
-            self.say(at, 'ended', numbers, ends)
-            self.say(at, 'unstarted', [numbers[place] for place in unstarted], [])
-
-        def run(frame: bytes, share_at: float | None, share: object) -> bytes:
-            nonlocal clock
-            task = int(frame)
-            self.ran[task] += 1
-            self.longest_wait = max(self.longest_wait, clock - began)
-            if share_at is not None and clock + self.durations[task] > share_at:
-                share()  # type: ignore[operator]
-            clock += self.durations[task]
-            return b'end'
-
-        result = Chunk([str(task).encode() for task in tasks], hand, lambda: clock).run(run)
-        self.say(clock, 'result', numbers, decode_ends(result, len(numbers))[1])
+    def part(self, shift: Shift, gone: list[Attempt], numbers: list[int], at: float) -> None:
+        self.longest_wait = max(self.longest_wait, at - self.now)
+        self.say(at, 'ended', numbers, [(each.place, end) for each, end in shift.ends])
+        self.say(at, 'unstarted', [numbers[each.place] for each in gone], [])
 
     def say(self, at: float, what: str, numbers: list[int], ends: Ends) -> None:
         heapq.heappush(self.events, (at, len(self.events) + 1000 * self.chunks, what, numbers, ends))
@@ -157,12 +206,13 @@ def test_a_thousand_tasks_of_nothing_are_few_chunks_that_all_workers_share() -> 
 
 
 def test_large_results_end_a_chunk() -> None:
-    ran = []
-
-    def run(frame: bytes, share_at: float | None, share: object) -> bytes:
-        ran.append(frame)
-        return bytes(RESULTS // 2)
-
-    result = Chunk([b'1', b'2', b'3'], lambda ends, unstarted: None, lambda: 0.0).run(run)
-    assert ran == [b'1', b'2']
-    assert [place for place, _ in decode_ends(result, 3)[1]] == [0, 1]
+    shift = shift_of([Work(bytes(16), n, b'a', b'f', b'') for n in range(4)], 0.0)
+    assert len(shift.pour(0.0)) == 4
+    shift.ended([bytes(RESULTS // 2)], 0.0)
+    assert not shift.late(0.0)
+    shift.ended([bytes(RESULTS // 2)], 0.0)
+    assert shift.late(0.0)
+    shift.back(1)
+    assert [each.head.attempt for each in shift.leave(0.0)] == [3]
+    assert shift.busy
+    assert not shift.late(0.0)

@@ -170,7 +170,7 @@ def test_retries_are_on_the_same_clock(worker: Worker, tmp_path: Path) -> None:
 def test_what_does_not_listen_is_killed(worker: Worker, what: Callable[..., Any], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, 'GIVE_UP', 0.3)
     note = tmp_path / 'note'
-    cancelling = cancel_when(worker, note.exists) if why == CANCEL else None
+    cancelling = cancel_when(worker, lambda: note.exists() and note.read_text()) if why == CANCEL else None
     end = run(worker, what, str(note), **({'timeout': 0.3} if why == TIMEOUT else {}))
     if cancelling:
         cancelling.join()

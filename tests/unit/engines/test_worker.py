@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from relay_parsl.engines import runners as runners_module
 from relay_parsl.engines import worker as worker_module
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import Death, End, Place, decode_end, decode_ends, encode_chunk, encode_work
@@ -119,7 +120,7 @@ def test_a_runner_that_ends_by_itself_was_not_killed(worker: Worker) -> None:
 
 
 def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_after_a_grace(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, 'GRACE', 0.1)
+    monkeypatch.setattr(runners_module, 'GRACE', 0.1)
     assert 'SIGKILL' in death(worker, close_everything_and_stay)
 
 
