@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
-from relay_parsl.endpoint.effects import Start
+from relay_parsl.endpoint.effects import Ended, Start
 from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejected
 from relay_parsl.wire import codec, payload
@@ -31,12 +31,20 @@ class Refusal(RelayError):
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A task that passed: its call, its function's blob, and under which grant it came."""
+class Function:
+    """A function that came: its blob, the SHA-256 of that, and what it says of itself."""
+
+    blob: bytes
+    digest: bytes
+    info: FunctionInfo
+
+
+class Opened(NamedTuple):
+    """A task that passed: its call, its function, and under which grant it came."""
 
     grant: Grant
     call: Call
-    function: bytes
+    function: Function
 
 
 class Gate:
@@ -51,7 +59,7 @@ class Gate:
         self._trusted = trusted
         self._grants: dict[Hash, Grant] = {}
         self._sealed: dict[Hash, bytes] = {}
-        self._functions: dict[tuple[Hash, Hash], tuple[bytes, bytes, FunctionInfo]] = {}
+        self._functions: dict[tuple[Hash, Hash], Function] = {}
 
     # -- Objects -----------------------------------------------------------------------------------------------------
 
@@ -98,22 +106,22 @@ class Gate:
             raise Refusal(f'denied: {error}') from None
         if reason := _odd(call.options):
             raise TaskRejected(reason)
-        blob, digest, info = self._function(grant, start.info.function)
-        if digest != call.function:
+        function = self._function(grant, start.info.function)
+        if function.digest != call.function:
             raise TaskRejected('the function that came is not the one that the call names')
-        if not self._policy.allows(digest, info.how, info.name):
-            raise TaskRejected(f'the function policy of this endpoint does not allow {call.name or info.name!r}')
+        if not self._policy.allows(function.digest, function.info.how, function.info.name):
+            raise TaskRejected(f'the function policy of this endpoint does not allow {call.name or function.info.name!r}')
         if bool(call.body_key) != bool(start.info.body) or (call.body_key and sealed_size(call.length) != start.info.body):
             raise TaskRejected('the spooled arguments are not as long as the call says')
         call.options.pop(ALLOWED, None)
         if self._policy.serializers is not None:
             call.options[ALLOWED] = list(self._policy.serializers)
-        return Opened(grant, call, blob)
+        return Opened(grant, call, function)
 
     def python(self, opened: Opened, worker: str | None) -> None:
         """Raises VersionMismatch when the workers' Python is known and cannot run this function's bytecode."""
-        info = payload.describe(opened.function)
         if worker:
+            info = opened.function.info
             payload.check_python(opened.call.name or info.name, opened.call.python or info.python, worker)
 
     def _grant(self, info: TaskHeader, now: float) -> Grant:
@@ -126,12 +134,12 @@ class Gate:
             raise Refusal('denied: this endpoint does not trust its signer any more, nor whoever vouches for it')
         return grant
 
-    def _function(self, grant: Grant, name: Hash) -> tuple[bytes, bytes, FunctionInfo]:
+    def _function(self, grant: Grant, name: Hash) -> Function:
         found = self._functions.get((grant.hash, name))
         if found is None:
             try:
                 blob = grant.open('function', b'', self._sealed[name])
-                found = blob, sha256(blob).digest(), payload.describe(blob)
+                found = Function(blob, sha256(blob).digest(), payload.describe(blob))
             except (SealError, ProtocolError, KeyError) as error:
                 raise TaskRejected(f'its function cannot be used: {error}') from None
             self._functions[grant.hash, name] = found
@@ -139,31 +147,31 @@ class Gate:
 
     # -- Results -----------------------------------------------------------------------------------------------------
 
-    def result(self, info: TaskHeader, attempt: int, status: Status, outcome: bytes, body: int = 0) -> Result:
+    def result(self, info: TaskHeader, attempt: int, status: Status, outcome: bytes, body: int = 0) -> Ended:
         """Seal how a task ended. `body`: bytes of its sealed result file."""
         grant = self._grants.get(info.grant)
         if grant is None:
             return self.refusal(info, attempt, 'denied: its grant is not here any more', status)
-        header = self._header(info, attempt, status, body=body)
+        said = self._header(info, attempt, status, body=body)
+        header = codec.encode_header(said)
         try:
-            return Result(header, Body(grant.seal('result', header, outcome)))
+            return Ended(said, Result(header, Body(grant.seal('result', header, outcome))))
         except SealError as error:
             return self.refusal(info, attempt, f'seal: {error}', Status.FAILED)
 
-    def failure(self, info: TaskHeader, attempt: int, error: BaseException, status: Status = Status.FAILED) -> Result:
+    def failure(self, info: TaskHeader, attempt: int, error: BaseException, status: Status = Status.FAILED) -> Ended:
         """Seal that a task ended by this error."""
         outcome = payload.encode_outcome(Outcome(False, payload.dump_failure(error)))
         return self.result(info, attempt, status, outcome)
 
-    def refusal(self, info: TaskHeader, attempt: int, reason: str, status: Status = Status.FAILED) -> Result:
+    def refusal(self, info: TaskHeader, attempt: int, reason: str, status: Status = Status.FAILED) -> Ended:
         """An end that cannot be sealed: only its reason, in the clear."""
         status = Status.FAILED if status is Status.SUCCESS else status
-        return Result(self._header(info, attempt, status, reason=reason), Body(b''))
+        said = self._header(info, attempt, status, reason=reason)
+        return Ended(said, Result(codec.encode_header(said), Body(b'')))
 
-    def _header(self, info: TaskHeader, attempt: int, status: Status, *, body: int = 0, reason: str = '') -> bytes:
-        return codec.encode_header(
-            ResultHeader(info.grant, info.sequence, info.task_id, self._endpoint, self._epoch, attempt, status, body=body, reason=reason)
-        )
+    def _header(self, info: TaskHeader, attempt: int, status: Status, *, body: int = 0, reason: str = '') -> ResultHeader:
+        return ResultHeader(info.grant, info.sequence, info.task_id, self._endpoint, self._epoch, attempt, status, body=body, reason=reason)
 
 
 def _odd(options: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ class Hands:
         self._reactor, self._now = reactor, now
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
         self._audit = tools.audit
-        self._started: dict[tuple[str, str, str], list[str]] = {}
+        self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
         self.again = False
         self.exit: do.Exit | None = None
         self._inside: dict[tuple[bytes, int], TaskHeader] = {}
@@ -72,15 +72,16 @@ class Hands:
         for effect in effects:
             self._acts[type(effect)](effect)
         for (account, function, name), tasks in self._started.items():
-            self._audit('start', account=account, function=function, name=name, tasks=tasks)
+            ids = [task_id.hex() for task_id in tasks]
+            self._audit('start', account=account.hex(), function=function.hex(), name=name[:200], tasks=ids)
         self._started.clear()
 
     def hear(self, event: Running | Finished | Lost, now: float) -> None:
         """An engine says how an attempt fares; of one that is not inside any more, nothing."""
-        if isinstance(event, Running):
-            self._reactor.running(Id(event.task_id), event.attempt, event.detail, now)
-        elif isinstance(event, Finished):
+        if isinstance(event, Finished):
             self._finished(event, now)
+        elif isinstance(event, Running):
+            self._reactor.running(Id(event.task_id), event.attempt, event.detail, now)
         elif self._inside.pop((event.task_id, event.attempt), None) is not None:
             log.info('task %s, attempt %d: lost with its %s: %s', event.task_id.hex(), event.attempt, event.cause, event.evidence)
             self._reactor.lost(Id(event.task_id), event.attempt, event.cause, event.evidence, now, final=event.final)
@@ -115,7 +116,9 @@ class Hands:
         if call.body_key:
             body = SealedBody(str(self._spool.path(info.task_id, effect.attempt, 'task')), call.body_key, call.length)
         arguments, spool = None if body else call.arguments, str(self._spool.directory)
-        work = Work(info.task_id, effect.attempt, account, opened.function, arguments, body, call.options, spool, info.priority, info.at_most_once)
+        work = Work(
+            info.task_id, effect.attempt, account, opened.function.blob, arguments, body, call.options, spool, info.priority, info.at_most_once
+        )
         self._inside[info.task_id, effect.attempt] = info
         try:
             self._crew.submit(info.pool, work)
@@ -124,7 +127,7 @@ class Hands:
             del self._inside[info.task_id, effect.attempt]
             self._reject(effect, TaskRejected(f'the engine does not take it: {type(error).__name__}: {error}'))
             return
-        self._started.setdefault((account.hex(), call.function.hex(), call.name[:200]), []).append(info.task_id.hex())
+        self._started.setdefault((account, call.function, call.name), []).append(info.task_id)
 
     def _opened(self, effect: do.Start) -> Opened | None:
         """What is in the task, or None: then it has its end."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from relay_parsl.wire.messages import Hash, Id, Phase, Result, TaskHeader
+from relay_parsl.endpoint.effects import Ended
+from relay_parsl.wire.messages import Hash, Id, Phase, TaskHeader
 
 
-@dataclass
+@dataclass(slots=True)
 class Holding:
     """One task, from its dispatch until its result is in the outbox."""
 
@@ -22,14 +23,15 @@ class Holding:
     lease: int
     """The newest attempt that the relay has given us."""
     order: int
+    lacks: set[Hash]
+    """Its function and grant, as far as they are not here."""
     phase: Phase = Phase.QUEUED
     tries: int = 0
-    evidence: list[str] = field(default_factory=list)
-    lacks: set[Hash] = field(default_factory=set)
+    evidence: tuple[str, ...] = ()
     pulling: bool = False
     """Its sealed arguments are on their way into the spool."""
     cancelled: bool = False
-    result: Result | None = None
+    result: Ended | None = None
     """Finished, but its large body is not durable yet."""
     detail: dict[str, Any] | None = None
     """Where it runs, once the engine has said so."""
@@ -105,11 +107,11 @@ class Holdings:
         """Every task, oldest first."""
         return list(self._all.values())
 
-    def add(self, header: bytes, info: TaskHeader, payload: bytes, attempt: int) -> Holding:
+    def add(self, header: bytes, info: TaskHeader, payload: bytes, attempt: int, lacks: set[Hash]) -> Holding:
         """Hold a task that was dispatched to one of our pools."""
         self._order += 1
         self.moved += 1
-        holding = Holding(header, info, payload, attempt, attempt, self._order, pulling=info.body > 0)
+        holding = Holding(header, info, payload, attempt, attempt, self._order, lacks, pulling=info.body > 0)
         self._all[info.task_id] = holding
         self.pools[info.pool].held += 1
         return holding

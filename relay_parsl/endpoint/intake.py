@@ -180,7 +180,8 @@ class Intake:
             info = codec.task_header(leased.header)
         except ProtocolError:
             return  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
-        info = info._replace(pool=self._books.pool(info.pool))
+        if info.pool != (pool := self._books.pool(info.pool)):
+            info = info._replace(pool=pool)
         holding, waiting = self._books.holdings.get(info.task_id), self._books.outbox.get(info.task_id)
         if holding is not None:
             holding.lease = max(holding.lease, leased.attempt)
@@ -201,8 +202,8 @@ class Intake:
         elif info.pool not in self._books.holdings.pools:
             self._outcomes.decline(info, leased.attempt, f'no-pool: this endpoint has no pool {info.pool!r}', now)
         else:
-            holding = self._books.holdings.add(leased.header, info, leased.payload, leased.attempt)
-            holding.lacks = self._books.stock.use((info.grant, info.function), info.task_id)
+            lacks = self._books.stock.use((info.grant, info.function), info.task_id)
+            holding = self._books.holdings.add(leased.header, info, leased.payload, leased.attempt, lacks)
             if info.body:
                 self._books.pulls.add(info.task_id, leased.attempt, info.body)
             self._books.holdings.ready(holding)

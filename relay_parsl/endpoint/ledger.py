@@ -175,7 +175,9 @@ class Ledger:
 
     def spend(self, task: TaskHeader, *, urgent: bool = False) -> None:
         """Never run this again; `urgent`: what this turn says depends on it."""
-        found = self._numbers.setdefault(task.grant, _Numbers(Intervals(), 0.0))
+        found = self._numbers.get(task.grant)
+        if found is None:
+            found = self._numbers[task.grant] = _Numbers(Intervals(), 0.0)
         found.sequences.add(task.sequence)
         found.until = max(found.until, task.expires + GRACE)
         self._dirty.add(task.grant)

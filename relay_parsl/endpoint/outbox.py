@@ -19,7 +19,7 @@ IN_FLIGHT = 32 << 20
 """Bytes that may be on their way at once; the others wait for `Recorded`."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Waiting:
     """A result in the outbox. `lease` is the newest attempt that the relay has given us of the task.
 
@@ -125,8 +125,8 @@ class Outbox:
             del self._unsent[task_id]
             waiting = self._all[task_id]
             self._sent[task_id] = now
-            self._flying += waiting.size
             batch.append(waiting.result)
+            self._flying += waiting.size
             size += waiting.size
             if len(batch) == BATCH_TASKS or size >= BATCH_BYTES:
                 yield Results(tuple(batch))

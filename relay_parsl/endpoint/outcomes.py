@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import BodyKey, CancelWork, Fail, SpoolDelete, SpoolSend, SpoolSync
+from relay_parsl.endpoint.effects import BodyKey, CancelWork, Ended, Fail, SpoolDelete, SpoolSend, SpoolSync
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outbox import Waiting
 from relay_parsl.wire import codec
@@ -30,24 +30,24 @@ class Outcomes:
         """Shares the reactor's books."""
         self._books = books
 
-    def finished(self, result: Result, now: float) -> None:
+    def finished(self, ended: Ended, now: float) -> None:
         """The loop has sealed an end. Of a task that is not held, or is over, it is dropped."""
-        info = codec.result_header(result.header)
+        info = ended.info
         holding = self._books.holdings.get(info.task_id)
         if holding is None or holding.attempt != info.attempt or holding.result is not None:
             return
-        self._books.holdings.finish(holding)
         if info.body:
-            holding.result = result
+            self._books.holdings.finish(holding)
+            holding.result = ended
             self._books.out.append(SpoolSync((info.task_id, info.attempt, 'result')))
         else:
-            self._settle(holding, result, info, now)
+            self._settle(holding, ended, now)
 
     def spooled(self, key: BodyKey, now: float) -> None:
         """A result's body is durable: now the result may be spoken of."""
         holding = self._books.holdings.get(key[0])
         if holding is not None and holding.attempt == key[1] and holding.result is not None:
-            self._settle(holding, holding.result, codec.result_header(holding.result.header), now)
+            self._settle(holding, holding.result, now)
 
     def lost(self, task_id: Id, attempt: int, cause: str, evidence: str, now: float, *, final: bool = False) -> None:
         """The engine has lost an attempt: once more after a while, unless it may run only once or has had its tries."""
@@ -55,7 +55,7 @@ class Outcomes:
         if holding is None or holding.attempt != attempt or holding.phase is not Phase.STARTED:
             return
         holding.tries += 1
-        holding.evidence.append(f'{cause}: {evidence}')
+        holding.evidence += (f'{cause}: {evidence}',)
         if holding.cancelled:
             self._fail(holding, 'cancelled')
         elif final or holding.info.at_most_once or holding.tries > self._books.retries(holding.info.pool):
@@ -79,14 +79,12 @@ class Outcomes:
 
     def refuse(self, holding: Holding, reason: str, now: float, status: Status = Status.FAILED) -> None:
         """End a held task that cannot even be opened: the result carries no seal, only a reason."""
-        self._books.holdings.finish(holding)
-        info = self._unsealed(holding.info, holding.attempt, status, reason)
-        self._settle(holding, Result(codec.encode_header(info), Body(b'')), info, now)
+        self._settle(holding, self._unsealed(holding.info, holding.attempt, status, reason), now)
 
     def decline(self, task: TaskHeader, attempt: int, reason: str, now: float, status: Status = Status.FAILED) -> None:
         """Refuse a dispatched task without ever holding it."""
-        info = self._unsealed(task, attempt, status, reason)
-        self._books.outbox.add(Waiting(Result(codec.encode_header(info), Body(b'')), info, attempt, now), save=False)
+        ended = self._unsealed(task, attempt, status, reason)
+        self._books.outbox.add(Waiting(ended.result, ended.info, attempt, now), save=False)
 
     def recorded(self, message: Recorded) -> None:
         """The relay has these results, or has no use for them."""
@@ -112,18 +110,19 @@ class Outcomes:
         books, info = self._books, holding.info
         books.holdings.remove(holding)
         books.stock.release((info.grant, info.function))
-        books.pulls.drop(info.task_id)
         if info.body:
+            books.pulls.drop(info.task_id)
             books.out.append(SpoolDelete((info.task_id, holding.attempt, 'task')))
 
-    def _settle(self, holding: Holding, result: Result, info: ResultHeader, now: float) -> None:
+    def _settle(self, holding: Holding, ended: Ended, now: float) -> None:
         self.leave(holding)
-        spends = holding.info if result.payload else None
-        self._books.outbox.add(Waiting(result, info, holding.lease, now, spends), save=holding.info.at_most_once)
+        spends = holding.info if ended.result.payload else None
+        self._books.outbox.add(Waiting(ended.result, ended.info, holding.lease, now, spends), save=holding.info.at_most_once)
 
     def _fail(self, holding: Holding, cause: str) -> None:
         self._books.holdings.finish(holding)
         self._books.out.append(Fail(holding.info.task_id, holding.attempt, cause, '\n'.join(holding.evidence), holding.info))
 
-    def _unsealed(self, task: TaskHeader, attempt: int, status: Status, reason: str) -> ResultHeader:
-        return ResultHeader(task.grant, task.sequence, task.task_id, task.endpoint, self._books.epoch, attempt, status, reason=reason)
+    def _unsealed(self, task: TaskHeader, attempt: int, status: Status, reason: str) -> Ended:
+        info = ResultHeader(task.grant, task.sequence, task.task_id, task.endpoint, self._books.epoch, attempt, status, reason=reason)
+        return Ended(info, Result(codec.encode_header(info), Body(b'')))

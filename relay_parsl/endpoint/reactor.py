@@ -18,7 +18,7 @@ from typing import Any
 
 from relay_parsl.endpoint.announce import Announcer
 from relay_parsl.endpoint.books import Books, EndpointSettings
-from relay_parsl.endpoint.effects import BodyKey, Effect, Exit, Start
+from relay_parsl.endpoint.effects import BodyKey, Effect, Ended, Exit, Start
 from relay_parsl.endpoint.idleness import Idleness
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.endpoint.ledger import Journal
@@ -38,7 +38,6 @@ from relay_parsl.wire.messages import (
     Pong,
     Recorded,
     Refused,
-    Result,
     Segment,
     Welcome,
 )
@@ -103,9 +102,9 @@ class EndpointReactor:
         """The object of a `Keep` is not; `reason` reaches the user of every task that waited for it."""
         self._intake.unusable(each, reason, now)
 
-    def finished(self, result: Result, now: float) -> None:
+    def finished(self, ended: Ended, now: float) -> None:
         """A task has ended, and the loop has sealed how (or refused it, unsealed)."""
-        self._outcomes.finished(result, now)
+        self._outcomes.finished(ended, now)
 
     def spooled(self, key: BodyKey, now: float) -> None:
         """The body of a `SpoolSync` is durable."""

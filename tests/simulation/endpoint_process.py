@@ -227,7 +227,7 @@ class EndpointProcess(Process):
         if body:
             self.disk.spool[info.task_id, attempt, 'result'] = body
         header = ResultHeader(info.grant, info.sequence, info.task_id, self.account.id, self.epoch, attempt, status, body=len(body))
-        self.reactor.finished(Result(encode_header(header), Body(payload)), now)
+        self.reactor.finished(do.Ended(header, Result(encode_header(header), Body(payload))), now)
 
     def _keep(self, effect: do.Keep) -> None:
         self._event(self.reactor.kept, effect.object.hash)

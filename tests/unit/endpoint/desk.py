@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from relay_parsl.endpoint.effects import Effect, Exit, Fail, Keep, Send, Start
+from relay_parsl.endpoint.effects import Effect, Ended, Exit, Fail, Keep, Send, Start
 from relay_parsl.endpoint.ledger import MemoryJournal
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.wire import codec
@@ -111,10 +111,10 @@ class Desk:
         return effect
 
 
-def result(info: TaskHeader, attempt: int, epoch: int, status: Status = Status.SUCCESS, payload: bytes = b'sealed outcome', body: int = 0) -> Result:
+def result(info: TaskHeader, attempt: int, epoch: int, status: Status = Status.SUCCESS, payload: bytes = b'sealed outcome', body: int = 0) -> Ended:
     """What the loop makes of an outcome."""
     header = ResultHeader(info.grant, info.sequence, info.task_id, info.endpoint, epoch, attempt, status, body=body)
-    return Result(codec.encode_header(header), Body(payload))
+    return Ended(header, Result(codec.encode_header(header), Body(payload)))
 
 
 def only(effects: list[Effect], kind: type[T]) -> list[T]:

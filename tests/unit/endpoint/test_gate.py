@@ -46,7 +46,7 @@ def test_what_a_trusted_signer_sends_passes_with_its_call() -> None:
     site = Site()
     opened = site.gate.open(site.start(options={'retries': 2}), NOW)
     assert payload.load_arguments(opened.call.arguments) == ((21,), {})
-    assert opened.function == BLOB
+    assert opened.function.blob == BLOB
     assert opened.call.options == {'retries': 2}
     assert opened.grant.account == site.sender.grant.account
 
@@ -257,23 +257,23 @@ def test_results_and_failures_are_sealed_for_who_asked() -> None:
     site = Site()
     start = site.start()
     outcome = payload.encode_outcome(payload.Outcome(True, payload.dump_value(42)))
-    result = site.gate.result(start.info, 2, Status.SUCCESS, outcome, 77)
-    header = codec.result_header(result.header)
+    header, result = site.gate.result(start.info, 2, Status.SUCCESS, outcome, 77)
+    assert header == codec.result_header(result.header)
     assert (header.task_id, header.epoch, header.attempt, header.status, header.body) == (start.info.task_id, 3, 2, Status.SUCCESS, 77)
     assert payload.load_outcome(site.sender.outcome(result).data) == 42
-    failed = site.gate.failure(start.info, 1, WorkerLost('signal 9'))
+    failed = site.gate.failure(start.info, 1, WorkerLost('signal 9')).result
     with pytest.raises(WorkerLost, match='signal 9'):
         payload.load_outcome(site.sender.outcome(failed).data)
     cancelled = site.gate.failure(start.info, 1, TaskCancelled('before it ran'), Status.CANCELLED)
-    assert codec.result_header(cancelled.header).status is Status.CANCELLED
+    assert cancelled.info.status is Status.CANCELLED
 
 
 def test_what_cannot_be_sealed_says_why_and_is_no_success() -> None:
     site = Site()
     start = site.start()
     site.gate.drop(site.sender.grant.hash)
-    result = site.gate.result(start.info, 1, Status.SUCCESS, b'outcome')
-    header = codec.result_header(result.header)
+    header, result = site.gate.result(start.info, 1, Status.SUCCESS, b'outcome')
+    assert header == codec.result_header(result.header)
     assert result.payload == b''
     assert (header.status, header.reason.split(':')[0]) == (Status.FAILED, 'denied')
 
