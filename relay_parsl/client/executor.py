@@ -191,10 +191,8 @@ class Executor(Submitter):
         room = INLINE - (len(pack(sealed)) if sealed else 0)
         serializer = self._serializer_for(function)
         arguments, key, length = arguments_of(session.spool, task_id, (request.args, request.kwargs), serializer, room)
-        return Order(
-            task_id, request.group or self._group, endpoint, function, arguments, serializer, options, sealed,
-            expires=time.time() + EXPIRES, body_key=key, length=length,
-        )  # fmt: skip
+        group, expires = request.group or self._group, time.time() + EXPIRES
+        return Order(task_id, group, endpoint, function, arguments, key, length, serializer, options, sealed, expires)
 
     def _function(self, function: Callable[..., Any] | Function | str) -> Function:
         if isinstance(function, str):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from types import BuiltinFunctionType, CodeType, FunctionType
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
+from weakref import ref
 
 from relay_parsl.errors import SerializationError
 from relay_parsl.spool import Spool
@@ -75,28 +75,47 @@ PLAIN = Options()
 """Those of most tasks."""
 
 
-@dataclass
-class Order:
+class Order(NamedTuple):
     """A task before it is sealed: nothing in it is the caller's own object any more."""
 
     task_id: Id
     group: Id
     endpoint: str
     function: Function
-    arguments: bytes = field(repr=False)
+    arguments: bytes
+    body_key: bytes
+    length: int
     serializer: str
     options: Options
     sealed_options: dict[str, Any]
     expires: float
-    body_key: bytes = field(default=b'', repr=False)
-    length: int = 0
+
+    def __repr__(self) -> str:
+        """Without arguments and key."""
+        return f'<Order {self.task_id.hex()}: {self.function.info.name} on {self.endpoint}>'
+
+
+_NOISE: list[bytes] = []
+"""The random parts of coming ids: drawn in blocks, for a system call costs more than an id."""
+
+os.register_at_fork(after_in_child=_NOISE.clear)  # a child must not make its parent's ids
 
 
 def new_id() -> Id:
     """A time-ordered UUID (version 7)."""
-    noise = os.urandom(10)
-    head = (time.time_ns() // 1_000_000).to_bytes(6, 'big')
-    return Id(head + bytes([0x70 | noise[0] & 0x0F, noise[1], 0x80 | noise[2] & 0x3F]) + noise[3:])
+    try:
+        noise = _NOISE.pop()  # one bytecode: two threads never get the same
+    except IndexError:
+        noise, *more = _noise(256)
+        _NOISE.extend(more)
+    return Id((time.time_ns() // 1_000_000).to_bytes(6, 'big') + noise)
+
+
+def _noise(count: int) -> list[bytes]:
+    """So many times 10 random bytes, the bits of version and variant set."""
+    block = os.urandom(10 * count)
+    parts = [block[at : at + 10] for at in range(0, len(block), 10)]
+    return [bytes([0x70 | each[0] & 0x0F, each[1], 0x80 | each[2] & 0x3F]) + each[3:] for each in parts]
 
 
 def as_id(value: uuid.UUID | str | bytes) -> Id:
@@ -121,20 +140,45 @@ class Functions:
     """Each plain function is serialized once, for as long as it lives; what it holds by closure must be the same for that."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[FunctionType, tuple[tuple[Any, ...], Function]] = WeakKeyDictionary()
+        self._known: dict[int, _Known] = {}
 
     def get(self, fn: Callable[..., Any]) -> Function:
         """Raises SerializationError."""
-        if type(fn) is not FunctionType:  # a partial, a method, an object with `__call__`: its state may have changed
-            return as_function(payload.dump_function(fn))
-        known = self._known.get(fn)
-        held = _held(fn)
-        if known is not None and len(held) == len(known[0]) and all(one is other for one, other in zip(held, known[0])):
-            return known[1]
+        known = self._known.get(id(fn))
+        if known is not None and known.fits(fn):
+            return known.function
         made = as_function(payload.dump_function(fn))
-        if all(_constant(each) for each in held):
-            self._known[fn] = (held, made)
+        if type(fn) is FunctionType:  # not a partial, a method, an object with `__call__`: its state may have changed
+            held = _held(fn)
+            if all(_constant(each) for each in held):
+                self._known[id(fn)] = _Known(fn, held, made, self._known)
         return made
+
+
+class _Known:
+    """A function and what was made of it. It takes itself out of `shelf` when the function dies: its number may be given to another then."""
+
+    __slots__ = ('_bare', '_held', '_of', 'function')
+
+    def __init__(self, fn: FunctionType, held: tuple[Any, ...], function: Function, shelf: dict[int, _Known]) -> None:
+        self.function = function
+        self._held = held
+        self._bare = len(held) == 1
+        self._of = ref(fn, partial(_forget, shelf, id(fn)))
+
+    def fits(self, fn: Callable[..., Any]) -> bool:
+        """Whether it is that function, and unchanged: most have nothing but their code."""
+        alive = self._of()
+        if alive is None or alive is not fn or alive.__code__ is not self._held[0]:
+            return False
+        if self._bare and alive.__defaults__ is None and alive.__kwdefaults__ is None:
+            return True
+        held = _held(alive)
+        return len(held) == len(self._held) and all(one is other for one, other in zip(held, self._held))
+
+
+def _forget(shelf: dict[int, _Known], number: int, _dead: object) -> None:
+    shelf.pop(number, None)
 
 
 def arguments_of(

@@ -48,7 +48,7 @@ class Session:
         self.target = target
         self.board = Board()
         self.users = 0
-        self._pid = os.getpid()
+        self._process = _process
         self._directory: str | None = None
         self._making = threading.Lock()
         self._ended = False
@@ -72,11 +72,11 @@ class Session:
     @property
     def usable(self) -> bool:
         """False in a child of `fork`, and after its end."""
-        return self._pid == os.getpid() and not self._ended
+        return self._process is _process and not self._ended
 
     def release(self) -> None:
         """One user less; without users and open futures the session ends. Takes no lock, for the garbage collector may call it anywhere."""
-        if self._pid == os.getpid():
+        if self._process is _process:
             self._loop.post(self._leave)
 
     def _leave(self) -> None:
@@ -187,6 +187,8 @@ class Session:
             return self._ended
 
 
+_process = object()
+"""This process: a child of `fork` has another. To ask for its number each time would be a system call for each task."""
 _lock = threading.Lock()
 _sessions: dict[tuple[str, bytes, bytes, str], Session] = {}
 _graveyard: list[Session] = []
@@ -194,8 +196,8 @@ _graveyard: list[Session] = []
 
 def _after_fork() -> None:
     """In the child: locks may be held by threads that are not there, and sockets are the parent's; nothing of it may even be collected."""
-    global _lock  # noqa: PLW0603  a lock that a lost thread holds is of no use
-    _lock = threading.Lock()
+    global _lock, _process
+    _lock, _process = threading.Lock(), object()
     _graveyard.extend(_sessions.values())
     _sessions.clear()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Function, Options
@@ -19,8 +19,7 @@ LONGEST_POOL = 64
 """Letters of a pool's name, in an endpoint file too."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One call, as the user gave it."""
 
     function: Callable[..., Any] | Function | str

@@ -83,9 +83,7 @@ class RelayExecutor(ParslExecutor, RepresentationMixin):
         refusal = self._executor.session.board.refusal
         if refusal is not None:
             return self._bad(refusal)
-        future = self._with(self._executor, resource_specification).submit(func, *args, **kwargs)
-        future.parsl_executor_task_id = future.task_id
-        return future
+        return self._with(self._executor, resource_specification).submit(func, *args, **kwargs)
 
     def shutdown(self) -> None:
         """Cancel what is not done, so that every future is settled, and let the session go. May be called twice."""

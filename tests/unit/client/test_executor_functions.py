@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import uuid
@@ -7,6 +8,7 @@ import uuid
 import pytest
 
 from relay_parsl.client.executor import Executor
+from relay_parsl.client.orders import Functions
 from relay_parsl.errors import (
     NotFound,
     SerializationError,
@@ -39,6 +41,27 @@ def test_functions_travel_once_and_follow_their_closures(relay: FakeRelay, execu
     assert executor.submit(grow).result(LONG) == 0
     held.append(1)
     assert executor.submit(grow).result(LONG) == 1
+
+
+def test_a_function_is_forgotten_when_it_dies_and_seen_when_it_changes() -> None:
+    functions = Functions()
+
+    def one() -> int:
+        return 1
+
+    def two() -> int:
+        return 2
+
+    first = functions.get(one)
+    assert functions.get(one) is first
+    one.__code__ = two.__code__
+    second = functions.get(one)
+    assert second.digest != first.digest
+    one.__defaults__ = (5,)
+    assert functions.get(one) is not second
+    del one
+    gc.collect()
+    assert not functions._known
 
 
 def test_other_pythons_fail_before_anything_runs(relay: FakeRelay, executor: Executor) -> None:

@@ -1,0 +1,103 @@
+"""A future whose condition is made late is a future like any other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, as_completed, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+import pytest
+
+from relay_parsl.client.futures import TaskFuture
+from relay_parsl.client.orders import new_id
+
+LONG = 30
+
+
+class Nobody:
+    """A session without a relay."""
+
+    def cancel(self, task_id: bytes) -> None:
+        """Nothing to end."""
+
+    def observe(self, task_id: bytes) -> None:
+        """Nothing to watch."""
+
+    def wait_for(self, happened: Callable[[], bool], timeout: float | None) -> bool:
+        """As it is."""
+        return happened()
+
+    def changed(self) -> None:
+        """Nobody waits."""
+
+
+def a_future() -> TaskFuture:
+    return TaskFuture(new_id(), Nobody())
+
+
+def test_it_has_all_that_the_standard_library_gives_a_future() -> None:
+    future = a_future()
+    assert '_condition' not in vars(future)
+    standard = vars(Future())
+    assert {name: vars(future)[name] for name in standard if name != '_condition'} == {k: v for k, v in standard.items() if k != '_condition'}
+    assert type(future._condition) is type(standard['_condition'])
+    assert future._condition is future._condition
+
+
+def test_all_threads_get_the_same_condition() -> None:
+    for _ in range(50):
+        future, found, start = a_future(), [], threading.Barrier(4)
+
+        def look(future: TaskFuture = future, found: list[Any] = found, start: threading.Barrier = start) -> None:
+            start.wait()
+            found.append(future._condition)
+
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert len(set(map(id, found))) == 1
+
+
+def test_waiting_ends_whoever_comes_first() -> None:
+    for _ in range(100):
+        futures = [a_future() for _ in range(5)]
+        settler = threading.Thread(target=lambda futures=futures: [each.succeed(n) for n, each in enumerate(futures)])
+        settler.start()
+        assert sorted(each.result(LONG) for each in as_completed(futures, LONG)) == list(range(5))
+        assert wait(futures, LONG, ALL_COMPLETED).not_done == set()
+        settler.join()
+
+
+def test_callbacks_run_once_before_and_after() -> None:
+    future, called = a_future(), []
+    future.add_done_callback(lambda _: called.append('before'))
+    assert future.succeed(1)
+    future.add_done_callback(lambda _: called.append('after'))
+    assert called == ['before', 'after']
+    assert not future.succeed(2)
+    assert not future.fail(ValueError())
+    assert future.result() == 1
+    assert future.exception() is None
+
+
+def test_errors_are_raised_and_a_wait_has_an_end() -> None:
+    future = a_future()
+    assert not future.done()
+    with pytest.raises(FutureTimeoutError):
+        future.result(0.01)
+    assert wait([future], 0.01, FIRST_COMPLETED).not_done == {future}
+    assert future.fail(ValueError('no'))
+    assert future.done()
+    with pytest.raises(ValueError, match='no'):
+        future.result()
+
+
+def test_ids_are_of_version_7_and_in_order_of_time() -> None:
+    ids = [new_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert {(each[6] >> 4, each[8] >> 6) for each in ids} == {(7, 2)}
+    assert [each[:6] for each in ids] == sorted(each[:6] for each in ids)
