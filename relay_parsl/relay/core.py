@@ -189,22 +189,26 @@ class Core:
     def release(self, task: TaskInfo) -> None:
         """A lease has ended: out of the memory of the session that holds it."""
         session = self.endpoints.get(task.endpoint)
-        lease = session.leases.pop(task.id, None) if session else None
         if session is None:
             self.said.get(task.endpoint, {}).pop(task.id, None)
-        elif lease:
+            return
+        lease = session.leases.pop(task.id, None)
+        if lease:
             session.details.pop(task.id, None)
             counts = session.held[lease.pool]
             counts[lease.account] -= 1
             counts[_BYTES] -= lease.size
             self.ready[task.endpoint] = None
 
-    def hold(self, session: EndpointSession, task: TaskInfo) -> None:
-        """A lease has begun."""
-        session.leases[task.id] = task
-        counts = session.held.setdefault(task.pool, Counter())
-        counts[task.account] += 1
-        counts[_BYTES] += task.size
+    def hold(self, session: EndpointSession, tasks: Iterable[TaskInfo]) -> None:
+        """Leases have begun."""
+        for task in tasks:
+            session.leases[task.id] = task
+            counts = session.held.setdefault(task.pool, Counter())
+            counts[task.account] += 1
+            counts[_BYTES] += task.size
+            if self.watchers:
+                self.changed(task.id)
 
     def changed(self, task_id: Id) -> None:
         """Somebody may watch it."""
@@ -219,26 +223,36 @@ class Core:
 
     def finish(self, ended: Sequence[Ended]) -> None:
         """Tasks that were not done are done; who follows will be told."""
+        if not ended:
+            return
+        least = self.now + self.settings.keep
+        groups: dict[tuple[Id, Id], list[Ended]] = {}
         for each in ended:
             self.done += 1
             each.done = self.done
             task = each.task
-            each.until = max(task.expires, self.now + self.settings.keep)
+            each.until = max(task.expires, least)
             if task.stage == Stage.QUEUED:
                 self.count_waiting(task.endpoint, task.pool, task.account, -1)
             else:
                 self.release(task)
-            followers = self.followers.get((task.account, task.group), ())
-            for session in followers:
-                session.behind.setdefault(task.group, True)
-                self.behind[session.routing] = session
-            if followers:
-                self.ended[task.account, task.group].append(each)
-            self.changed(task.id)
+            groups.setdefault((task.account, task.group), []).append(each)
+            if self.watchers:
+                self.changed(task.id)
             if task.body:
                 self.do(SpoolDelete((task.id, 0, 'task')))
-        if ended:
-            self.store.finish(ended)
+        for key, some in groups.items():
+            self._tell(key, some)
+        self.store.finish(ended)
+
+    def _tell(self, key: tuple[Id, Id], ended: list[Ended]) -> None:
+        """Who follows a group has something to be delivered."""
+        followers = self.followers.get(key, ())
+        for session in followers:
+            session.behind.setdefault(key[1], True)
+            self.behind[session.routing] = session
+        if followers:
+            self.ended[key] += ended
 
     def forget_spooled(self, gone: Iterable[Forgotten]) -> None:
         """Their spooled bodies can go."""

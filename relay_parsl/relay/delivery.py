@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice, takewhile
+from typing import Union
 
 from relay_parsl.relay.core import BATCH_TASKS, Core, batches
 from relay_parsl.relay.records import Ended, ResultRow, Stage
@@ -14,6 +15,9 @@ FOLLOWED, ASKED = 100_000, 100_000
 """The most groups and single results that one session waits for; a client asks again for what is beyond."""
 MARKS = 1000
 """Received results of which the store is told at a time."""
+
+Outcome = Union[Ended, ResultRow]
+"""What has just ended is delivered as it is; what ended before, as the store gives it back."""
 
 
 class Delivery:
@@ -150,21 +154,21 @@ class Delivery:
             if len(rows) == room:
                 session.behind[group] = False  # at the end: other groups have their turn
 
-    def _ended(self, session: ClientSession, group: Id, room: int) -> list[ResultRow]:
+    def _ended(self, session: ClientSession, group: Id, room: int) -> Sequence[Outcome]:
         """What comes next in a group; read from the store only if it did not end just now."""
         cursor = session.cursors[group]
         if not session.behind[group]:
             return self._core.store.ended_after(session.account, group, cursor, room)
-        return [_row(each) for each in islice((each for each in self._core.ended[session.account, group] if each.done > cursor), room)]
+        return list(islice((each for each in self._core.ended[session.account, group] if each.done > cursor), room))
 
-    def _send(self, session: ClientSession, rows: Sequence[ResultRow], now: float) -> int:
+    def _send(self, session: ClientSession, rows: Sequence[Outcome], now: float) -> int:
         """As many as the window's bytes allow, one at least if nothing is on its way; how many."""
         fit = 0
         for row in rows:
             size = _size(row)
             if session.sent and session.size + size > session.window[1]:
                 break
-            session.sent[row.id] = (now, size, row.done)
+            session.sent[row.id] = (now, size, row.number)
             session.size += size
             session.asked.pop(row.id, None)
             fit += 1
@@ -173,16 +177,11 @@ class Delivery:
         return fit
 
 
-def _row(ended: Ended) -> ResultRow:
-    task = ended.task
-    return ResultRow(task.id, task.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
-
-
-def _size(row: ResultRow) -> int:
+def _size(row: Outcome) -> int:
     return len(row.header) + len(row.payload) + 64
 
 
-def _delivered(row: ResultRow) -> Delivered:
+def _delivered(row: Outcome) -> Delivered:
     if row.damaged:
         return Delivered(row.id, Status.FAILED, b'', "lost: the relay's disk has damaged this result", Body(b''))
     return Delivered(row.id, row.status, row.header, row.reason, Body(row.payload))

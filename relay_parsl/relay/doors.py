@@ -125,9 +125,7 @@ class Doors:
         self._core.put_account(row)
         session = EndpointSession(pending.routing, pending.key, account.id, self._core.next_session(), hello, now, opened=now)
         self._core.endpoints[account.id] = session
-        for lease in self._core.store.leases(account.id):
-            self._core.hold(session, lease)
-            self._core.changed(lease.id)
+        self._core.hold(session, self._core.store.leases(account.id))
         said = self._core.said.pop(account.id, {})
         session.details = {task_id: state for task_id, state in said.items() if task_id in session.leases}
         self._open(session, now)

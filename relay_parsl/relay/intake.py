@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Union
 
 from relay_parsl.errors import ProtocolError
@@ -38,7 +38,7 @@ KNOWN_OBJECTS = 20_000
 """The most hashes that are remembered as stored; beyond, the store is asked again."""
 NEED_AT_ONCE = 1000
 KINDS = ('grant', 'function')
-NUMBERS = range(-(1 << 31), 1 << 31)
+LEAST, MOST = -(1 << 31), (1 << 31) - 1
 """What a priority may be."""
 
 Offer = tuple[Task, TaskHeader]
@@ -73,32 +73,44 @@ class Intake:
     def _examine(self, account: AccountRow, tasks: Sequence[Task], now: float) -> tuple[list[Offer], list[Rejection]]:
         offers: dict[Id, Offer] = {}
         refused = []
+        fits = self._fits(account, now)
         for task in tasks:
             try:
                 header = task_header(task.header)
             except ProtocolError as error:
                 refused.append(Rejection(NO_ID, 'malformed', str(error)))
                 continue
-            fault = self._fault(account, header, task, now)
-            if fault:
-                refused.append(Rejection(header.task_id, *fault))
-            else:
+            if fits(task, header):
                 offers[header.task_id] = (task, header)
+            else:
+                refused.append(Rejection(header.task_id, *self._fault(account, header, task, now)))
         return list(offers.values()), refused
 
-    def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str] | None:
+    def _fits(self, account: AccountRow, now: float) -> Callable[[Task, TaskHeader], bool]:
+        """Whether a task can be taken; what is the same for a whole message is found out once."""
+        core, settings = self._core, self._core.settings
+        open_to = account.role in MAY_SUBMIT and core.load[account.id] < settings.queue_limit and not core.full
+        latest, payload_limit, body_limit = now + settings.lifetime, settings.payload_limit, settings.body_limit
+        usable: dict[Id, bool] = {}
+
+        def fits(task: Task, header: TaskHeader) -> bool:
+            endpoint = header.endpoint
+            if endpoint not in usable:
+                usable[endpoint] = open_to and core.accounts.usable(account, endpoint) is not None
+            return (
+                usable[endpoint]
+                and now < header.expires <= latest
+                and len(task.payload) <= payload_limit
+                and 0 <= header.body <= body_limit
+                and LEAST <= header.priority <= MOST
+                and len(task.header) <= HEADER
+            )
+
+        return fits
+
+    def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str]:
         """Why a task cannot be taken: code and reason."""
         core, settings = self._core, self._core.settings
-        if (
-            self._account_may(account, header.endpoint)
-            and now < header.expires <= now + settings.lifetime
-            and len(task.payload) <= settings.payload_limit
-            and 0 <= header.body <= settings.body_limit
-            and header.priority in NUMBERS
-            and len(task.header) <= HEADER
-            and not core.full
-        ):
-            return None
         faults = (
             (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
             (core.accounts.usable(account, header.endpoint) is None, 'not-found', 'no such endpoint'),
@@ -106,24 +118,18 @@ class Intake:
             (header.expires > now + settings.lifetime, 'limit', f'`expires` is more than {settings.lifetime:.0f} s away'),
             (len(task.payload) > settings.payload_limit, 'too-large', f'over {settings.payload_limit} bytes must be spooled'),
             (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
-            (header.priority not in NUMBERS or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
+            (not LEAST <= header.priority <= MOST or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
             (core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
             (core.full, 'full', "the relay's disk is full: try again later"),
         )
-        return next(((code, reason) for is_so, code, reason in faults if is_so), None)
-
-    def _account_may(self, account: AccountRow, endpoint: Id) -> bool:
-        core = self._core
-        within = core.load[account.id] < core.settings.queue_limit
-        return within and account.role in MAY_SUBMIT and core.accounts.usable(account, endpoint) is not None
+        return next((code, reason) for is_so, code, reason in faults if is_so)
 
     def _with_objects(self, session: ClientSession, offers: list[Offer], now: float) -> list[Offer]:
         """Ask for what is missing. Tasks that refer to it are not taken yet: the client submits them again."""
-        wanted: dict[Hash, float] = {}
-        for _, header in offers:
-            for digest in (header.grant, header.function):
-                wanted[digest] = max(header.expires, wanted.get(digest, 0.0))
-        missing = self._missing(wanted, now)
+        if not offers:
+            return offers
+        wanted = dict.fromkeys([header.grant for _, header in offers] + [header.function for _, header in offers])
+        missing = self._missing(wanted, max([header.expires for _, header in offers]), now)
         if not missing:
             return offers
         for start in range(0, len(missing), NEED_AT_ONCE):
@@ -131,7 +137,7 @@ class Intake:
         absent = set(missing)
         return [offer for offer in offers if offer[1].grant not in absent and offer[1].function not in absent]
 
-    def _missing(self, wanted: dict[Hash, float], now: float) -> list[Hash]:
+    def _missing(self, wanted: Collection[Hash], until: float, now: float) -> list[Hash]:
         """An object is kept as long as a task that refers to it may live; a day's slack saves a write for each task."""
         strange = [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
         if strange:
@@ -139,11 +145,10 @@ class Intake:
                 self._until.clear()
                 strange = list(wanted)
             self._until.update(self._core.store.known_objects(strange))
-        short = [digest for digest, until in wanted.items() if digest in self._until and self._until[digest] < until]
+        short = [digest for digest in wanted if digest in self._until and self._until[digest] < until]
         if short:
-            until = max(wanted.values()) + DAY
-            self._core.store.keep_objects(short, until)
-            self._until.update(dict.fromkeys(short, until))
+            self._core.store.keep_objects(short, until + DAY)
+            self._until.update(dict.fromkeys(short, until + DAY))
         return [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
 
     def _store(self, session: ClientSession, offers: list[Offer], now: float) -> None:
@@ -151,21 +156,20 @@ class Intake:
             return
         rows = [self._row(session.account, task, header, now) for task, header in offers]
         known = self._core.store.add(rows)
-        accepted = []
-        for row in rows:
-            if row.id not in known:
-                self._delivery.follow_group(session, row.group)
-                accepted.append(row.id)
-        if accepted:
-            self._core.enqueue([row for row in rows if row.id not in known] if known else rows)
-            self._core.send(session, Accepted(tuple(accepted)))
+        new = [row for row in rows if row.id not in known] if known else rows
+        if new:
+            for group in {row.group for row in new}:
+                self._delivery.follow_group(session, group)
+            self._core.enqueue(new)
+            self._core.send(session, Accepted(tuple([row.id for row in new])))
         if known:
             self._answer_known(session, list(known), [])
 
     def _row(self, account: Id, task: Task, header: TaskHeader, now: float) -> TaskRow:
+        size = len(task.header) + len(task.payload) + header.body
         return TaskRow(
-            self._core.next_number(), header.task_id, account, header.group, header.endpoint, header.pool, header.priority, header.expires,
-            header.at_most_once, now, task.header, task.payload, header.body,
+            self._core.next_number(), header.task_id, account, header.group, header.endpoint, header.pool, header.at_most_once, now, size,
+            header.body, Stage.QUEUED, 1, 0, 0, 0, False, None, header.priority, header.expires, task.header, task.payload,
         )  # fmt: skip
 
     def _answer_known(self, session: ClientSession, ids: Sequence[Id], refused: Sequence[Rejection]) -> None:

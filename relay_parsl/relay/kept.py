@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from relay_parsl.relay.records import Ended, Forgotten, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import Ended, Forgotten, ResultRow, TaskInfo, TaskRow
 
 
 @dataclass
@@ -20,18 +20,17 @@ class Kept:
 
 def task_info(row: TaskRow) -> TaskInfo:
     """Of a task that has just come."""
-    size = len(row.header) + len(row.payload) + row.body
-    return TaskInfo(
-        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, size, row.body,
-        Stage.QUEUED, row.attempt, priority=row.priority, expires=row.expires,
-    )  # fmt: skip
+    return TaskInfo(**{each.name: getattr(row, each.name) for each in fields(TaskInfo)})
 
 
 def result_row(kept: Kept) -> ResultRow:
     """Of one that is done."""
     ended = kept.ended
     assert ended is not None  # noqa: S101  callers have looked
-    return ResultRow(kept.row.id, kept.row.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt, ended.reason)
+    return ResultRow(
+        kept.info.number, kept.row.id, kept.row.account, ended.done, ended.status, ended.header, ended.payload, ended.body, ended.attempt,
+        ended.reason,
+    )  # fmt: skip
 
 
 def forgotten(kept: Kept) -> Forgotten:

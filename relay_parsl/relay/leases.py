@@ -6,12 +6,12 @@ Time ends no lease. Only a result, a complete `Held` that lacks it, a `Returned`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from heapq import heapify, heapreplace
 from itertools import islice
 
 from relay_parsl.relay.core import BATCH_TASKS, Core, batches, held_bytes, held_tasks
-from relay_parsl.relay.records import Lease, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.wire.messages import (
     Attempt,
@@ -149,10 +149,9 @@ class Leases:
             head = self._core.head(session.account, pool, account, share)
             cut |= len(head) < share
             for row in head:
-                size = _size(row)
-                if size > space and (rows or held_tasks(counts)):
+                if row.size > space and (rows or held_tasks(counts)):
                     break
-                space -= size
+                space -= row.size
                 rows.append(row)
         if len(rows) >= TURN_TASKS or (cut and rows):
             self._core.ready[session.account] = None
@@ -160,30 +159,27 @@ class Leases:
         self._dispatch(session, rows)
 
     def _dispatch(self, session: EndpointSession, rows: list[TaskRow]) -> None:
-        self._fail_damaged(session, [row for row in rows if row.damaged])
+        """Rows of one pool. Their bytes leave the memory with the message; they go on as leases."""
+        self._fail_damaged([row for row in rows if row.damaged])
         whole = [row for row in rows if not row.damaged]
-        leases = []
-        for batch in batches(whole, [len(row.header) + len(row.payload) for row in whole]):
+        for batch in batches(whole, [row.size for row in whole]):
             session.serial += 1
-            leases += [Lease(row.number, row.attempt, session.number, session.serial, session.hello.epoch) for row in batch]
+            tasks = tuple([Leased(row.attempt, row.header, Body(row.payload)) for row in batch])
+            self._core.send(session, Dispatch(session.number, session.serial, tasks))
             for row in batch:
-                self._core.hold(session, _leased(row, session))
-                self._core.changed(row.id)
-            self._core.send(
-                session, Dispatch(session.number, session.serial, tuple([Leased(row.attempt, row.header, Body(row.payload)) for row in batch]))
-            )
-        if leases:
-            self._core.store.lease(leases)
-        for (pool, account), count in Counter([(row.pool, row.account) for row in whole]).items():
-            self._core.count_waiting(session.account, pool, account, -count)
+                row.stage, row.session, row.serial, row.epoch = Stage.LEASED, session.number, session.serial, session.hello.epoch
+                row.header = row.payload = b''
+        if whole:
+            self._core.store.lease(whole)
+            self._core.hold(session, whole)
+            for account, count in Counter([row.account for row in whole]).items():
+                self._core.count_waiting(session.account, whole[0].pool, account, -count)
 
-    def _fail_damaged(self, session: EndpointSession, rows: Iterable[TaskRow]) -> None:
+    def _fail_damaged(self, rows: Sequence[TaskRow]) -> None:
         """Never executed: the seal would not open, and nobody would learn why."""
         for row in rows:
             self._core.audit('damaged', row.account, task=row.id.hex())
-            task = _leased(row, session)
-            task.stage = Stage.QUEUED
-            self._core.end([task], Status.FAILED, "lost: the relay's disk has damaged this task")
+        self._core.end(rows, Status.FAILED, "lost: the relay's disk has damaged this task")
 
     def _end_strays(self, session: EndpointSession) -> None:
         """What waits for a pool that there is not would wait until it expires. Who has named no pool yet is not judged, nor who has too many."""
@@ -194,10 +190,7 @@ class Leases:
         room = SLICE
         for pool, account in strays:
             rows = self._core.store.waiting(session.account, pool, account, room, SLICE_BYTES)
-            tasks = [_leased(row, session) for row in rows]
-            for task in tasks:
-                task.stage = Stage.QUEUED
-            self._core.end(tasks, Status.FAILED, _no_pool(pool, session.windows))
+            self._core.end(rows, Status.FAILED, _no_pool(pool, session.windows))
             self._core.busy |= pool in waiting and bool(rows)
             room -= len(rows)
             if room <= 0:
@@ -249,17 +242,6 @@ def shares(waiting: Counter[Id], held: Counter[Id], room: int) -> dict[Id, int]:
 
 
 _NEVER = 1 << 62
-
-
-def _size(row: TaskRow) -> int:
-    return len(row.header) + len(row.payload) + row.body
-
-
-def _leased(row: TaskRow, session: EndpointSession) -> TaskInfo:
-    return TaskInfo(
-        row.number, row.id, row.account, row.group, row.endpoint, row.pool, row.at_most_once, row.submitted, _size(row), row.body,
-        Stage.LEASED, row.attempt, session.number, session.serial, session.hello.epoch, expires=row.expires,
-    )  # fmt: skip
 
 
 def _no_pool(pool: str, known: Collection[str]) -> str:

@@ -91,33 +91,11 @@ class FunctionRow:
 
 
 @dataclass(slots=True)
-class TaskRow:
-    """A task as it was submitted. `number` grows with each task of the relay."""
-
-    number: int
-    id: Id
-    account: Id
-    group: Id
-    endpoint: Id
-    pool: str
-    priority: int
-    expires: float
-    at_most_once: bool
-    submitted: float
-    header: bytes
-    payload: bytes
-    body: int = 0
-    """Bytes in the spool; 0 when the payload is complete."""
-    attempt: int = 1
-    damaged: bool = False
-    """What the store gave back is not what it was given."""
-
-
-@dataclass(slots=True)
 class TaskInfo:
     """Where a task stands, without its bytes. `session`, `serial` and `epoch` are those of its lease."""
 
     number: int
+    """Grows with each task of the relay."""
     id: Id
     account: Id
     group: Id
@@ -126,8 +104,9 @@ class TaskInfo:
     at_most_once: bool
     submitted: float
     size: int
-    """Bytes that it counts in its endpoint's window: payload and spooled body."""
+    """Bytes that it counts in its endpoint's window: header, payload and spooled body."""
     body: int
+    """Bytes in the spool; 0 when the payload is complete."""
     stage: Stage
     attempt: int
     session: int = 0
@@ -138,6 +117,16 @@ class TaskInfo:
     status: Status | None = None
     priority: int = 0
     expires: float = 0.0
+
+
+@dataclass(slots=True)
+class TaskRow(TaskInfo):
+    """A task as it was submitted. When it is leased its bytes are let go, and it goes on as what its endpoint's session remembers."""
+
+    header: bytes = b''
+    payload: bytes = b''
+    damaged: bool = False
+    """What the store gave back is not what it was given."""
 
 
 @dataclass(slots=True)
@@ -156,12 +145,24 @@ class Ended:
     reason: str = ''
     until: float = 0.0
     """When it may be forgotten."""
+    damaged = False
+
+    @property
+    def id(self) -> Id:
+        """Of its task, as in `ResultRow`: what has just ended is delivered as it is."""
+        return self.task.id
+
+    @property
+    def number(self) -> int:
+        """Of its task."""
+        return self.task.number
 
 
 @dataclass(slots=True)
 class ResultRow:
-    """A result as it is delivered."""
+    """A result as the store gives it back. `number` is its task's."""
 
+    number: int
     id: Id
     account: Id
     done: int
@@ -172,17 +173,6 @@ class ResultRow:
     attempt: int
     reason: str
     damaged: bool = False
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A task's move into an endpoint's hands."""
-
-    number: int
-    attempt: int
-    session: int
-    serial: int
-    epoch: int
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@
  accounts, invites, objects      few, packed
  functions                       registered, by account
  tasks ── queue                  what waits, in the order in which it will be leased
-   │  └── leases                 what endpoints hold
-   └───── results ── received    what is done, by `done`; what may lose its body
+   │  └── leases                 what endpoints hold, a row a dispatch
+   └───── ends, received         what is done, group by group in its order; what may lose its body
 ```
+
+A task is one row, written twice: when it comes, and when its result takes the place of its payload.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from zlib import crc32
 from relay_parsl.relay.records import AccountRow, Standing
 from relay_parsl.wire.messages import Status
 
-VERSION = 1
+VERSION = 2
 """Of the schema, in `user_version`. Whoever changes the tables raises it, and adds the way from the version before."""
 APPLICATION = 0x52_50_41_52
 """What `application_id` says: a relay's store, and no other program's file."""
-SCHEMA = """
+BOOKS = """
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE invites (curve BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
@@ -31,28 +33,52 @@ CREATE INDEX objects_until ON objects (until);
 CREATE TABLE functions (account INTEGER NOT NULL, id BLOB NOT NULL, registered REAL NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL,
     data BLOB NOT NULL);
 CREATE UNIQUE INDEX functions_id ON functions (account, id);
+"""
+TASKS = """
 CREATE TABLE tasks (n INTEGER PRIMARY KEY, id BLOB NOT NULL, account INTEGER NOT NULL, grp BLOB NOT NULL, endpoint INTEGER NOT NULL,
-    pool TEXT NOT NULL, priority INTEGER NOT NULL, due REAL NOT NULL,
-    once INTEGER NOT NULL, submitted REAL NOT NULL, body INTEGER NOT NULL,
-    size INTEGER NOT NULL, attempt INTEGER NOT NULL, done INTEGER NOT NULL, status TEXT NOT NULL,
-    sum INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
+    pool TEXT NOT NULL, priority INTEGER NOT NULL, due REAL NOT NULL, once INTEGER NOT NULL, submitted REAL NOT NULL, body INTEGER NOT NULL,
+    size INTEGER NOT NULL, attempt INTEGER NOT NULL, cancel INTEGER NOT NULL, done INTEGER NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL, spooled INTEGER NOT NULL, tried INTEGER NOT NULL,
+    sum INTEGER NOT NULL, header BLOB NOT NULL, result BLOB NOT NULL, payload BLOB NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks (id);
 CREATE INDEX tasks_due ON tasks (due);
 CREATE TABLE queue (endpoint INTEGER, pool TEXT, account INTEGER, priority INTEGER, n INTEGER,
     PRIMARY KEY (endpoint, pool, account, priority, n)) WITHOUT ROWID;
-CREATE TABLE leases (endpoint INTEGER, n INTEGER, attempt INTEGER NOT NULL, session INTEGER NOT NULL, serial INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, cancel INTEGER NOT NULL, PRIMARY KEY (endpoint, n)) WITHOUT ROWID;
-CREATE TABLE results (done INTEGER PRIMARY KEY, id BLOB NOT NULL, account INTEGER NOT NULL, grp BLOB NOT NULL, status TEXT NOT NULL,
-    attempt INTEGER NOT NULL, body INTEGER NOT NULL, reason TEXT NOT NULL, sum INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
-CREATE INDEX results_group ON results (account, grp, done);
-CREATE TABLE received (done INTEGER PRIMARY KEY);
+CREATE TABLE leases (session INTEGER, serial INTEGER, endpoint INTEGER NOT NULL, epoch INTEGER NOT NULL, tasks TEXT NOT NULL,
+    PRIMARY KEY (session, serial)) WITHOUT ROWID;
+CREATE TABLE ends (account INTEGER, grp BLOB, done INTEGER, n INTEGER NOT NULL, PRIMARY KEY (account, grp, done)) WITHOUT ROWID;
+CREATE TABLE received (n INTEGER PRIMARY KEY);
 """
 
-INFO = """SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.once, t.submitted, t.size, t.body, t.attempt, t.done, t.status,
-    t.priority, t.due, l.attempt, l.session, l.serial, l.epoch, l.cancel"""
-JOIN = 'FROM tasks t LEFT JOIN leases l ON l.endpoint = t.endpoint AND l.n = t.n'
-RESULT = 'SELECT r.id, r.account, r.done, r.status, r.header, r.payload, r.body, r.attempt, r.reason, r.sum FROM results r'
-LEAVE = 'DELETE FROM queue WHERE (endpoint, pool, account, priority, n) = (SELECT endpoint, pool, account, priority, n FROM tasks WHERE n = ?)'
+_AWAY = """
+DROP INDEX tasks_id;
+DROP INDEX tasks_due;
+ALTER TABLE tasks RENAME TO tasks_1;
+ALTER TABLE leases RENAME TO leases_1;
+ALTER TABLE received RENAME TO received_1;
+DROP TABLE queue;
+"""
+_BACK = """
+INSERT INTO tasks SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.priority, t.due, t.once, t.submitted, t.body, t.size,
+    ifnull(l.attempt, t.attempt), ifnull(l.cancel, 0), t.done, t.status, ifnull(r.reason, ''), ifnull(r.body, 0), ifnull(r.attempt, 0),
+    ifnull(r.sum, t.sum), t.header, ifnull(r.header, x''), ifnull(r.payload, t.payload)
+    FROM tasks_1 t LEFT JOIN results r ON r.done = t.done AND t.done > 0 LEFT JOIN leases_1 l ON l.endpoint = t.endpoint AND l.n = t.n;
+INSERT INTO queue SELECT endpoint, pool, account, priority, n FROM tasks WHERE done = 0 AND n NOT IN (SELECT n FROM leases_1);
+INSERT INTO leases SELECT session, serial, endpoint, epoch, group_concat(n) FROM leases_1 GROUP BY session, serial;
+INSERT INTO ends SELECT account, grp, done, n FROM tasks WHERE done > 0;
+INSERT INTO received SELECT t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
+INSERT INTO marks SELECT 'done', max(done) FROM results WHERE 1 HAVING max(done) IS NOT NULL;
+DROP TABLE tasks_1;
+DROP TABLE leases_1;
+DROP TABLE received_1;
+DROP TABLE results;
+"""
+FROM_1 = _AWAY + TASKS + _BACK
+"""The way from version 1, where a task, its lease and its result were rows of three tables."""
+
+INFO = """SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.once, t.submitted, t.size, t.body, t.attempt, t.cancel, t.done, t.status,
+    t.priority, t.due"""
+RESULT = 'SELECT t.n, t.id, t.account, t.done, t.status, t.result, t.payload, t.spooled, t.tried, t.reason, t.sum'
 ACCOUNT = tuple(AccountRow.__dataclass_fields__)
 STATUS: dict[str, Status] = {each.value: each for each in Status}
 

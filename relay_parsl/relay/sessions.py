@@ -39,7 +39,7 @@ class ClientSession(Session):
     asked: dict[Id, None] = field(default_factory=dict)
     """Single results to deliver."""
     sent: dict[Id, tuple[float, int, int]] = field(default_factory=dict)
-    """Delivered and not received: when, how many bytes, and which `done`; oldest first."""
+    """Delivered and not received: when, how many bytes, and the number of its task; oldest first."""
     size: int = 0
     """Bytes of `sent`."""
     watched: tuple[Id, ...] = ()

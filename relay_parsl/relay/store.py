@@ -13,7 +13,7 @@ from itertools import accumulate, islice
 from typing import Any, Protocol
 
 from relay_parsl.relay.kept import Kept, Turns, forgotten, result_row, task_info
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, Lease, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
 from relay_parsl.wire.messages import Hash, Id
 
 EVICTED = 'the result was received before, and its bytes are gone to make room'
@@ -101,8 +101,8 @@ class Store(Protocol):
     def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
         """The next tasks to lease, lowest priority first, then age: `limit` at most, and no more once they have `size` bytes of payload."""
 
-    def lease(self, leases: Sequence[Lease]) -> None:
-        """Queued tasks become leased."""
+    def lease(self, tasks: Sequence[TaskInfo]) -> None:
+        """Queued tasks become leased, as their `session`, `serial` and `epoch` say; those of one dispatch stand together."""
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         """Leased tasks (number, next attempt) become queued, at their old place."""
@@ -128,8 +128,8 @@ class Store(Protocol):
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         """What ended in a group after `done`, in that order."""
 
-    def received(self, done: Collection[int]) -> None:
-        """Some session of their client has the results with these `done`."""
+    def received(self, numbers: Collection[int]) -> None:
+        """Some session of their client has the results of these tasks."""
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         """Some tasks whose time is over: done ones may be forgotten, others have expired. By an index, never by a scan."""
@@ -256,7 +256,7 @@ class MemoryStore(Turns, Store):
             if row.id in self._tasks:
                 known.add(row.id)
                 continue
-            self._put(self._tasks, row.id, Kept(row, task_info(row)))
+            self._put(self._tasks, row.id, Kept(replace(row), task_info(row)))
             self._put(self._ids, row.number, row.id)
             self._put(self._queues[row.endpoint, row.pool, row.account], row.number, (row.priority, row.number))
             self._put(self._marks, 'number', max(row.number, self._marks['number']))
@@ -277,10 +277,10 @@ class MemoryStore(Turns, Store):
         sizes = accumulate([len(each.row.payload) for each in kept], initial=0)
         return [replace(each.row, attempt=each.info.attempt) for each, before in zip(kept, sizes) if not before or before < size]
 
-    def lease(self, leases: Sequence[Lease]) -> None:
+    def lease(self, tasks: Sequence[TaskInfo]) -> None:
         self._statement('lease')
-        for each in leases:
-            self._change(each.number, stage=Stage.LEASED, attempt=each.attempt, session=each.session, serial=each.serial, epoch=each.epoch)
+        for each in tasks:
+            self._change(each.number, stage=Stage.LEASED, session=each.session, serial=each.serial, epoch=each.epoch)
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         self._statement('requeue')
@@ -341,9 +341,9 @@ class MemoryStore(Turns, Store):
         group_ends = self._groups[account, group]
         return [result_row(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
 
-    def received(self, done: Collection[int]) -> None:
+    def received(self, numbers: Collection[int]) -> None:
         self._statement('received')
-        for each in done:
+        for each in numbers:
             self._put(self._received, each, True)
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
@@ -366,10 +366,9 @@ class MemoryStore(Turns, Store):
     def evict(self, limit: int) -> list[Forgotten]:
         self._statement('evict')
         gone = []
-        ends = {kept.ended.done: kept for kept in self._tasks.values() if kept.ended}
-        for done in sorted(self._received)[:limit]:
-            self._put(self._received, done, None)
-            kept = ends.get(done)
+        for number in sorted(self._received)[:limit]:
+            self._put(self._received, number, None)
+            kept = self._tasks[self._ids[number]] if number in self._ids else None
             if kept and kept.ended:
                 gone.append(replace(forgotten(kept), task=False))
                 self._put(self._tasks, kept.row.id, replace(kept, ended=replace(kept.ended, payload=b'', body=0, header=b'', reason=EVICTED)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from relay_parsl.relay.records import AccountRow, Ended, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Ended, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.store import Store
 from relay_parsl.wire.messages import Id, Status
 
@@ -22,8 +22,12 @@ def account(name: str, role: str = 'user', **more: Any) -> AccountRow:
 
 
 def task(number: int, **more: Any) -> TaskRow:
-    row = TaskRow(number, an_id(f'task {number}'), ANN, GROUP, SITE, '', 0, 1000.0 + number, False, 5.0, b'header %d' % number, b'call')
-    return replace(row, **more)
+    row = TaskRow(
+        number, an_id(f'task {number}'), ANN, GROUP, SITE, '', False, 5.0, 0, 0, Stage.QUEUED, 1, expires=1000.0 + number,
+        header=b'header %d' % number, payload=b'call',
+    )  # fmt: skip
+    row = replace(row, **more)
+    return replace(row, size=len(row.header) + len(row.payload) + row.body)
 
 
 def find(store: Store, number: int) -> TaskInfo:
@@ -34,3 +38,8 @@ def find(store: Store, number: int) -> TaskInfo:
 def finish(store: Store, number: int, done: int, **more: Any) -> None:
     header, payload = more.pop('header', b'result header'), more.pop('payload', b'outcome')
     store.finish([Ended(find(store, number), Status.SUCCESS, done, header, payload, attempt=1, **more)])
+
+
+def lease(store: Store, *numbers: int, session: int = 1, serial: int = 1, epoch: int = 1) -> None:
+    infos = [find(store, number) for number in numbers]
+    store.lease([replace(info, stage=Stage.LEASED, session=session, serial=serial, epoch=epoch) for info in infos])

@@ -8,10 +8,39 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import ObjectRow
+from relay_parsl.relay.records import Forgotten, ObjectRow, Stage, TaskRow
+from relay_parsl.relay.schema import checksum
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.wire.messages import Hash, Id
-from tests.contract.stores import ANN, SITE, account, an_id, finish, task
+from tests.contract.stores import ANN, GROUP, SITE, account, an_id, find, finish, lease, task
+
+VERSION_1 = """
+CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE accounts (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
+CREATE TABLE invites (curve BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE objects (n INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, account INTEGER NOT NULL, until REAL NOT NULL,
+    sum INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX objects_until ON objects (until);
+CREATE TABLE functions (account INTEGER NOT NULL, id BLOB NOT NULL, registered REAL NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL,
+    data BLOB NOT NULL);
+CREATE UNIQUE INDEX functions_id ON functions (account, id);
+CREATE TABLE tasks (n INTEGER PRIMARY KEY, id BLOB NOT NULL, account INTEGER NOT NULL, grp BLOB NOT NULL, endpoint INTEGER NOT NULL,
+    pool TEXT NOT NULL, priority INTEGER NOT NULL, due REAL NOT NULL,
+    once INTEGER NOT NULL, submitted REAL NOT NULL, body INTEGER NOT NULL,
+    size INTEGER NOT NULL, attempt INTEGER NOT NULL, done INTEGER NOT NULL, status TEXT NOT NULL,
+    sum INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
+CREATE UNIQUE INDEX tasks_id ON tasks (id);
+CREATE INDEX tasks_due ON tasks (due);
+CREATE TABLE queue (endpoint INTEGER, pool TEXT, account INTEGER, priority INTEGER, n INTEGER,
+    PRIMARY KEY (endpoint, pool, account, priority, n)) WITHOUT ROWID;
+CREATE TABLE leases (endpoint INTEGER, n INTEGER, attempt INTEGER NOT NULL, session INTEGER NOT NULL, serial INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, cancel INTEGER NOT NULL, PRIMARY KEY (endpoint, n)) WITHOUT ROWID;
+CREATE TABLE results (done INTEGER PRIMARY KEY, id BLOB NOT NULL, account INTEGER NOT NULL, grp BLOB NOT NULL, status TEXT NOT NULL,
+    attempt INTEGER NOT NULL, body INTEGER NOT NULL, reason TEXT NOT NULL, sum INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
+CREATE INDEX results_group ON results (account, grp, done);
+CREATE TABLE received (done INTEGER PRIMARY KEY);
+"""
+"""The tables of the first version."""
 
 
 @pytest.fixture
@@ -51,7 +80,7 @@ def test_a_second_relay_on_the_same_file_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        ('PRAGMA user_version = 2', 'newer relay-parsl'),
+        ('PRAGMA user_version = 3', 'newer relay-parsl'),
         ('PRAGMA application_id = 7', 'not the store'),
     ],
 )
@@ -79,7 +108,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("UPDATE tasks SET payload = x'00' WHERE n = 1")
-    db.execute("UPDATE results SET header = x'00'")
+    db.execute("UPDATE tasks SET result = x'00' WHERE n = 2")
     db.execute("UPDATE objects SET data = x'00'")
     db.execute("INSERT INTO functions SELECT n, x'66', 1.0, 1, 7, x'00' FROM accounts WHERE id = ?", (ANN,))
     db.commit()
@@ -155,3 +184,108 @@ def test_a_torn_log_opens_at_a_commit(path: Path, tmp_path: Path) -> None:
         last = opened.last()[0]
         assert [row.number for row in opened.waiting(SITE, '', ANN, 99, 1 << 30)] == [1, *range(3, last + 1)]
         opened.close()
+
+
+# -- What is not written, and what is written once --------------------------------------------------------------------
+
+
+def opened(path: Path) -> SqliteStore:
+    store = SqliteStore(path)
+    store.begin()
+    store.accounts()
+    return store
+
+
+def test_what_is_leased_in_the_turn_that_brought_it_was_never_in_the_queue(path: Path) -> None:
+    store = opened(path)
+    changes = store._db.total_changes
+    store.add([task(3)])
+    lease(store, 3, session=5)
+    assert store._db.total_changes == changes + 2, 'its row and that of the dispatch'
+    assert store.queued() == [(SITE, '', ANN, 1)]
+    store.commit()
+    store.close()
+    again = opened(path)
+    assert [info.number for info in again.leases(SITE)] == [3]
+    again.close()
+
+
+def test_leases_are_found_again_but_for_those_that_are_over_or_wait_again(path: Path) -> None:
+    store = opened(path)
+    store.add([task(number) for number in range(3, 8)])
+    lease(store, 3, 4, 5, session=5, serial=1)
+    lease(store, 6, session=5, serial=2)
+    store.requeue([(4, 2)])
+    finish(store, 3, 9)
+    finish(store, 6, 10)
+    store.commit()
+    store.close()
+    again = opened(path)
+    assert [(info.number, info.session, info.serial) for info in again.leases(SITE)] == [(5, 5, 1)]
+    assert [row.number for row in again.waiting(SITE, '', ANN, 9, 1 << 30)] == [1, 4, 7]
+    assert again._all('SELECT tasks FROM leases') == [('3,5',)], 'that a task is done says that its lease is over'
+    again.close()
+
+
+def test_leases_are_as_before_when_a_turn_is_rolled_back(path: Path) -> None:
+    store = opened(path)
+    lease(store, 1)
+    store.commit()
+    store.begin()
+    finish(store, 1, 9)
+    store.add([task(3)])
+    store.rollback()
+    store.begin()
+    assert [info.number for info in store.leases(SITE)] == [1]
+    assert store.queued() == []
+    store.close()
+
+
+def test_no_number_comes_twice_though_the_last_task_was_forgotten(path: Path) -> None:
+    store = opened(path)
+    store.forget([2])
+    store.commit()
+    store.close()
+    again = opened(path)
+    assert again.last() == (2, 1)
+    again.close()
+
+
+# -- Older versions --------------------------------------------------------------------------------------------------
+
+
+def old_row(row: TaskRow, done: int) -> tuple[object, ...]:
+    return (row.number, row.id, 1, row.group, 2, row.pool, row.priority, row.expires, row.at_most_once, row.submitted, row.body, row.size,
+            row.attempt, done, 'success' if done else '', checksum(row.header, row.payload), row.header, b'' if done else row.payload)  # fmt: skip
+
+
+def test_a_file_of_version_1_is_brought_to_this_one(path: Path, tmp_path: Path) -> None:
+    """One task waits, one is leased and to be cancelled, one is done and was received."""
+    db = sqlite3.connect(tmp_path / 'old.db')
+    db.executescript(VERSION_1)
+    db.execute('PRAGMA application_id = 0x52504152')
+    db.execute('PRAGMA user_version = 1')
+    db.execute('ATTACH ? AS new', (str(path),))
+    db.execute('INSERT INTO main.accounts SELECT * FROM new.accounts')
+    rows = [old_row(task(1), 0), old_row(task(2, attempt=2), 0), old_row(task(3, body=7), 5)]
+    db.executemany(f'INSERT INTO main.tasks VALUES ({",".join("?" * 18)})', rows)  # noqa: S608  question marks
+    db.execute("INSERT INTO main.queue VALUES (2, '', 1, 0, 1)")
+    db.execute('INSERT INTO main.leases VALUES (2, 2, 2, 1099511627776, 4, 3, 1)')
+    result = (5, task(3).id, 1, GROUP, 'success', 1, 8, 'because', checksum(b'result header', b'outcome'), b'result header', b'outcome')
+    db.execute(f'INSERT INTO main.results VALUES ({",".join("?" * 11)})', result)  # noqa: S608  as above
+    db.execute('INSERT INTO main.received VALUES (5)')
+    db.commit()
+    db.close()
+    store = opened(tmp_path / 'old.db')
+    assert store.waiting(SITE, '', ANN, 9, 1 << 30) == [task(1)]
+    [leased] = store.leases(SITE)
+    assert (leased.number, leased.attempt, leased.session, leased.serial, leased.epoch, leased.cancel) == (2, 2, 1 << 40, 4, 3, True)
+    [done] = store.ended_after(ANN, GROUP, 4, 9)
+    assert (done.number, done.header, done.payload, done.body, done.attempt, done.reason) == (3, b'result header', b'outcome', 8, 1, 'because')
+    assert not done.damaged
+    assert find(store, 3).stage == Stage.DONE
+    assert store.last() == (3, 5)
+    assert store.evict(9) == [Forgotten(task(3).id, task=False, result=1)]
+    store.commit()
+    store.close()
+    opened(tmp_path / 'old.db').close()

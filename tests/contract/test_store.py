@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import Ended, Forgotten, FunctionRow, InviteRow, Lease, ObjectRow, Stage, Standing, TaskInfo
+from relay_parsl.relay.records import Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, Stage, Standing, TaskInfo
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.relay.store import EVICTED, MemoryStore, Store
 from relay_parsl.wire.messages import Hash, Id, Status
-from tests.contract.stores import ANN, BOB, FAR, GROUP, OTHER, SITE, account, an_id, find, finish, task
+from tests.contract.stores import ANN, BOB, FAR, GROUP, OTHER, SITE, account, an_id, find, finish, lease, task
 
 STORES = ['memory', 'sqlite']
 
@@ -42,7 +42,7 @@ def turn(store: Store) -> None:
 def test_what_is_rolled_back_never_was(store: Store) -> None:
     store.add([task(1)])
     turn(store)
-    store.lease([Lease(1, 1, 9, 1, 1)])
+    lease(store, 1, session=9)
     store.add([task(2)])
     finish(store, 1, 1)
     store.put_account(account('ann', 'operator'))
@@ -188,8 +188,8 @@ def test_what_waits_comes_by_bytes_too_and_one_always_does(store: Store) -> None
 
 
 def test_leases_begin_and_end(store: Store) -> None:
-    store.add([task(1), task(2)])
-    store.lease([Lease(1, 4, 1 << 40, 7, 3)])
+    store.add([task(1, attempt=4), task(2)])
+    lease(store, 1, session=1 << 40, serial=7, epoch=3)
     turn(store)
     info = find(store, 1)
     assert (info.stage, info.attempt, info.session, info.serial, info.epoch, info.cancel) == (Stage.LEASED, 4, 1 << 40, 7, 3, False)
@@ -205,7 +205,7 @@ def test_leases_begin_and_end(store: Store) -> None:
 
 def test_unfinished_tasks_of_an_endpoint(store: Store) -> None:
     store.add([task(1), task(2), task(3), task(4, endpoint=FAR)])
-    store.lease([Lease(1, 1, 1, 1, 1)])
+    lease(store, 1)
     finish(store, 2, 1)
     assert {info.number for info in store.unfinished(SITE, 10)} == {1, 3}
     assert len(store.unfinished(SITE, 1)) == 1
@@ -231,7 +231,7 @@ def test_tasks_are_listed_in_pages(store: Store) -> None:
 def test_a_finished_task_has_its_result_and_no_place_in_a_queue(store: Store, leased: bool) -> None:
     store.add([task(1)])
     if leased:
-        store.lease([Lease(1, 1, 1, 1, 1)])
+        lease(store, 1)
     finish(store, 1, 8, body=9, reason='because')
     turn(store)
     [row] = store.results([an_id('task 1'), an_id('task 2')])
@@ -268,7 +268,7 @@ def test_a_groups_ends_come_in_order_after_a_cursor(store: Store) -> None:
 def test_what_is_due_and_forgotten(store: Store) -> None:
     store.add([task(1), task(2, body=3), task(3), task(4, expires=9999.0)])
     finish(store, 2, 1, body=5)
-    store.lease([Lease(3, 1, 1, 1, 1)])
+    lease(store, 3)
     assert store.due(1000.0, 10) == []
     assert {info.number: info.stage for info in store.due(1003.0, 10)} == {1: Stage.QUEUED, 2: Stage.DONE, 3: Stage.LEASED}
     assert len(store.due(1003.0, 2)) == 2
@@ -302,7 +302,7 @@ def test_many_at_once(store: Store) -> None:
     store.add([task(number) for number in range(1, 1300)])
     ids = [an_id(f'task {number}') for number in range(1, 1300)]
     assert len(store.find(ids)) == 1299
-    store.lease([Lease(number, 1, 1, 1, 1) for number in range(1, 1300)])
+    lease(store, *range(1, 1300))
     store.finish([Ended(info, Status.FAILED, info.number) for info in store.leases(SITE)])
     assert len(store.results(ids)) == 1299
 

@@ -1,26 +1,23 @@
 """The relay's store on disk: SQLite, one file, one writer, group commit.
 
-Integer keys only, for random ones halve the speed (measured). A lease touches two narrow tables and never the payload's row.
+Integer keys only, for random ones halve the speed (measured). A task is one row, written twice: when it comes, and when it ends.
+A lease never touches it: leases are a row a dispatch. What comes and goes within a turn is not written at all: a task that is leased in the
+turn that brought it was never in the queue.
 WAL with `synchronous=FULL`: a commit survives the power. Every row with bytes carries a sum over them, for SQLite does not see flipped bits.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
-from relay_parsl.relay.records import (
-    Ended,
-    Forgotten,
-    Lease,
-    ResultRow,
-    Stage,
-    TaskInfo,
-    TaskRow,
-)
-from relay_parsl.relay.schema import INFO, JOIN, LEAVE, RESULT, STATUS, checksum
+from relay_parsl.relay.records import Ended, Forgotten, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.schema import INFO, RESULT, STATUS, checksum
 from relay_parsl.relay.sqlite.books import Books
+from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire.messages import Id
@@ -28,24 +25,66 @@ from relay_parsl.wire.messages import Id
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
 
+Place = tuple[int, str, int, int, int]
+"""A row of the queue: endpoint, pool, account, priority, number."""
+
 
 class SqliteStore(Books):
     """One relay's store in one file, which nobody else may open meanwhile."""
 
+    def __init__(self, path: Path | str) -> None:
+        """Open the file, or make it. Raises StoreError, as `StoreFile` does."""
+        self._new: dict[int, Place] = {}
+        self._leased: Dispatches | None = None
+        super().__init__(path)
+
+    # -- Turns ------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        self._settle()
+        super().commit()
+
+    def rollback(self) -> None:
+        self._new.clear()
+        self._leased = None
+        super().rollback()
+
     def last(self) -> tuple[int, int]:
-        number, done = self._one('SELECT (SELECT max(n) FROM tasks), (SELECT max(done) FROM results)')
-        return number or 0, done or 0
+        number, marks = self._one('SELECT max(n) FROM tasks')[0] or 0, dict(self._all('SELECT name, value FROM marks'))
+        return max(number, marks.get('number', 0)), marks.get('done', 0)
+
+    def _mark(self, name: str, value: int) -> None:
+        """The highest so far."""
+        self._run('INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)', (name, value))
+
+    def _settle(self) -> None:
+        """Write what has come into the queue in this turn, and not left it."""
+        new, self._new = self._new, {}
+        if new:
+            self._many('INSERT INTO queue VALUES (?, ?, ?, ?, ?)', new.values())
+
+    @property
+    def _dispatches(self) -> Dispatches:
+        """Read once, and again after a rollback. A row may still name tasks that are done."""
+        if self._leased is None:
+            self._leased = Dispatches()
+            for session, serial, endpoint, epoch, text in self._all('SELECT session, serial, endpoint, epoch, tasks FROM leases'):
+                numbers = list(map(int, text.split(',')))
+                still = [number for (number,) in self._in('SELECT n FROM tasks WHERE n IN ({}) AND done = 0', numbers)]
+                self._leased.add((session, serial), endpoint, epoch, still)
+            self._drop(self._leased.keys())
+        return self._leased
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         numbers = self._numbers
         added = self._many(
-            "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)",
+            "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '', 0, 0, ?, ?, x'', ?)",
             [
                 (row.number, Blob(row.id), numbers[row.account], Blob(row.group), numbers[row.endpoint], row.pool, row.priority, row.expires,
-                 row.at_most_once, row.submitted, row.body, len(row.header) + len(row.payload) + row.body, row.attempt,
-                 checksum(row.header, row.payload), Blob(row.header), Blob(row.payload))
+                 row.at_most_once, row.submitted, row.body, row.size, row.attempt, checksum(row.header, row.payload),
+                 Blob(row.header), Blob(row.payload))
                 for row in rows
             ],
         )  # fmt: skip
@@ -53,72 +92,73 @@ class SqliteStore(Books):
         if added < len(rows):
             own = {row.id: row.number for row in rows}
             known = {each for each, number in self._in('SELECT id, n FROM tasks WHERE id IN ({})', own) if own[each] != number}
-        new = [(numbers[row.endpoint], row.pool, numbers[row.account], row.priority, row.number) for row in rows if row.id not in known]
-        self._many('INSERT INTO queue VALUES (?, ?, ?, ?, ?)', new)
+        for row in rows:
+            if row.id not in known:
+                self._new[row.number] = self._place(row)
         return known
 
     def find(self, ids: Collection[Id]) -> list[TaskInfo]:
-        return list(map(self._info, self._in(f'{INFO} {JOIN} WHERE t.id IN ({{}})', ids)))
+        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}})', ids)))
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
+        self._settle()
         rows = self._all('SELECT endpoint, pool, account, count(*) FROM queue GROUP BY endpoint, pool, account')
         return [(self._ids[endpoint], pool, self._ids[account], count) for endpoint, pool, account, count in rows]
 
     def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
+        self._settle()
         cursor = self._run(
-            """SELECT t.n, t.id, t.grp, t.priority, t.due, t.once, t.submitted, t.header, t.payload, t.body, t.attempt, t.sum
-            FROM queue q CROSS JOIN tasks t ON t.n = q.n WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.n LIMIT ?""",
+            f"""{INFO}, t.sum, t.header, t.payload FROM queue q CROSS JOIN tasks t ON t.n = q.n
+            WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.n LIMIT ?""",
             (self._numbers[endpoint], pool, self._numbers[account], limit),
         )
         rows = []
         try:
             for row in cursor:
                 rows.append(row)
-                size -= len(row[8])
+                size -= len(row[-1])
                 if size <= 0:
                     break
             cursor.close()
         except sqlite3.Error as error:
             raise self._error(error) from error
         return [
-            TaskRow(
-                n, i, account, group, endpoint, pool, priority, due, bool(once), at, header, payload, body, attempt, checksum(header, payload) != crc
-            )
-            for n, i, group, priority, due, once, at, header, payload, body, attempt, crc in rows
-        ]
+            TaskRow(n, i, account, group, endpoint, pool, bool(once), at, counted, body, Stage.QUEUED, attempt, priority=priority, expires=due,
+                    header=header, payload=payload, damaged=checksum(header, payload) != crc)
+            for n, i, _, group, _, pool, once, at, counted, body, attempt, _, _, _, priority, due, crc, header, payload in rows
+        ]  # fmt: skip
 
-    def lease(self, leases: Sequence[Lease]) -> None:
-        numbers = [(each.number,) for each in leases]
-        self._many('INSERT INTO leases SELECT endpoint, n, ?, ?, ?, ?, 0 FROM tasks WHERE n = ?',
-                   [(each.attempt, each.session, each.serial, each.epoch, each.number) for each in leases])  # fmt: skip
-        self._many(LEAVE, numbers)
+    def lease(self, tasks: Sequence[TaskInfo]) -> None:
+        self._leave(tasks)
+        rows = [
+            self._dispatches.add((session, serial), self._numbers[endpoint], epoch, [task.number for task in some])
+            for (session, serial, endpoint, epoch), some in groupby(tasks, lambda task: (task.session, task.serial, task.endpoint, task.epoch))
+        ]
+        self._many('INSERT INTO leases VALUES (?, ?, ?, ?, ?)', rows)
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
-        numbers = [(number,) for number, _ in tasks]
-        self._many('DELETE FROM leases WHERE (endpoint, n) = (SELECT endpoint, n FROM tasks WHERE n = ?)', numbers)
-        self._many('UPDATE tasks SET attempt = ? WHERE n = ?', [(attempt, number) for number, attempt in tasks])
-        self._many('INSERT INTO queue SELECT endpoint, pool, account, priority, n FROM tasks WHERE n = ?', numbers)
+        self._release([number for number, _ in tasks])
+        self._many('UPDATE tasks SET attempt = ?, cancel = 0 WHERE n = ?', [(attempt, number) for number, attempt in tasks])
+        self._many('INSERT INTO queue SELECT endpoint, pool, account, priority, n FROM tasks WHERE n = ?', [(number,) for number, _ in tasks])
 
     def ask_cancel(self, numbers: Sequence[int]) -> None:
-        self._many(
-            'UPDATE leases SET cancel = 1 WHERE (endpoint, n) = (SELECT endpoint, n FROM tasks WHERE n = ?)', [(number,) for number in numbers]
-        )
+        self._many('UPDATE tasks SET cancel = 1 WHERE n = ?', [(number,) for number in numbers])
 
     def leases(self, endpoint: Id) -> list[TaskInfo]:
-        rows = self._all(f'{INFO} FROM leases l CROSS JOIN tasks t ON t.n = l.n WHERE l.endpoint = ?', (self._numbers[endpoint],))
-        return list(map(self._info, rows))
+        return self._numbered(self._dispatches.of(self._numbers[endpoint]))
 
     def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
-        rows = self._all(f'{INFO} {JOIN} WHERE t.n IN (SELECT n FROM queue WHERE endpoint = ?1'  # noqa: S608  words of ours
-                         ' UNION ALL SELECT n FROM leases WHERE endpoint = ?1 LIMIT ?2)', (self._numbers[endpoint], limit))  # fmt: skip
-        return list(map(self._info, rows))
+        self._settle()
+        number = self._numbers[endpoint]
+        waiting = [each for (each,) in self._all('SELECT n FROM queue WHERE endpoint = ? LIMIT ?', (number, limit))]
+        return self._numbered([*waiting, *islice(self._dispatches.of(number), limit - len(waiting))])
 
     def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
         keys = {'account': 't.account', 'endpoint': 't.endpoint', 'group': 't.grp', 'id': 't.id'}
         values = [self._numbers.get(value, 0) if key in ('account', 'endpoint') else value for key, value in where.items()]
         test = ' AND '.join([f'{keys[key]} = ?' for key in where] or ['1'])
         end = -1 if 'id' in where else after + SCAN
-        rows = self._all(f'{INFO}, t.header {JOIN} WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?',
+        rows = self._all(f'{INFO}, t.header FROM tasks t WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?',
                          (*values, after, end, end, limit))  # fmt: skip
         if len(rows) == limit:
             end = rows[-1][0]
@@ -126,72 +166,93 @@ class SqliteStore(Books):
             end = 0
         return [(self._info(row[:-1]), row[-1]) for row in rows], end
 
+    def _numbered(self, numbers: Iterable[int]) -> list[TaskInfo]:
+        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.n IN ({{}})', list(numbers))))
+
     def _info(self, row: Sequence[Any]) -> TaskInfo:
-        number, task_id, account, group, endpoint, pool, once, at, size, body, attempt, done, status, priority, due, *lease = row
-        leased = lease[0] is not None
-        stage = Stage.DONE if done else Stage.LEASED if leased else Stage.QUEUED
-        if leased:
-            attempt = lease[0]
+        number, task_id, account, group, endpoint, pool, once, at, size, body, attempt, cancel, done, status, priority, due = row
+        lease = None if done else self._dispatches.lease(number)
+        stage = Stage.DONE if done else Stage.LEASED if lease else Stage.QUEUED
         return TaskInfo(
             number, task_id, self._ids[account], group, self._ids[endpoint], pool, bool(once), at, size, body, stage, attempt,
-            lease[1] or 0, lease[2] or 0, lease[3] or 0, bool(lease[4]), STATUS[status] if done else None, priority, due,
+            *(lease or (0, 0, 0)), bool(cancel), STATUS[status] if done else None, priority, due,
         )  # fmt: skip
+
+    def _place(self, task: TaskInfo) -> Place:
+        return (self._numbers[task.endpoint], task.pool, self._numbers[task.account], task.priority, task.number)
+
+    def _leave(self, tasks: Iterable[TaskInfo]) -> None:
+        """Out of the queue."""
+        older = [self._place(task) for task in tasks if self._new.pop(task.number, None) is None]
+        if older:
+            self._many('DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND n = ?', older)
+
+    def _release(self, numbers: Sequence[int]) -> None:
+        """Out of their dispatches, whose rows say what is left: these tasks live on."""
+        touched = self._dispatches.end(numbers)
+        self._drop(touched)
+        self._many('UPDATE leases SET tasks = ? WHERE session = ? AND serial = ?', self._dispatches.rows(touched))
+
+    def _drop(self, touched: Iterable[tuple[int, int]]) -> None:
+        """Dispatches of which nothing is open. The rows of others may name tasks that are done, which says that they are over."""
+        over = self._dispatches.empty(touched)
+        if over:
+            self._many('DELETE FROM leases WHERE session = ? AND serial = ?', over)
 
     # -- Results ----------------------------------------------------------------------------------------------------
 
     def finish(self, ended: Sequence[Ended]) -> None:
-        numbers = self._numbers
-        waited = [(each.task.number,) for each in ended if each.task.stage == Stage.QUEUED]
-        self._many(LEAVE, waited)
-        self._many('DELETE FROM leases WHERE endpoint = ? AND n = ?',
-                   [(numbers[each.task.endpoint], each.task.number) for each in ended if each.task.stage == Stage.LEASED])  # fmt: skip
-        self._many("UPDATE tasks SET done = ?, status = ?, payload = x'' WHERE n = ?",
-                   [(each.done, each.status, each.task.number) for each in ended])  # fmt: skip
-        later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
-        self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # apart, for it moves an index entry
+        self._leave([each.task for each in ended if each.task.stage == Stage.QUEUED])
+        self._drop(self._dispatches.end([each.task.number for each in ended if each.task.stage == Stage.LEASED]))
         self._many(
-            'INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+            'UPDATE tasks SET done = ?, status = ?, reason = ?, spooled = ?, tried = ?, sum = ?, result = ?, payload = ? WHERE n = ?',
             [
-                (each.done, Blob(each.task.id), numbers[each.task.account], Blob(each.task.group), each.status, each.attempt, each.body, each.reason,
-                 checksum(each.header, each.payload), Blob(each.header), Blob(each.payload))
+                (each.done, each.status.value, each.reason, each.body, each.attempt, checksum(each.header, each.payload),
+                 Blob(each.header), Blob(each.payload), each.task.number)
                 for each in ended
             ],
         )  # fmt: skip
+        later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
+        if later:
+            self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # apart, for it moves an index entry
+        numbers = self._numbers
+        rows = [(numbers[each.task.account], Blob(each.task.group), each.done, each.task.number) for each in ended]
+        self._many('INSERT INTO ends VALUES (?, ?, ?, ?)', rows)
+        self._mark('done', max([each.done for each in ended], default=0))
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
-        return list(map(self._result, self._in(f'{RESULT} JOIN tasks t ON t.done = r.done WHERE t.id IN ({{}}) AND t.done > 0', ids)))
+        return list(map(self._result, self._in(f'{RESULT} FROM tasks t WHERE t.id IN ({{}}) AND t.done > 0', ids)))
 
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         rows = self._all(
-            f'{RESULT} WHERE r.account = ? AND r.grp = ? AND r.done > ? ORDER BY r.done LIMIT ?', (self._numbers[account], group, done, limit)
+            f"""{RESULT} FROM ends e CROSS JOIN tasks t ON t.n = e.n
+            WHERE e.account = ? AND e.grp = ? AND e.done > ? ORDER BY e.done LIMIT ?""",
+            (self._numbers[account], group, done, limit),
         )
         return list(map(self._result, rows))
 
     def _result(self, row: Sequence[Any]) -> ResultRow:
-        task_id, account, done, status, header, payload, body, attempt, reason, check = row
+        number, task_id, account, done, status, header, payload, body, attempt, reason, check = row
         damaged = checksum(header, payload) != check
-        return ResultRow(task_id, self._ids[account], done, STATUS[status], header, payload, body, attempt, reason, damaged)
+        return ResultRow(number, task_id, self._ids[account], done, STATUS[status], header, payload, body, attempt, reason, damaged)
 
-    def received(self, done: Collection[int]) -> None:
-        self._many('INSERT OR IGNORE INTO received VALUES (?)', [(each,) for each in done])
+    def received(self, numbers: Collection[int]) -> None:
+        self._many('INSERT OR IGNORE INTO received VALUES (?)', [(each,) for each in numbers])
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
-        return list(map(self._info, self._all(f'{INFO} {JOIN} WHERE t.due <= ? ORDER BY t.due LIMIT ?', (now, limit))))
+        return list(map(self._info, self._all(f'{INFO} FROM tasks t WHERE t.due <= ? ORDER BY t.due LIMIT ?', (now, limit))))
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
-        rows = self._in(
-            'SELECT t.id, t.body, r.body, r.attempt, r.done FROM tasks t LEFT JOIN results r ON r.done = t.done WHERE t.n IN ({})', numbers
-        )
-        self._many('DELETE FROM results WHERE done = ?', [(row[4],) for row in rows])
-        self._many('DELETE FROM received WHERE done = ?', [(row[4],) for row in rows])
-        self._many('DELETE FROM tasks WHERE n = ?', [(number,) for number in numbers])
-        return [Forgotten(task_id, bool(body), attempt if spooled else 0) for task_id, body, spooled, attempt, _ in rows]
+        rows = self._in('SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried FROM tasks t WHERE t.n IN ({})', numbers)
+        self._mark('number', max(numbers, default=0))  # which no later task may have again: rows of leases name them by it
+        self._many('DELETE FROM ends WHERE account = ? AND grp = ? AND done = ?', [row[1:4] for row in rows])
+        self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
+        self._many('DELETE FROM tasks WHERE n = ?', [row[:1] for row in rows])
+        return [Forgotten(task_id, bool(body), attempt if spooled else 0) for *_, task_id, body, spooled, attempt in rows]
 
     def evict(self, limit: int) -> list[Forgotten]:
-        rows = self._all(
-            'SELECT r.done, r.id, r.body, r.attempt FROM received v CROSS JOIN results r ON r.done = v.done ORDER BY v.done LIMIT ?', (limit,)
-        )
-        self._many("UPDATE results SET header = x'', payload = x'', body = 0, sum = ?, reason = ? WHERE done = ?",
+        rows = self._all('SELECT t.n, t.id, t.spooled, t.tried FROM received v CROSS JOIN tasks t ON t.n = v.n ORDER BY v.n LIMIT ?', (limit,))
+        self._many("UPDATE tasks SET result = x'', payload = x'', spooled = 0, sum = ?, reason = ? WHERE n = ?",
                    [(checksum(b'', b''), EVICTED, row[0]) for row in rows])  # fmt: skip
-        self._many('DELETE FROM received WHERE done = ?', [(row[0],) for row in rows])
+        self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
         return [Forgotten(task_id, task=False, result=attempt if body else 0) for _, task_id, body, attempt in rows]

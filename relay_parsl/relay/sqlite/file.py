@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.schema import APPLICATION, SCHEMA, VERSION
+from relay_parsl.relay.schema import APPLICATION, BOOKS, FROM_1, TASKS, VERSION
+
+log = logging.getLogger(__name__)
 
 Blob = bytearray
 """How bytes are bound where there are many: Python's sqlite3 looks for an adapter of each `bytes`, which takes six times as long (measured)."""
@@ -63,12 +66,19 @@ class StoreFile:
             raise StoreError(f'{self._path} was written by a newer relay-parsl (store version {version}, this one knows {VERSION}): update this one')
         if application == APPLICATION and version == VERSION:
             return
-        if application or version or self._one('SELECT count(*) FROM sqlite_schema')[0]:
+        if application == APPLICATION and version == 1:
+            log.info('%s: the store is brought to version %d', self._path, VERSION)
+            self._script(FROM_1)
+        elif application or version or self._one('SELECT count(*) FROM sqlite_schema')[0]:
             raise StoreError(f'{self._path} is not the store of a relay')
-        for statement in filter(str.strip, SCHEMA.split(';')):
-            self._run(statement)
+        else:
+            self._script(BOOKS + TASKS)
         self._run(f'PRAGMA application_id = {APPLICATION}')
         self._run(f'PRAGMA user_version = {VERSION}')
+
+    def _script(self, script: str) -> None:
+        for statement in filter(str.strip, script.split(';')):
+            self._run(statement)
 
     # -- Statements -------------------------------------------------------------------------------------------------
 
