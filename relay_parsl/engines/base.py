@@ -29,7 +29,7 @@ class SealedBody:
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: there is one a task, and that takes three times as long
 class Work:
     """One attempt at one task, opened and checked: what the runner needs and nothing more."""
 
@@ -61,7 +61,7 @@ class Running:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # as above
 class Finished:
     """The attempt ran to its end; `outcome` is `payload.encode_outcome`, its value in the sealed file `body` when that is named."""
 

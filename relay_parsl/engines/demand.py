@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 HORIZON = 60.0
 """Seconds in which the present work may as well be done by the workers that are there: a new block takes about as long to come."""
@@ -56,10 +57,10 @@ class Load:
         self._inside[function] += 1
         self._count(function, 1)
 
-    def drop(self, function: int) -> None:
-        """HTEX has one less."""
-        self._count(function, -1)
-        self._inside[function] -= 1
+    def drop(self, function: int, tasks: int = 1) -> None:
+        """HTEX has so many less."""
+        self._count(function, -tasks)
+        self._inside[function] -= tasks
         if not self._inside[function]:
             del self._inside[function]
         if not self._size:
@@ -72,10 +73,15 @@ class Load:
 
     def end(self, function: int, seconds: float | None, now: float) -> None:
         """HTEX has one less. It ran for `seconds`; None: it was lost, nobody knows."""
-        self.drop(function)
+        self.ends(function, [seconds], now)
+
+    def ends(self, function: int, ran: Sequence[float | None], now: float) -> None:
+        """HTEX has so many less, in this order; see `end`."""
+        self.drop(function, len(ran))
         self._heard = now
-        if seconds is not None:
-            self._learn(function, min(seconds, HORIZON))
+        known = [min(seconds, HORIZON) for seconds in ran if seconds is not None]
+        if known:
+            self._learn(function, known)
             self._learned = now
 
     def seconds(self, function: int) -> float | None:
@@ -105,13 +111,15 @@ class Load:
         else:
             self._work += tasks * seconds
 
-    def _learn(self, function: int, seconds: float) -> None:
+    def _learn(self, function: int, ran: Sequence[float]) -> None:
         if function not in self._seconds and len(self._seconds) >= FUNCTIONS:
             self._forget()
-        self._recent = _average(self._recent if self._seconds else None, seconds)
         inside = self._inside[function]
         self._count(function, -inside)
-        self._seconds[function] = _average(self._seconds.get(function), seconds)
+        recent, own = self._recent if self._seconds else None, self._seconds.get(function)
+        for seconds in ran:
+            recent, own = _average(recent, seconds), _average(own, seconds)
+        self._recent, self._seconds[function] = recent or 0.0, own or 0.0
         self._count(function, inside)
 
     def _forget(self) -> None:

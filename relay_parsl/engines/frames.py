@@ -56,7 +56,7 @@ class Head:
         return task_name(self.task_id)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: one a task
 class End:
     """The function ended; `body` is the bare name of the sealed result's file in the work's spool."""
 
@@ -152,6 +152,9 @@ def decode_ends(data: bytes, count: int) -> tuple[int, list[tuple[int, bytes]]]:
     return last, list(zip(places, ends))
 
 
+_END = [str, bool, bytes, str, int, float, bool]
+
+
 def encode_end(end: End | Death) -> bytes:
     """How an attempt ended, as an end frame."""
     if isinstance(end, Death):
@@ -162,8 +165,8 @@ def encode_end(end: End | Death) -> bytes:
 def decode_end(frame: bytes) -> End | Death:
     """Read what `encode_end` wrote; the bytes come from a process that ran user code, so everything is checked. Raises ProtocolError."""
     fields = codec.unpack(frame)
-    types = list(map(type, fields)) if isinstance(fields, list) else []
-    whole = types == [str, bool, bytes, str, int, float, bool] and fields[0] == 'end'
+    types = list(map(type, fields)) if type(fields) is list else []
+    whole = types == _END and fields[0] == 'end'
     if whole and fields[4] >= 0 and fields[5] >= 0 and not (fields[1] and fields[6]):
         return End(*fields[1:])
     if types == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
@@ -184,7 +187,7 @@ def event_of(work: Work, frame: bytes) -> Event:
         return Lost(work.task_id, work.attempt, 'worker', f'the worker answered with bytes that are no result ({error})')
     if isinstance(end, Death):
         return Lost(work.task_id, work.attempt, end.cause, end.evidence[:EVIDENCE])
-    if end.body not in ('', result_name(work)):
+    if end.body and end.body != result_name(work):
         return Lost(work.task_id, work.attempt, 'worker', 'the worker named a result file that is not its own')
     body = str(Path(work.spool, end.body)) if end.body else ''
     return Finished(work.task_id, work.attempt, end.ok, end.outcome, body, end.size, end.seconds, end.cancelled)

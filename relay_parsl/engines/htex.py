@@ -15,7 +15,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import build, launch, options, roster, script
-from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Finished, Lost, Running, Work
+from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Lost, Running, Work
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Pace
@@ -114,6 +114,7 @@ class HtexEngine:
         self._stopping = threading.Event()
         self._build: build.Build | None = None
         self._demand = self._told = 0
+        self._called = False
         self._reported = 0.0
         self._pace = Pace()
         self._facts: dict[str, Any] = {}
@@ -165,9 +166,11 @@ class HtexEngine:
             return self._deliver(rejection(work, reason))
         if self._is_hopeless():
             return self._deliver(rejection(work, self._broken, BlocksFailed))
-        with self._changed:
-            self._waiting.push(work)
-            self._changed.notify_all()
+        self._waiting.arrive(work)
+        if not self._called:  # one call for all that come before it is heard
+            self._called = True
+            with self._changed:
+                self._changed.notify_all()
         return None
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
@@ -267,14 +270,19 @@ class HtexEngine:
             done = [(self._inside.pop(number), frame) for number, frame in ends]
             self._pace.count(before - self._inside.chunks, time.monotonic())
             self._changed.notify_all()
-        events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
+        events: list[Event] = []
+        ran: dict[int, list[float | None]] = {}
+        for work, frame in done:
+            if work is not None:
+                event = event_of(work, frame)
+                events.append(event)
+                ran.setdefault(hash(work.function), []).append(event.seconds if isinstance(event, Finished) else None)
         with self._changed:  # before anybody hears of an end, and sends more of the same
             now = time.monotonic()
-            for work, event in events:
-                self._inside.load.end(hash(work.function), event.seconds if isinstance(event, Finished) else None, now)
-        for _, event in events:
-            if not self._stopping.is_set():
-                self._deliver(event)
+            for function, seconds in ran.items():
+                self._inside.load.ends(function, seconds, now)
+        for event in events if not self._stopping.is_set() else ():
+            self._deliver(event)
 
     def _parted(self, numbers: list[int]) -> None:
         """Their worker died, of one of them: the others are not to pay for it, and each goes alone from now on."""
@@ -377,6 +385,7 @@ class HtexEngine:
         return self._inside.load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
 
     def _may_feed(self) -> bool:
+        self._called = False  # before it looks: what comes from now on calls again
         due = (bool(self._waiting) and self._room() > 0) or self._told < self._wanted() or self._inside.ordered
         return self._stopping.is_set() or (self._state == 'ready' and due)
 

@@ -90,7 +90,9 @@ def refused_options(work: Work, specification: Mapping[str, Any] | None = None) 
     timeout = work.options.get('timeout')
     if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout < inf):
         return f'timeout: a positive number of seconds is needed, not {str(timeout)[:80]}'
-    specification = work.options.get('resource_specification') or {} if specification is None else specification
+    specification = work.options.get('resource_specification') if specification is None else specification
+    if not specification:
+        return ''
     foreign = sorted(str(each) for each in specification if each != 'priority')
     if foreign:
         return f'resource_specification: this engine knows priority only, not {", ".join(foreign)}'

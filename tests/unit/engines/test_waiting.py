@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from relay_parsl.engines.base import Work
@@ -37,3 +39,17 @@ def test_what_comes_back_is_next_again_in_its_order() -> None:
 def test_a_priority_that_is_no_number_is_refused(priority: object) -> None:
     asked = {'resource_specification': {'priority': priority}}
     assert 'priority is a whole number' in refused_options(Work(b'', 1, b'', b'', b'', options=asked))
+
+
+def test_what_arrives_from_another_thread_waits_behind_the_others() -> None:
+    waiting = Waiting()
+    waiting.push(work(1))
+    thread = threading.Thread(target=waiting.arrive, args=(work(2),))
+    thread.start()
+    thread.join()
+    waiting.arrive(work(3, -1))
+    assert len(waiting) == 3
+    assert waiting.remove(bytes([2]) * 16, 1)
+    waiting.arrive(work(4))
+    assert [waiting.pop().task_id[0] for _ in range(len(waiting))] == [3, 1, 4]
+    assert waiting.peek() is None
