@@ -15,7 +15,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from relay_parsl.engines import build, launch, options, roster, script
-from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Event, Finished, Lost, Running, Work
+from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Lost, Running, Work
 from relay_parsl.engines.blocks import Htex
 from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Pace
@@ -270,18 +270,10 @@ class HtexEngine:
             done = [(self._inside.pop(number), frame) for number, frame in ends]
             self._pace.count(before - self._inside.chunks, time.monotonic())
             self._changed.notify_all()
-        events: list[Event] = []
-        ran: dict[int, list[float | None]] = {}
-        for work, frame in done:
-            if work is not None:
-                event = event_of(work, frame)
-                events.append(event)
-                ran.setdefault(hash(work.function), []).append(event.seconds if isinstance(event, Finished) else None)
+        events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
         with self._changed:  # before anybody hears of an end, and sends more of the same
-            now = time.monotonic()
-            for function, seconds in ran.items():
-                self._inside.load.ends(function, seconds, now)
-        for event in events if not self._stopping.is_set() else ():
+            self._inside.learn(events, time.monotonic())
+        for _, event in events if not self._stopping.is_set() else ():
             self._deliver(event)
 
     def _parted(self, numbers: list[int]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from relay_parsl.engines.base import Work
+from relay_parsl.engines.base import Event, Finished, Work
 from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_chunk, encode_work
 from relay_parsl.engines.fusion import Cut, Item, most
@@ -89,6 +89,14 @@ class Inside:
         if not self._left[first]:
             del self._left[first]
         return entry[0]
+
+    def learn(self, events: Iterable[tuple[Work, Event]], now: float) -> None:
+        """These have ended; what they say of how long they ran counts by function."""
+        ran: dict[int, list[float | None]] = {}
+        for work, event in events:
+            ran.setdefault(hash(work.function), []).append(event.seconds if isinstance(event, Finished) else None)
+        for function, seconds in ran.items():
+            self.load.ends(function, seconds, now)
 
     def drop(self, number: int) -> Work | None:
         """It never ran."""
