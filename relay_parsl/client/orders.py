@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 import uuid
@@ -18,7 +17,7 @@ from relay_parsl.errors import SerializationError
 from relay_parsl.spool import Spool
 from relay_parsl.wire import payload
 from relay_parsl.wire.messages import Id
-from relay_parsl.wire.seal import hash_uuid, new_body_key, seal_body
+from relay_parsl.wire.seal import hash_uuid, new_body_key, seal_parts
 
 EXPIRES = 14 * 86400.0
 """Seconds until a task that is not finished expires."""
@@ -190,15 +189,14 @@ def arguments_of(
         SerializationError: names the argument that cannot be serialized.
         OSError: the spool's disk is full.
     """
-    blob = payload.dump_arguments(*call, serializer)
-    if len(blob) <= room:
-        return blob, b'', 0
+    parts = payload.argument_parts(*call, serializer)
+    if sum([memoryview(part).nbytes for part in parts]) <= room:
+        return b''.join(parts), b'', 0
     key = new_body_key()
     path = spool().path(task_id, 0, 'task')
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, 'wb') as target:
-        seal_body(key, len(blob), io.BytesIO(blob), target)
-    return b'', key, len(blob)
+        return b'', key, seal_parts(key, parts, target)
 
 
 def _held(fn: FunctionType) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
+from typing import BinaryIO
 
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import (
@@ -25,7 +26,7 @@ from relay_parsl.errors import (
 )
 from relay_parsl.wire import payload
 from relay_parsl.wire.messages import Delivered, Rejection, ResultHeader, Status
-from relay_parsl.wire.seal import Grant, open_body
+from relay_parsl.wire.seal import Grant, open_stream
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,10 @@ def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | Non
     outcome = payload.decode_outcome(grant.open('result', delivered.header, delivered.payload))
     if outcome.ok is not (header.status is Status.SUCCESS):
         raise SealError('the result and its status contradict one another')
-    data = _read(body, outcome) if outcome.body_key else outcome.data
-    return payload.load_outcome(data, trusted=trusted)
+    if not outcome.body_key:
+        return payload.load_outcome(outcome.data, trusted=trusted)
+    with _opened(body) as source:
+        return payload.load_outcome(open_stream(outcome.body_key, outcome.length, source), trusted=trusted)
 
 
 def _word(delivered: Delivered) -> TaskError:
@@ -134,14 +137,10 @@ def _refusal(header: ResultHeader) -> TaskError:
     return kind(f'the endpoint did not run the task: {header.reason}')
 
 
-def _read(body: Path | None, outcome: payload.Outcome) -> bytes:
+def _opened(body: Path | None) -> BinaryIO:
     if body is None:
         raise SealError('the body of a large result is missing')
-    data = bytearray()
     try:
-        with body.open('rb') as source:
-            for segment in open_body(outcome.body_key, outcome.length, source):
-                data += segment
+        return body.open('rb', buffering=0)
     except OSError as error:
         raise SerializationError(f'the result cannot be read from {body}: {error}') from error
-    return bytes(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import socket
 import time
@@ -61,11 +60,11 @@ def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: 
         with guard:
             prepare()
             value = _call(work, functions, meta, guard)
-            data, ok = payload.dump_value(value, tuple(work.options.get('result_serializers') or ('cloudpickle',))), True
+            parts, ok = payload.value_parts(value, tuple(work.options.get('result_serializers') or ('cloudpickle',))), True
     except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit and KeyboardInterrupt too
-        data, ok = payload.dump_failure(guard.judge(error)), False
+        parts, ok = [payload.dump_failure(guard.judge(error))], False
     meta['ended'] = time.time()
-    end = _end(work, ok, data, meta)
+    end = _end(work, ok, parts, meta)
     return replace(end, cancelled=True) if not ok and guard.raised == CANCEL else end
 
 
@@ -92,10 +91,9 @@ def where() -> dict[str, Any]:
 
 def _call(work: Work, functions: Functions, meta: dict[str, Any], guard: Guard) -> Any:
     """Arguments are unpacked for each try: the last one may have changed them. What was told to end is not tried again."""
-    blob = work.arguments if work.arguments is not None else _sealed_arguments(work)
     for again in range(int(work.options.get('retries') or 0), -1, -1):
         function = functions.load(work.function)
-        args, kwargs = payload.load_arguments(blob, work.options.get('allowed_serializers'))
+        args, kwargs = _arguments(work)
         meta['tries'] = meta.get('tries', 0) + 1
         if meta['tries'] == 1:
             guard.begin()
@@ -107,27 +105,33 @@ def _call(work: Work, functions: Functions, meta: dict[str, Any], guard: Guard) 
     raise TaskError('retries must not be negative')
 
 
-def _sealed_arguments(work: Work) -> bytes:
+def _arguments(work: Work) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Large ones are read from the spool to where they stay."""
+    allowed = work.options.get('allowed_serializers')
+    if work.arguments is not None:
+        return payload.load_arguments(work.arguments, allowed)
     from relay_parsl.wire import seal  # noqa: PLC0415  cryptography costs each runner 50 ms, and few tasks are large
 
     if work.body is None:
         raise ProtocolError('an attempt without arguments')
-    with open(work.body.path, 'rb') as source:
-        return b''.join(seal.open_body(work.body.key, work.body.length, source))
+    with open(work.body.path, 'rb', buffering=0) as source:
+        return payload.load_arguments(seal.open_stream(work.body.key, work.body.length, source), allowed)
 
 
-def _end(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
-    outcome, seconds = payload.encode_outcome(payload.Outcome(ok, data, meta=meta)), _seconds(meta)
-    if len(outcome) + SEAL_ROOM <= INLINE:
-        return End(ok, outcome, seconds=seconds)
+def _end(work: Work, ok: bool, parts: list[payload.Part], meta: dict[str, Any]) -> End:
+    seconds, size = _seconds(meta), sum([memoryview(part).nbytes for part in parts])
+    if size + SEAL_ROOM <= INLINE:
+        outcome = payload.encode_outcome(payload.Outcome(ok, b''.join(parts), meta=meta))
+        if len(outcome) + SEAL_ROOM <= INLINE:
+            return End(ok, outcome, seconds=seconds)
     try:
-        return _spooled(work, ok, data, meta)
+        return _spooled(work, ok, parts, meta)
     except OSError as error:
-        failure = payload.dump_failure(TaskError(f'the result of {len(data)} bytes could not be written to {work.spool!r}: {error}'))
+        failure = payload.dump_failure(TaskError(f'the result of {size} bytes could not be written to {work.spool!r}: {error}'))
         return End(False, payload.encode_outcome(payload.Outcome(False, failure, meta=meta)), seconds=seconds)
 
 
-def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
+def _spooled(work: Work, ok: bool, parts: list[payload.Part], meta: dict[str, Any]) -> End:
     """Large results never travel through HTEX: they jam its node when a worker dies. The file appears whole or not at all."""
     from relay_parsl.wire import seal  # noqa: PLC0415  as above
 
@@ -136,12 +140,12 @@ def _spooled(work: Work, ok: bool, data: bytes, meta: dict[str, Any]) -> End:
     partial = path.with_suffix(f'.{os.getpid()}.partial')
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as target:
-            seal.seal_body(key, len(data), io.BytesIO(data), target)
+            length = seal.seal_parts(key, parts, target)
         os.replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-    outcome = payload.encode_outcome(payload.Outcome(ok, b'', key, len(data), meta))
+    outcome = payload.encode_outcome(payload.Outcome(ok, b'', key, length, meta))
     return End(ok, outcome, path.name, path.stat().st_size, _seconds(meta))
 
 

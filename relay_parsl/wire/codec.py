@@ -29,6 +29,8 @@ ID_BYTES, HASH_BYTES = 16, 32
 DEEPEST = 32
 """The deepest nesting of a plain value. msgpack reads deeper ones than it writes: what is taken in must be such that it can go out again."""
 
+_LIST, _LONG_BYTES = 0x90, b'\xc6'
+"""msgpack's bytes for a list of up to 15 fields, and for bytes with a length of 4 bytes."""
 KNOWN, SHORT = 4096, 1024
 """Headers that are remembered, and the bytes of the longest: strangers send them too."""
 
@@ -75,6 +77,27 @@ def pack(value: Plain) -> bytes:
         raise ProtocolError(f'not a plain value: {error}') from None
     _PACKERS.append(packer)  # one that has raised is not used again
     return data
+
+
+def pack_head(fields: Sequence[Plain], length: int) -> bytes:
+    """What `pack` writes of a list before its last field, when that is `length` bytes, written apart. Raises ProtocolError for 4 GiB and more."""
+    if length >= 1 << 32:
+        raise ProtocolError('4 GiB and more do not fit into one value')
+    return bytes([_LIST | len(fields) + 1]) + b''.join([pack(each) for each in fields]) + _LONG_BYTES + length.to_bytes(4, 'big')
+
+
+def unpack_head(data: bytes, count: int) -> tuple[list[Plain], int] | None:
+    """Of the beginning of a packed list of `count` fields whose last is long bytes: the others, and where those begin. None: it is no such list."""
+    unpacker = msgpack.Unpacker(raw=False, ext_hook=_refuse_extension)
+    unpacker.feed(data[:SHORT])
+    try:
+        if unpacker.read_array_header() != count:
+            return None
+        fields = [unpacker.unpack() for _ in range(count - 1)]
+    except (ProtocolError, ValueError, TypeError, msgpack.UnpackException):
+        return None
+    at = unpacker.tell()
+    return (fields, at + 5) if data[at : at + 1] == _LONG_BYTES else None
 
 
 def unpack(data: bytes) -> Plain:

@@ -25,12 +25,14 @@ from relay_parsl.wire.payload.functions import (
     dump_source,
     load_function,
 )
-from relay_parsl.wire.payload.outcomes import dump_failure, dump_value, load_outcome
+from relay_parsl.wire.payload.outcomes import dump_failure, dump_value, load_outcome, value_parts
+from relay_parsl.wire.payload.pickling import Part
 from relay_parsl.wire.payload.values import (
     SERIALIZERS,
     CloudpickleSerializer,
     JsonSerializer,
     Serializer,
+    argument_parts,
     check,
     dump_arguments,
     find_serializer,
@@ -46,7 +48,9 @@ __all__ = [
     'FunctionInfo',
     'JsonSerializer',
     'Outcome',
+    'Part',
     'Serializer',
+    'argument_parts',
     'check',
     'check_python',
     'decode_call',
@@ -65,4 +69,5 @@ __all__ = [
     'load_function',
     'load_outcome',
     'serializer_name',
+    'value_parts',
 ]

@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Sequence
+from io import BufferedReader
 from types import TracebackType
 from typing import Any
 
 from tblib import Traceback
 
 from relay_parsl import errors
-from relay_parsl.errors import ProtocolError, RelayError, RemoteError, SerializationError
-from relay_parsl.wire.codec import pack, unpack
+from relay_parsl.errors import ProtocolError, RelayError, RemoteError, SealError, SerializationError
+from relay_parsl.wire.codec import pack
 from relay_parsl.wire.payload.functions import describe_error, printable
-from relay_parsl.wire.payload.pickling import dumps_exception, loads
-from relay_parsl.wire.payload.values import SAFE, find_serializer, serialize_value
+from relay_parsl.wire.payload.pickling import Part, dumps_exception, loads
+from relay_parsl.wire.payload.values import SAFE, loads_with, read_fields, value_parts_of
 
 TEXT = 64 * 1024
 """Characters of a failure's text, at most: beginning and end are kept."""
@@ -37,10 +38,15 @@ def dump_value(value: Any, serializers: Sequence[str] = ('cloudpickle',)) -> byt
     Raises:
         SerializationError: none can; says what each of them said.
     """
+    return b''.join(value_parts(value, serializers))
+
+
+def value_parts(value: Any, serializers: Sequence[str] = ('cloudpickle',)) -> list[Part]:
+    """As `dump_value`, in pieces: large buffers are among them uncopied, so use them before anybody changes the value."""
     said = []
     for name in serializers:
         try:
-            return pack(['value', name, serialize_value(value, name)])
+            return value_parts_of(['value'], value, name)
         except KeyboardInterrupt:  # noqa: PERF203 - one round, nearly always
             raise
         except BaseException as error:  # noqa: BLE001 - user code: even SystemExit out of a `__reduce__` is a failed task and no more
@@ -60,19 +66,20 @@ def dump_failure(error: BaseException) -> bytes:
     return pack(['failure', printable(f'{kind.__module__}.{kind.__qualname__}'), text, None, data, frames])
 
 
-def load_outcome(blob: bytes, *, trusted: bool = True) -> Any:
+def load_outcome(blob: bytes | BufferedReader, *, trusted: bool = True) -> Any:
     """The call's value; or the user's exception is raised, as its own type, its `__cause__` a RemoteError with the remote traceback.
 
     Args:
-        blob: of `dump_value` or `dump_failure`.
+        blob: of `dump_value` or `dump_failure`; or a file of it, which is read to its end.
         trusted: whether the endpoint may run code here; if not, only JSON is read, and exceptions come as RemoteError with their text.
 
     Raises:
         SerializationError: the value cannot be read here, or is not JSON and the endpoint is not trusted.
         ProtocolError: it is no blob.
+        SealError: the file is of a sealed body that does not hold.
         Exception: the user's.
     """
-    values = unpack(blob)
+    values = read_fields(blob, 3)
     if type(values) is not list or len(values) < 3 or values[0] not in ('value', 'failure'):
         raise ProtocolError('no blob of an outcome')
     if values[0] == 'value':
@@ -85,13 +92,13 @@ def load_outcome(blob: bytes, *, trusted: bool = True) -> Any:
 
 def _load_value(values: list[Any], trusted: bool) -> Any:
     name, data = values[1:3]
-    if type(name) is not str or type(data) is not bytes:
+    if type(name) is not str or type(data) not in (bytes, BufferedReader):
         raise ProtocolError('no blob of a value')
     if not trusted and name != SAFE:
         raise SerializationError(f'the result came as {name[:80]}, and code of this endpoint may not run here: ask for JSON (result_serializers)')
     try:
-        return find_serializer(name).loads(data)
-    except (SerializationError, KeyboardInterrupt):
+        return loads_with(name, data)
+    except (SerializationError, ProtocolError, SealError, KeyboardInterrupt):
         raise
     except BaseException as error:  # user code runs when it is unpickled, and may raise even SystemExit
         raise SerializationError(f'the result cannot be loaded here: {describe_error(error)}') from error

@@ -11,14 +11,20 @@ import os
 import pickle
 import sys
 import sysconfig
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, Union
 
 import cloudpickle
 
+Part = Union[bytes, bytearray, memoryview]
+"""A piece of what was pickled; a large one may be the user's own buffer."""
 PROTOCOL = 5
+BULK = 64 * 1024
+"""Bytes from which a pickler that writes into a file hands a buffer on as it is."""
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 _OURS = frozenset({'__main__', 'relay_parsl', 'parsl', 'cloudpickle', 'tblib'})
 """`__main__` is by value anyway; the others are on every worker, however they are installed here."""
@@ -36,17 +42,34 @@ def dumps(value: Any) -> bytes:
 
     Raises whatever the pickling of a user's object raises.
     """
+    return b''.join(dump_parts(value))
+
+
+def dump_parts(value: Any) -> list[Part]:
+    """As `dumps`, in pieces: large buffers of the value are among them uncopied, so use them before anybody changes it."""
     try:
-        return _dump_by_value(value)
+        return _parts_by_value(value)
     except Exception:  # noqa: BLE001 - user code: `__reduce__` may raise anything; by reference it may be fine (a module that holds a lock)
-        return dumps_by_reference(value)
+        return parts_by_reference(value)
+
+
+def parts_by_reference(value: Any) -> list[Part]:
+    """As `dumps_by_reference`, in pieces."""
+    if type(value) in _PLAIN:
+        return _parts(pickle.Pickler, value) if is_bulky(value) else [pickle.dumps(value, PROTOCOL)]
+    return _parts(cloudpickle.Pickler, value)
+
+
+def is_bulky(value: Any) -> bool:
+    """Whether it is a string or bytes that had better not be copied."""
+    return type(value) in (bytes, str) and len(value) >= BULK
 
 
 def dumps_by_reference(value: Any) -> bytes:
     """Pickle `value` as cloudpickle does by itself: importable things by their names. Raises what the user's objects raise."""
     if type(value) in _PLAIN:
         return pickle.dumps(value, PROTOCOL)
-    return bytes(cloudpickle.dumps(value, protocol=PROTOCOL))
+    return b''.join(_parts(cloudpickle.Pickler, value))
 
 
 def dumps_exception(error: Exception) -> bytes:
@@ -61,16 +84,23 @@ def dumps_exception(error: Exception) -> bytes:
         return file.getvalue()
 
 
-def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+def call_parts(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Part]:
     """Pickle arguments: those of plain types without cloudpickle, which costs ten times as much."""
     if all([type(each) in _PLAIN for each in args]) and all([type(each) in _PLAIN for each in kwargs.values()]):  # noqa: C419 - lists are faster here
-        return pickle.dumps((args, kwargs), PROTOCOL)
-    return dumps((args, kwargs))
+        if any([is_bulky(each) for each in args]) or any([is_bulky(each) for each in kwargs.values()]):  # noqa: C419 - the same
+            return _parts(pickle.Pickler, (args, kwargs))
+        return [pickle.dumps((args, kwargs), PROTOCOL)]
+    return dump_parts((args, kwargs))
 
 
 def loads(data: bytes) -> Any:
     """Unpickle. Runs code of whoever made `data`: only for those that are trusted to. Raises anything."""
     return pickle.loads(data)  # noqa: S301 - callers ask first whom the bytes are from
+
+
+def load(file: BinaryIO) -> Any:
+    """Unpickle from a file: large buffers are read to where they stay. As `loads`."""
+    return pickle.load(file)  # noqa: S301 - as above
 
 
 def is_users(name: str) -> bool:
@@ -91,14 +121,26 @@ def _judge(root: str, file: Any) -> bool:
     return not path.startswith(_INSTALLED) and not {'site-packages', 'dist-packages'} & set(Path(path).parts)
 
 
-def _dump_by_value(value: Any) -> bytes:
+def _parts_by_value(value: Any) -> list[Part]:
     leased: set[str] = set()
-    with io.BytesIO() as file:
-        try:
-            _Pickler(file, leased).dump(value)
-        finally:
-            _release(leased)
-        return file.getvalue()
+    try:
+        return _parts(partial(_Pickler, leased=leased), value)
+    finally:
+        _release(leased)
+
+
+def _parts(pickler: Callable[..., Any], value: Any) -> list[Part]:
+    file = _Parts()
+    pickler(file, protocol=PROTOCOL).dump(value)
+    return [piece.raw() if type(piece) is pickle.PickleBuffer else piece for piece in file.pieces]
+
+
+class _Parts:
+    """A file for picklers that keeps what they write as it came."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+        self.write = self.pieces.append
 
 
 class _ExceptionPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -123,8 +165,8 @@ def _remake(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's, that enters the modules it meets."""
 
-    def __init__(self, file: io.BytesIO, leased: set[str]) -> None:
-        super().__init__(file, protocol=PROTOCOL)
+    def __init__(self, file: Any, leased: set[str], protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
         self._leased = leased
 
     def reducer_override(self, obj: Any) -> Any:

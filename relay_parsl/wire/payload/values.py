@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Collection
+from io import BufferedReader
 from typing import Any, Protocol, Union, runtime_checkable
 
-from relay_parsl.errors import ProtocolError, SerializationError
-from relay_parsl.wire.codec import pack, unpack
+from relay_parsl.errors import ProtocolError, SealError, SerializationError
+from relay_parsl.wire.codec import pack, pack_head, unpack, unpack_head
 from relay_parsl.wire.payload.functions import describe, describe_error, load_function
-from relay_parsl.wire.payload.pickling import dumps, dumps_by_reference, dumps_call, loads
+from relay_parsl.wire.payload.pickling import BULK, Part, call_parts, dumps, load, loads, parts_by_reference
 
 
 @runtime_checkable
@@ -92,29 +93,35 @@ def serializer_name(serializer: Union[str, type, Serializer]) -> str:
 
 def dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str = 'cloudpickle') -> bytes:
     """The blob of a call's arguments. Raises SerializationError, which names the argument."""
+    return b''.join(argument_parts(args, kwargs, serializer))
+
+
+def argument_parts(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str = 'cloudpickle') -> list[Part]:
+    """As `dump_arguments`, in pieces: large buffers are among them uncopied, so use them before anybody changes the arguments."""
     try:
         if serializer == 'cloudpickle':
-            data = dumps_call(args, kwargs)
+            parts = call_parts(args, kwargs)
         else:
-            data = find_serializer(serializer).dumps([list(args), kwargs])
+            parts = [find_serializer(serializer).dumps([list(args), kwargs])]
     except SerializationError:
         raise
     except Exception as error:  # user code: `__reduce__` may raise anything
         culprit = _blame(args, kwargs, find_serializer(serializer).dumps)
         raise SerializationError(f'{culprit} cannot be serialized with {serializer}: {describe_error(error)}') from error
-    return pack([serializer, data])
+    return _named([serializer], parts)
 
 
-def load_arguments(blob: bytes, allowed: Collection[str] | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def load_arguments(blob: bytes | BufferedReader, allowed: Collection[str] | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword arguments.
 
     Args:
-        blob: of `dump_arguments`.
+        blob: of `dump_arguments`; or a file of it, which is read to its end.
         allowed: names of serializers; others are refused before anything is read. None: every one.
 
     Raises:
         SerializationError: refused, or it cannot be read here.
         ProtocolError: it is no blob.
+        SealError: the file is of a sealed body that does not hold.
     """
     name, data = read_named(blob, 'arguments')
     if allowed is not None and name not in allowed:
@@ -122,25 +129,60 @@ def load_arguments(blob: bytes, allowed: Collection[str] | None = None) -> tuple
             f'arguments serialized with {name[:80]!r} are not allowed here; allowed: {", ".join(sorted(allowed))} (the executor has a `serializer`)'
         )
     try:
-        args, kwargs = find_serializer(name).loads(data)
+        args, kwargs = loads_with(name, data)
         return tuple(args), {str(key): value for key, value in kwargs.items()}
-    except SerializationError:
+    except (SerializationError, ProtocolError, SealError):
         raise
     except Exception as error:  # user code runs when it is unpickled
         raise SerializationError(f'the arguments cannot be loaded here: {describe_error(error)}') from error
 
 
-def read_named(blob: bytes, what: str) -> tuple[str, bytes]:
+def read_named(blob: bytes | BufferedReader, what: str) -> tuple[str, bytes | BufferedReader]:
     """Serializer and data. Raises ProtocolError."""
-    values = unpack(blob)
-    if type(values) is not list or len(values) < 2 or type(values[0]) is not str or type(values[1]) is not bytes:
+    values = read_fields(blob, 2)
+    if type(values) is not list or len(values) < 2 or type(values[0]) is not str or type(values[1]) not in (bytes, BufferedReader):
         raise ProtocolError(f'no blob of {what}')
     return values[0], values[1]
 
 
-def serialize_value(value: Any, name: str) -> bytes:
-    """A result, made on a worker: what can be imported goes by reference there. Raises what the user's object raises."""
-    return dumps_by_reference(value) if name == 'cloudpickle' else find_serializer(name).dumps(value)
+def read_fields(blob: bytes | BufferedReader, count: int) -> Any:
+    """The fields of a blob, or whatever it holds. Of a file, the last of `count` fields stays in it when it is long bytes. Raises ProtocolError."""
+    if isinstance(blob, bytes):
+        return unpack(blob)
+    head = unpack_head(blob.peek(), count)
+    if head is None:
+        return unpack(blob.read())
+    fields, at = head
+    blob.read(at)
+    return [*fields, blob]
+
+
+def loads_with(name: str, data: bytes | BufferedReader) -> Any:
+    """The value that a serializer wrote, from bytes or the rest of a file. Raises what reading it raises."""
+    if isinstance(data, bytes):
+        return find_serializer(name).loads(data)
+    value = load(data) if name == 'cloudpickle' else find_serializer(name).loads(data.read())
+    if data.read(1):
+        raise ProtocolError('a value is followed by more bytes')
+    return value
+
+
+def value_parts_of(fields: list[Any], value: Any, name: str) -> list[Part]:
+    """The blob of `fields`, the serializer's name and the value, in pieces.
+
+    What can be imported goes by reference: it is made on a worker. Raises what the user's object raises.
+    """
+    parts: list[Part] = [find_serializer(name).dumps(value)] if name != 'cloudpickle' else parts_by_reference(value)
+    return _named([*fields, name], parts)
+
+
+def _named(fields: list[Any], parts: list[Part]) -> list[Part]:
+    if len(parts) == 1 and len(parts[0]) < BULK:
+        return [pack([*fields, parts[0]])]
+    try:
+        return [pack_head(fields, sum([memoryview(part).nbytes for part in parts])), *parts]
+    except ProtocolError as error:
+        raise SerializationError(f'too large for one call or result: {error}') from None
 
 
 def check(function: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str = 'cloudpickle') -> None:

@@ -13,7 +13,7 @@ The composition is written down in `docs/security.md`. Keys are 32 raw bytes eve
 
 from __future__ import annotations
 
-from relay_parsl.wire.seal.bodies import new_body_key, open_body, seal_body, sealed_size
+from relay_parsl.wire.seal.bodies import new_body_key, open_body, open_stream, seal_body, seal_parts, sealed_size
 from relay_parsl.wire.seal.functions import function_id, open_function, seal_function
 from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
@@ -40,11 +40,13 @@ __all__ = [
     'open_body',
     'open_function',
     'open_grant',
+    'open_stream',
     'read_card',
     'read_voucher',
     'reopen_grant',
     'seal_body',
     'seal_function',
+    'seal_parts',
     'sealed_size',
     'uuid_of',
 ]

@@ -7,8 +7,9 @@ A key seals one body only, ever: its nonces are counted, not drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO
+import io
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,23 +34,121 @@ def sealed_size(length: int) -> int:
 
 def seal_body(key: bytes, length: int, source: BinaryIO, target: BinaryIO) -> None:
     """Seal the `length` bytes of `source` into `target`. Raises SealError when `source` holds fewer or more."""
-    cipher, context = _cipher(key), _context(length)
-    for index, size, last in _plan(length):
-        target.write(cipher.encrypt(_nonce(index, last), _exactly(source, size), context))
+    _seal(key, length, lambda size: _exactly(source, size), target)
     _end(source)
+
+
+def seal_parts(key: bytes, parts: Iterable[bytes | bytearray | memoryview], target: BinaryIO) -> int:
+    """Seal what these hold one after the other into `target`; its length [B]. No more than a segment of it is ever copied at a time."""
+    row = _Row(parts)
+    _seal(key, row.length, row.take, target)
+    return row.length
 
 
 def open_body(key: bytes, length: int, source: BinaryIO) -> Iterator[bytes]:
     """The plaintext, segment by segment. Raises SealError at the first one that does not hold, and when `source` does not end with the last."""
-    cipher, context = _cipher(key), _context(length)
+    opening = _Opening(key, length, source)
+    while opening.due is not None:
+        data = bytearray(opening.due[1])
+        opening.next_into(memoryview(data))
+        yield bytes(data)
+
+
+def open_stream(key: bytes, length: int, source: BinaryIO) -> io.BufferedReader:
+    """The plaintext as a file: what is read into a buffer is decrypted there, and no more than a segment is held beside it.
+
+    Reading raises what `open_body` raises; so read it to its end, and nothing may be used before that.
+    """
+    return io.BufferedReader(_Opening(key, length, source), SEGMENT)
+
+
+def _seal(key: bytes, length: int, take: Callable[[int], Any], target: BinaryIO) -> None:
+    """In one buffer: a fresh one for each segment costs more than its encryption."""
+    cipher, context, room = _cipher(key), _context(length), memoryview(bytearray(min(length, SEGMENT) + TAG))
     for index, size, last in _plan(length):
-        sealed = _exactly(source, size + TAG)
+        sealed = room[: size + TAG]
+        cipher.encrypt_into(_nonce(index, last), take(size), context, sealed)
+        target.write(sealed)
+
+
+class _Row:
+    """Bytes that lie in several places, taken in one row: a piece that lies in one place is not copied."""
+
+    def __init__(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+        views = [memoryview(part).cast('B') for part in parts]
+        self.length = sum(len(view) for view in views)
+        self._views = iter(views)
+        self._rest = memoryview(b'')
+
+    def take(self, size: int) -> memoryview | bytearray:
+        """The next `size` bytes, which are there."""
+        first = self._piece(size)
+        if len(first) == size:
+            return first
+        found = bytearray(first)
+        while len(found) < size:
+            found += self._piece(size - len(found))
+        return found
+
+    def _piece(self, most: int) -> memoryview:
+        if not self._rest and most:
+            self._rest = next(self._views)
+        piece, self._rest = self._rest[:most], self._rest[most:]
+        return piece
+
+
+class _Opening(io.RawIOBase):
+    """A sealed body as a file of its plaintext. `due`: index, length and whether it is the last, of the segment to come."""
+
+    def __init__(self, key: bytes, length: int, source: BinaryIO) -> None:
+        self._cipher, self._context, self._source = _cipher(key), _context(length), source
+        self._plan = _plan(length)
+        self.due = next(self._plan, None)
+        self._sealed = memoryview(bytearray(min(length, SEGMENT) + TAG))
+        self._held = memoryview(b'')
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Up to a segment, and straight into `buffer` where all of that fits; 0 at the end."""
+        view = memoryview(buffer).cast('B')
+        if not self._held and self.due:
+            size = self.due[1]
+            if len(view) >= size:
+                self.next_into(view[:size])
+                return size
+            held = memoryview(bytearray(size))
+            self.next_into(held)
+            self._held = held
+        count = min(len(view), len(self._held))
+        view[:count], self._held = self._held[:count], self._held[count:]
+        return count
+
+    def next_into(self, plain: memoryview) -> None:
+        """Decrypt the segment that is due, which is as long as `plain`."""
+        assert self.due is not None  # noqa: S101  callers have looked
+        index, size, last = self.due
+        self.due = next(self._plan, None)
+        sealed = self._sealed[: size + TAG]
+        _fill(self._source, sealed)
         if last:
-            _end(source)
+            _end(self._source)
         try:
-            yield cipher.decrypt(_nonce(index, last), sealed, context)
+            self._cipher.decrypt_into(_nonce(index, last), sealed, self._context, plain)
         except InvalidTag:
             raise SealError(f'segment {index} of the body does not hold') from None
+
+
+def _fill(source: BinaryIO, view: memoryview) -> None:
+    """Also from a source that gives its bytes in pieces."""
+    done = 0
+    while done < len(view):
+        more = source.readinto(view[done:])  # type: ignore[attr-defined]  # BinaryIO does not say that binary files have it
+        if not more:
+            raise SealError('the body is shorter than its length says')
+        done += more
 
 
 def _segments(length: int) -> int:
