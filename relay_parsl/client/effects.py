@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
+from typing import NamedTuple, Union
 
 from relay_parsl.wire.messages import Delivered, Fetch, Id, Message, Object, Rejection, ResultHeader, Segment, TaskState
 
@@ -29,8 +29,7 @@ class Reject:
     rejection: Rejection
 
 
-@dataclass(frozen=True)
-class Settle:
+class Settle(NamedTuple):
     """This task is over. `header` is the decoded header of `delivered`, None when that is the relay's own word."""
 
     delivered: Delivered

@@ -15,29 +15,32 @@ from typing import Any
 
 from relay_parsl.client import reactor as r
 from relay_parsl.client.admin import unanswered
+from relay_parsl.client.arrivals import Arrivals
 from relay_parsl.client.board import Board
 from relay_parsl.client.defaults import Target
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Order
 from relay_parsl.client.questions import Questions
 from relay_parsl.client.routes import Routes
-from relay_parsl.client.settling import Settler, rejection_error, settle
+from relay_parsl.client.settling import Settler, rejection_error
 from relay_parsl.client.trust import own_grant
-from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, SealError, StoreError
-from relay_parsl.spool import Key, Spool, neighbourhood
+from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, StoreError
+from relay_parsl.spool import Spool, neighbourhood
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
-from relay_parsl.wire.messages import Body, Goodbye, Hash, Id, Message, Object, Ping, Pong, ResultHeader, Segment
+from relay_parsl.wire.messages import Body, Goodbye, Id, Message, Ping, Pong, Segment
 from relay_parsl.wire.payload import PYTHON
 
 log = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds between two looks at the timers."""
+PIECE = 250
+"""Things from other threads that one turn takes."""
+BURST, LINGER = 20, 0.002
+"""So many at once, and more are coming: worth waiting so long [s] for, as each turn costs the submitting thread its place at the interpreter."""
 PATIENCE = 10.0
 """Seconds without a connection until people are told; and until a relay that refuses our key, or has another than ours says, is given up."""
-GRANT_PATIENCE = 60.0
-"""Seconds until a grant of another process, which the relay should have, is given up."""
 FAREWELL = 2.0
 """Seconds, at most, that closing waits until the relay has heard everything."""
 
@@ -56,8 +59,9 @@ class Loop:
         self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON}, near=neighbourhood())
         self.questions = Questions(self.reactor)
         self._routes = Routes(target, self.reactor, self.questions.ask, self.questions.order, self._fail)
+        self._arrivals = Arrivals(board, settler, self._routes.grants, spool)
         self._inbox: deque[tuple[Order, TaskFuture] | Callable[[], None]] = deque()
-        self._awake = False
+        self._awake = self._burst = False
         self._handshakes = 0
         self._unsent: deque[Message] = deque()
         self._bodies: set[Id] = set()
@@ -65,13 +69,12 @@ class Loop:
         self._asked: dict[Id, None] = {}
         self._told = 0
         self._told_at = 0.0
-        self._strange: dict[Hash, tuple[float, list[r.Settle]]] = {}
         self._started = self._ticked = time.monotonic()
         self._welcomed = self._warned = self._near = False
         self._closing = False
         self._acts: dict[type, Callable[[Any], None]] = {
             r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Settle: self._settle, r.Changed: self._changed,
-            r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: lambda effect: self._got(effect.object),
+            r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: self._got,
             r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.TakeBody: self._take_body,
             r.Reconnect: self._reconnect, r.Refuse: self._refuse,
         }  # fmt: skip
@@ -105,8 +108,7 @@ class Loop:
 
     def _turn(self) -> None:
         self._act()
-        self._dealer.wait(0.05 if self._unsent else TICK)
-        self._awake = False  # before the inbox is read: who posts after that reading wakes us
+        self._rest()
         now = time.monotonic()
         self._greet_again(now)
         for message in self._dealer.receive():
@@ -121,6 +123,15 @@ class Loop:
             self.reactor.tick(now)
             self._look_around(now)
 
+    def _rest(self) -> None:
+        """Wait for something to do. Nobody needs to wake us while more of a burst is expected, or while we are at work."""
+        if self._burst:
+            self._dealer.wait(LINGER)
+            return
+        self._awake = False  # before the inbox is looked at: who posts after that look wakes us
+        self._dealer.wait(0.0 if self._inbox else 0.05 if self._unsent else TICK)
+        self._awake = True
+
     def _greet_again(self, now: float) -> None:
         """The wire has connected anew by itself: the relay may be another process now. Without this, silence would tell, later."""
         if self._dealer.handshakes != self._handshakes:
@@ -129,8 +140,10 @@ class Loop:
             self._handshakes = self._dealer.handshakes
 
     def _take_inbox(self) -> None:
+        """In pieces: while one is sealed, the threads that submit wait for the interpreter."""
         orders: list[tuple[Order, TaskFuture]] = []
-        for _ in range(min(len(self._inbox), 1000)):
+        count = min(len(self._inbox), PIECE)
+        for _ in range(count):
             item = self._inbox.popleft()
             if isinstance(item, tuple):
                 orders.append(item)
@@ -139,8 +152,7 @@ class Loop:
                 orders = []
                 item()
         self._submit(orders)
-        if self._inbox:
-            self._dealer.wake()
+        self._burst = BURST <= count < PIECE
 
     def _submit(self, orders: list[tuple[Order, TaskFuture]]) -> None:
         self._bodies.update([order.task_id for order, _ in orders if order.body_key])
@@ -152,15 +164,14 @@ class Loop:
         while effects := self.reactor.take():  # what is done may give more to do
             for effect in effects:
                 self._acts[type(effect)](effect)
+            self._arrivals.hand_over()
 
     def _look_around(self, now: float) -> None:
         """What nobody tells us: no connection, a grant that does not come, states that nobody asks for any more."""
         self._welcomed = self._welcomed or self.reactor.connected
         if len(self._watched) < self._told // 2 or (self._told and not self._watched):
             self._watch(now)
-        for digest, (asked, _) in list(self._strange.items()):
-            if now - asked > GRANT_PATIENCE:
-                self._open_strange(digest, None)
+        self._arrivals.look_around(now)
         if not self._welcomed and not self._warned and now - self._started > PATIENCE:
             self._warn()
 
@@ -192,6 +203,7 @@ class Loop:
     # -- Effects ----------------------------------------------------------------------------------------------------
 
     def _send(self, effect: r.Send) -> None:
+        self._arrivals.hand_over()  # that they are settled does not wait until the relay has been told that they are here
         try:
             if self._unsent or not self._dealer.send(effect.message):
                 self._unsent.append(effect.message)
@@ -203,7 +215,8 @@ class Loop:
             future = self._board.futures.get(task_id)
             if future is not None:
                 future.is_accepted = True
-            self._drop_body(task_id)
+            if self._bodies:
+                self._drop_body(task_id)
         self._board.changed()
 
     def _reject(self, effect: r.Reject) -> None:
@@ -212,26 +225,13 @@ class Loop:
             self._fail(future, rejection_error(effect.rejection))
 
     def _settle(self, effect: r.Settle) -> None:
-        header = effect.header
-        if header is not None and effect.delivered.payload and header.grant not in self._routes.grants:
-            self._await_grant(header.grant, effect)
-            return
-        task_id = effect.delivered.task_id
-        self._drop_body(task_id)
-        self._watched.pop(task_id, None)
-        future = self._board.futures.get(task_id)
-        grant, trusted = self._routes.grants.get(header.grant, (None, False)) if header is not None else (None, False)
-        if future is not None:
-            body = self._body_of(header) if header is not None and header.body else None
-            self._settler.put(partial(settle, future, effect.delivered, header, grant, trusted=trusted, body=body))
-            self._settler.put(partial(self._over, future))
-        if header is not None and header.body:
-            self._settler.put(partial(self._delete, (task_id, header.attempt, 'result')))
+        strange = self._arrivals.add(effect)
+        if strange is not None:
+            self.reactor.need([strange], time.monotonic())
+        self._forget(effect.delivered.task_id)
 
-    def _body_of(self, header: ResultHeader) -> Path | None:
-        with suppress(OSError):  # no directory: then the body was never written, and the future has failed
-            return self._spool().path(header.task_id, header.attempt, 'result')
-        return None
+    def _got(self, effect: r.Got) -> None:
+        self._arrivals.got(effect.object, lambda each: own_grant(self._target, each.hash, each.data))
 
     def _changed(self, effect: r.Changed) -> None:
         future = self._board.futures.get(effect.state.task_id)
@@ -271,7 +271,7 @@ class Loop:
         whole = self._spool().holds(key, segment.total)
         if not whole:
             self.reactor.pulls.door = ''
-            self._delete(key)
+            self._arrivals.delete(key)
         self.reactor.linked(segment.task_id, time.monotonic(), whole=whole)
 
     def _open_door(self) -> None:
@@ -288,11 +288,7 @@ class Loop:
         if future is not None:
             self._fail(future, error)
         key = (segment.task_id, segment.attempt, 'result')
-        self.post(lambda: self._settler.put(partial(self._delete, key)))  # in a later turn: more of it may be among these effects
-
-    def _delete(self, key: Key) -> None:
-        with suppress(OSError):  # the whole directory goes at the session's end
-            self._spool().delete(key)
+        self.post(partial(self._arrivals.delete_later, key))  # in a later turn: more of it may be among these effects
 
     def _reconnect(self, _effect: r.Reconnect) -> None:
         self._unsent.clear()
@@ -306,16 +302,14 @@ class Loop:
 
     def _fail(self, future: TaskFuture, error: RelayError | None) -> None:
         """It ends here; None: it has ended already, by `cancel`."""
-        self._drop_body(future.id)
-        self._watched.pop(future.id, None)
-        if error is not None:
-            self._settler.put(partial(future.fail, error))
-        self._settler.put(partial(self._over, future))
+        self._forget(future.id)
+        self._arrivals.fail(future, error)
 
-    def _over(self, future: TaskFuture) -> None:
-        """In the settler's thread: nobody needs to know of this task any more."""
-        self._board.futures.pop(future.id, None)
-        self._board.changed()
+    def _forget(self, task_id: Id) -> None:
+        """It has ended: nobody fetches its arguments any more, nor asks how it stands."""
+        self._watched.pop(task_id, None)
+        if self._bodies:
+            self._drop_body(task_id)
 
     def _give_up(self, error: RelayError) -> None:
         """No session: now, and for whatever comes later."""
@@ -327,7 +321,7 @@ class Loop:
     def _drop_body(self, task_id: Id) -> None:
         if task_id in self._bodies:
             self._bodies.discard(task_id)
-            self._delete((task_id, 0, 'task'))
+            self._arrivals.delete((task_id, 0, 'task'))
 
     def cancel(self, task_id: Id) -> None:
         """Ask for the end of a task; one that is not sealed yet is dropped there."""
@@ -355,33 +349,6 @@ class Loop:
     def _watch(self, now: float) -> None:
         self._told, self._told_at = len(self._watched), now
         self.reactor.watch(tuple(self._watched), now)
-
-    # -- Grants of other processes ----------------------------------------------------------------------------------
-
-    def _await_grant(self, digest: Hash, effect: r.Settle) -> None:
-        if digest not in self._strange:
-            self._strange[digest] = (time.monotonic(), [])
-            self.reactor.need([digest], time.monotonic())
-        self._strange[digest][1].append(effect)
-
-    def _got(self, each: Object) -> None:
-        if each.hash in self._strange:
-            self._open_strange(each.hash, each)
-
-    def _open_strange(self, digest: Hash, each: Object | None) -> None:
-        """The grant came, or never will: then the results under it are out of reach."""
-        _, effects = self._strange.pop(digest)
-        try:
-            if each is None:
-                raise SealError('the relay does not have the grant under which this result is sealed')
-            self._routes.grants[digest] = own_grant(self._target, digest, each.data)
-        except RelayError as error:
-            futures = [self._board.futures.get(effect.delivered.task_id) for effect in effects]
-            for future in filter(None, futures):
-                self._fail(future, error)
-        else:
-            for effect in effects:
-                self._settle(effect)
 
 
 WATCHED = 10_000

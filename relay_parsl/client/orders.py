@@ -54,7 +54,7 @@ class Options:
     @property
     def pool(self) -> str:
         """The endpoint's pool that the resource specification names; '' leaves it to the endpoint."""
-        return str((self.resource_specification or {}).get('pool') or '')
+        return str(self.resource_specification.get('pool') or '') if self.resource_specification else ''
 
     def sealed(self) -> dict[str, Any]:
         """Those that the relay must not see: all but the pool, by which it routes."""

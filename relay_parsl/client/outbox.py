@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Union
 
 from relay_parsl.wire.messages import Admin, Hash, Id, List, Object, Task, TaskHeader
@@ -48,12 +49,16 @@ class Outbox:
         self.entries[header.task_id] = Entry(task, header)
         self._queue.append(header.task_id)
 
-    def remove(self, task_id: Id) -> Entry | None:
-        """Answered, or given up. The queue may still name it; `batch` passes over."""
-        entry = self.entries.pop(task_id, None)
-        if entry is not None and self._flight.pop(task_id, None) is not None:
-            self._bytes -= entry.size
-        return entry
+    def remove(self, ids: Iterable[Id]) -> list[TaskHeader]:
+        """Answered, or given up: the headers of those that were here. The queue may still name them; `batch` passes over."""
+        headers = []
+        for task_id in ids:
+            entry = self.entries.pop(task_id, None)
+            if entry is not None:
+                headers.append(entry.header)
+                if self._flight.pop(task_id, None) is not None:
+                    self._bytes -= entry.size
+        return headers
 
     def restart(self) -> None:
         """A new session: everything is in the queue again, in the old order."""
@@ -127,14 +132,14 @@ class Objects:
         self._offered.discard(digest)
         self._sweep(digest)
 
-    def use(self, header: TaskHeader) -> None:
-        """An unanswered task refers to its objects."""
-        self._users.update(references(header))
+    def use(self, headers: Iterable[TaskHeader]) -> None:
+        """These unanswered tasks refer to their objects."""
+        self._users.update(chain.from_iterable(map(references, headers)))
 
-    def release(self, header: TaskHeader) -> None:
-        """That task is answered."""
-        for digest in references(header):
-            self._users[digest] -= 1
+    def release(self, headers: Iterable[TaskHeader]) -> None:
+        """These tasks are answered."""
+        for digest, count in Counter(chain.from_iterable(map(references, headers))).items():
+            self._users[digest] -= count
             self._sweep(digest)
 
     def restart(self) -> None:

@@ -6,14 +6,13 @@ leave undone is said again: at once in a new session, and by timers within one. 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, TypeVar
 
 from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, TakeBody, WriteBody
 from relay_parsl.client.link import Link
+from relay_parsl.client.opened import PAGE, Opened
 from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
 from relay_parsl.client.pulls import Pulls
 from relay_parsl.errors import ProtocolError
@@ -27,8 +26,6 @@ REFRESH = 30.0
 """Seconds between repetitions of what has no answer of its own: `Window`, `Follow`."""
 REJECTS = 10_000
 """The latest rejected tasks that are remembered."""
-PAGE = 1000
-"""Ids in one message."""
 T = TypeVar('T')
 
 # fmt: off
@@ -49,8 +46,7 @@ class ClientReactor:
         self._window = m.Window({'': window})
         self.limits: dict[str, int] = {}
         self.outbox = Outbox()
-        self.open: dict[Id, Id] = {}  # accepted or followed, with its group where that is known
-        self._groups: Counter[Id] = Counter()
+        self.open = Opened()
         self._followed: set[Id] = set()
         self._objects = Objects()
         self.pulls = Pulls()
@@ -60,7 +56,6 @@ class ClientReactor:
         self._wanted = Wanted()
         self._watched: tuple[Id, ...] = ()
         self._received: list[Id] = []
-        self._cursor = 0
         self._refreshed = self._watching = 0.0
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             m.Welcome: self._welcome, m.Refused: self._refused, m.Goodbye: self._goodbye, m.Ping: self._ping,
@@ -119,14 +114,16 @@ class ClientReactor:
         if self._watched and now - self._watching >= RESEND:
             self.watch(self._watched, now)
         if now - self._refreshed >= REFRESH:
-            self._refresh(now, self._next_page())
+            self._refresh(now, self.open.next_page())
 
     def submit(self, tasks: Sequence[Task], now: float, headers: Sequence[TaskHeader] | None = None) -> None:
         """Keep these until they are accepted or rejected. `headers`: those of the tasks, if at hand. Raises ProtocolError for a bad one."""
+        fresh = []
         for task, header in zip(tasks, headers or [task_header(each.header) for each in tasks]):
-            if header.task_id not in self.outbox and header.task_id not in self.open:
-                self._objects.use(header)
+            if not self._knows(header.task_id):
+                fresh.append(header)
                 self.outbox.add(task, header)
+        self._objects.use(fresh)
         self._pump(now)
 
     def provide(self, objects: Iterable[Object]) -> None:
@@ -150,7 +147,7 @@ class ClientReactor:
                 continue
             self._cancels[task_id] = now
             if entry is None:
-                self._open(task_id, NO_ID)
+                self.open.add(task_id)
                 ready.append(task_id)
         self._say_cancels(ready)
 
@@ -158,7 +155,7 @@ class ClientReactor:
         """Settle these tasks too (an unknown one is rejected), and hear of what ends in these groups."""
         ids, groups = [each for each in ids if each not in self.outbox], tuple(groups)
         for task_id in ids:
-            self._open(task_id, NO_ID)
+            self.open.add(task_id)
         self._followed.update(groups)
         self._say_follow(groups, ids)
 
@@ -183,9 +180,7 @@ class ClientReactor:
 
     def abandon(self, task_id: Id) -> None:
         """Its result cannot be kept here: the loop has failed the task, and the relay need not deliver it again."""
-        if self._knows(task_id):
-            if task_id in self.outbox:
-                self._answered(task_id)
+        if self._answered(task_id) or task_id in self.open:
             self._close(task_id)
             self._received.append(task_id)
 
@@ -221,23 +216,18 @@ class ClientReactor:
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
     def _accepted(self, message: m.Accepted, now: float) -> None:
-        cancelled = []
-        accepted = tuple([each for each in message.ids if each in self.outbox])
-        for task_id in accepted:
-            header = self._answered(task_id)
-            self._open(task_id, header.group)
-            if task_id in self._cancels:
-                cancelled.append(task_id)
+        headers = self._answered(*message.ids)
+        self.open.accept(headers)
+        accepted = tuple([each.task_id for each in headers])
         if accepted:
             self._effects.append(Accept(accepted))
-        self._say_cancels(cancelled, now)
+        self._say_cancels([each for each in accepted if each in self._cancels], now)
         self._say_cancels([each for each in message.ids if each in self._rejects])  # its user has been told that it was not taken
         self._pump(now)
 
     def _rejected(self, message: m.Rejected, now: float) -> None:
         for each in message.tasks:
-            if each.task_id in self.outbox:
-                self._answered(each.task_id)
+            if self._answered(each.task_id):
                 self._cancels.pop(each.task_id, None)
                 self._remember(each.task_id)
                 self._effects.append(Reject(each))
@@ -253,7 +243,7 @@ class ClientReactor:
 
     def _unknown(self, rejection: Rejection) -> None:
         """What was accepted from here is lost; what is merely followed does not exist."""
-        if self.open[rejection.task_id] != NO_ID:
+        if self.open.accepted_here(rejection.task_id):
             self._finish(Delivered(rejection.task_id, Status.FAILED, b'', 'lost: the relay no longer knows this task', Body(b'')))
         else:
             self._close(rejection.task_id)
@@ -311,34 +301,23 @@ class ClientReactor:
     def _knows(self, task_id: Id) -> bool:
         return task_id in self.open or task_id in self.outbox
 
-    def _answered(self, task_id: Id) -> TaskHeader:
-        """Out of the outbox."""
-        entry = self.outbox.remove(task_id)
-        assert entry is not None, 'callers have looked'  # noqa: S101
-        self._objects.release(entry.header)
-        return entry.header
-
-    def _open(self, task_id: Id, group: Id) -> None:
-        if task_id not in self.open:
-            self.open[task_id] = group
-            self._groups[group] += 1
+    def _answered(self, *ids: Id) -> list[TaskHeader]:
+        """Out of the outbox: the headers of those that were in it."""
+        headers = self.outbox.remove(ids)
+        self._objects.release(headers)
+        return headers
 
     def _close(self, task_id: Id) -> None:
         self._cancels.pop(task_id, None)
         self.pulls.drop(task_id)
-        group = self.open.pop(task_id, None)
-        if group is not None:
-            self._groups[group] -= 1
-            if not self._groups[group]:
-                del self._groups[group]
+        self.open.remove(task_id)
 
     def _finish(self, delivered: Delivered, header: ResultHeader | None = None) -> None:
         """Settle, once; a result implies that the task was accepted."""
         task_id = delivered.task_id
-        if not self._knows(task_id):
-            return
-        if task_id in self.outbox:
-            self._answered(task_id)
+        if task_id not in self.open:
+            if not self._answered(task_id):
+                return
             self._effects.append(Accept((task_id,)))
         self._close(task_id)
         self._effects.append(Settle(delivered, header))
@@ -375,14 +354,7 @@ class ClientReactor:
         """Say again what no answer confirms: a lost one would leave results where they are."""
         self._refreshed = now
         self._link.say(self._window)
-        self._say_follow(tuple((self._groups.keys() | self._followed) - {NO_ID}), ids)
-
-    def _next_page(self) -> list[Id]:
-        """The open tasks in turn, all of them within half an hour."""
-        size = max(PAGE, len(self.open) // 60)
-        start = self._cursor if self._cursor < len(self.open) else 0
-        self._cursor = start + size
-        return list(islice(self.open, start, start + size))
+        self._say_follow(tuple((self.open.groups | self._followed) - {NO_ID}), ids)
 
 
 def _header_of(delivered: Delivered) -> ResultHeader | None:

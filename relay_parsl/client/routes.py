@@ -60,43 +60,45 @@ class Routes:
 
     def send(self, pairs: Iterable[Pair]) -> None:
         """Seal and hand over what has a route; look for the others'."""
+        now = time.monotonic()
         tasks: list[Task] = []
         headers: list[TaskHeader] = []
         for order, future in pairs:
+            route = self._route(order.endpoint, now)
             if future.done():  # cancelled before it was sealed
                 self._fail(future, None)
-                continue
-            route = self._route(order.endpoint)
-            if route is None:
+            elif route is None:
                 self._park((order, future))
-                continue
-            try:
-                task, header = self._seal(order, route)
-            except RelayError as error:
-                self._fail(future, error)
             else:
-                tasks.append(task)
-                headers.append(header)
+                try:
+                    task, header = self._seal(order, route)
+                except RelayError as error:
+                    self._fail(future, error)
+                else:
+                    tasks.append(task)
+                    headers.append(header)
         if tasks:
-            self._reactor.submit(tasks, time.monotonic(), headers)
+            self._reactor.submit(tasks, now, headers)
 
     def _seal(self, order: Order, route: Route) -> tuple[Task, TaskHeader]:
-        limit = self._reactor.limits.get('body', BODY_LIMIT)
-        if order.length > limit:
-            sizes = f'{order.length / 1e6:,.1f} MB serialized, more than the {limit / 1e6:,.1f} MB'
-            raise TaskRejected(f'the arguments have {sizes} that the relay takes (its operator may raise --body-limit)')
+        if order.length:
+            self._check_length(order.length)
         function = route.functions.get(order.function.digest)
         if function is None:
             function = route.function(order.function)
             self._reactor.provide([function])
-        task = route.seal(order, function)
-        if route.size:
             self._reactor.withdraw(route.spare())
-        return task
+        return route.seal(order, function)
 
-    def _route(self, reference: str) -> Route | None:
+    def _check_length(self, length: int) -> None:
+        limit = self._reactor.limits.get('body', BODY_LIMIT)
+        if length > limit:
+            sizes = f'{length / 1e6:,.1f} MB serialized, more than the {limit / 1e6:,.1f} MB'
+            raise TaskRejected(f'the arguments have {sizes} that the relay takes (its operator may raise --body-limit)')
+
+    def _route(self, reference: str, now: float) -> Route | None:
         route = self._routes.get(reference)
-        if route is not None and time.monotonic() - self._checked[reference] > CHECK_AGAIN and reference not in self._searches:
+        if route is not None and now - self._checked[reference] > CHECK_AGAIN and reference not in self._searches:
             self._search(reference, [])
         return route
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import (
@@ -71,6 +71,28 @@ class Settler:
                 job()
             except BaseException:  # noqa: PERF203  a user's callback may raise SystemExit, and the other results must still come
                 log.exception('a callback of a future failed')
+
+
+class Ending(NamedTuple):
+    """All that settling takes: see `settle`. Without a future nobody waits for it any more."""
+
+    future: TaskFuture | None
+    delivered: Delivered
+    header: ResultHeader | None
+    grant: Grant | None
+    trusted: bool
+    body: Path | None
+
+
+def settle_all(endings: list[Ending], then: Callable[[list[Ending]], None]) -> None:
+    """Settle these futures, whatever the callbacks of one of them do; `then` hears of it."""
+    for future, delivered, header, grant, trusted, body in endings:
+        if future is not None:
+            try:
+                settle(future, delivered, header, grant, trusted=trusted, body=body)
+            except BaseException:  # a user's callback may raise SystemExit, and the other results must still come
+                log.exception('a callback of a future failed')
+    then(endings)
 
 
 def settle(future: TaskFuture, delivered: Delivered, header: ResultHeader | None, grant: Grant | None, *, trusted: bool, body: Path | None) -> None:

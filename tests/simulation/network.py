@@ -54,7 +54,7 @@ SELDOM = frozenset(['Refused', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 
 def brief(message: object) -> str:
     """A message in one line, with the first bytes of the ids in it."""
     words = []
-    for name, value in vars(message).items():
+    for name, value in (message._asdict() if isinstance(message, tuple) else vars(message)).items():
         if isinstance(value, tuple):
             words.append(' '.join(_brief_item(each) for each in value))
         elif name == 'info':
