@@ -56,6 +56,7 @@ PURE = (
     'engines.breaker',
     'engines.ranks',
     'engines.fusion',
+    'engines.shifts',
     'flows.machine',
 )
 PURE_MAY = {

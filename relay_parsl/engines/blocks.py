@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from parsl.executors import HighThroughputExecutor, MPIExecutor
@@ -26,6 +26,8 @@ class Htex(HighThroughputExecutor):
     demand = workers = managers = 0
     missing = 0
     """Workers that the strategy counts and that take no more tasks (`engines.slots`)."""
+    resting: Callable[[], int] = staticmethod(lambda: 0)
+    """How many of its tasks have nothing to do: shifts whose workers wait a moment for more (`engines.shifts`)."""
     owed = 0
     """First blocks that could not be submitted yet."""
     breaker = Breaker()
@@ -38,7 +40,8 @@ class Htex(HighThroughputExecutor):
 
         To which come, when any are wanted, as many as the strategy counts in vain.
         """
-        wanted = max(self.demand, min(int(super().outstanding()), max(1, self.workers)))
+        busy = max(0, int(super().outstanding()) - self.resting())
+        wanted = max(self.demand, min(busy, max(1, self.workers)))
         return wanted + self.missing if wanted else 0
 
     @property

@@ -205,14 +205,15 @@ def say_parcel(parcel: Parcel) -> Results:
     return Results((Result(codec.pack([parcel.shift, parcel.number]), Body(encode_ends(parcel.ends))),))
 
 
-def hear_parcel(message: Results, count: Callable[[int], int]) -> Parcel:
-    """What a worker sent; `count` says how many attempts a shift was given, 0 of one that is not known. Raises ProtocolError."""
+def hear_parcel(message: Results, count: Callable[[int], int | None]) -> Parcel:
+    """What a worker sent; `count` says how many attempts a shift was given, None of one that is over or never was. Raises ProtocolError."""
     if len(message.results) != 1:
         raise ProtocolError('a worker sends one parcel at a time')
     key = codec.unpack(message.results[0].header)
     if type(key) is not list or list(map(type, key)) != [int, int]:
         raise ProtocolError('a worker says which shift has ended what')
-    return Parcel(key[0], key[1], decode_ends(message.results[0].payload, count(key[0]))[1])
+    given = count(key[0])
+    return Parcel(key[0], key[1], [] if given is None else decode_ends(message.results[0].payload, given)[1])
 
 
 def say_recorded(shift: int, number: int) -> Recorded:
@@ -269,7 +270,7 @@ def _running(said: TaskState) -> Running:
 
 
 class Desk:
-    """Attempts inside an engine: which worker runs each, and which shall end. One thread works it; `enter` and `leave` may come from any other."""
+    """Attempts inside an engine: which worker runs each, and which shall end. One thread works it."""
 
     def __init__(self) -> None:
         """Nothing is inside."""
@@ -278,20 +279,24 @@ class Desk:
         self._claims: dict[Key, deque[bytes]] = {}
         self._doomed: set[Key] = set()
 
-    def enter(self, number: int, key: Key) -> None:
-        """An attempt goes to the engine, under a number of the endpoint's."""
-        self._keys[number] = key
-        self._inside[key] = number
+    def enter(self, numbers: Sequence[int], keys: Sequence[Key]) -> None:
+        """Attempts go to the engine, under numbers of the endpoint's."""
+        self._keys.update(zip(numbers, keys))
+        self._inside.update(zip(keys, numbers))
 
-    def leave(self, number: int) -> None:
-        """It has ended."""
-        key = self._keys.pop(number, None)
-        if key is not None and self._inside.get(key) == number:
-            del self._inside[key]
+    def leave(self, numbers: Iterable[int]) -> None:
+        """They have ended."""
+        keys, inside = self._keys, self._inside
+        for number in numbers:
+            key = keys.pop(number, None)
+            if key is not None and inside.get(key) == number:
+                del inside[key]
+                self._claims.pop(key, None)
+                self._doomed.discard(key)
 
-    def number(self, key: Key) -> int | None:
-        """The number of an attempt that is inside."""
-        return self._inside.get(key)
+    def numbers(self, keys: Iterable[Key]) -> list[int]:
+        """The numbers of those that are inside."""
+        return [self._inside[key] for key in keys if key in self._inside]
 
     def running(self, routing: bytes, said: Running) -> tuple[int | None, list[tuple[bytes, Key]]]:
         """A worker runs an attempt: the attempt's number, None if it is not inside, and what to cancel where."""
@@ -303,18 +308,17 @@ class Desk:
             claims.append(routing)
         return number, [(routing, said.key)] if said.key in self._doomed else []
 
-    def cancel(self, number: int) -> list[tuple[bytes, Key]]:
-        """An attempt shall end: what to cancel where. Its worker may not have said a word yet; then it is told when it does."""
+    def cancel(self, number: int, *known: bytes) -> list[tuple[bytes, Key]]:
+        """An attempt shall end: what to cancel where; `known`: who has it in a shift. Else its worker is told when it says a word."""
         key = self._keys.get(number)
         if key is None:
             return []
         self._doomed.add(key)
-        return [(routing, key) for routing in self._claims.get(key, ())]
+        return [(routing, key) for routing in dict.fromkeys((*known, *self._claims.get(key, ())))]
 
-    def tidy(self) -> None:
-        """Forget what was said about attempts that have ended."""
-        self._claims = {key: claims for key, claims in self._claims.items() if key in self._inside}
-        self._doomed = {key for key in self._doomed if key in self._inside}
+    def doomed(self, numbers: Iterable[int]) -> list[Key]:
+        """Those of these that shall end."""
+        return [self._keys[number] for number in numbers if self._keys[number] in self._doomed] if self._doomed else []
 
     def __len__(self) -> int:
         return len(self._claims) + len(self._doomed)

@@ -132,6 +132,13 @@ def decode_chunk(data: bytes) -> list[bytes]:
     return frames
 
 
+def without(data: bytes, place: int) -> bytes:
+    """A chunk without the frame of that place. Raises ProtocolError."""
+    frames = decode_chunk(data)
+    del frames[place]
+    return encode_chunk(frames)
+
+
 def encode_ends(ends: Sequence[tuple[int, bytes]], last: int = NO_SERIAL) -> bytes:
     """What came of a shift: end frames, each with its place, and the serial of the last chunk that the worker took.
 

@@ -153,6 +153,8 @@ class HtexEngine:
     def _plan(self, label: str, address: str) -> dict[str, Any]:
         return {
             'kind': self.kind,
+            'fuses': self.fuses,
+            'expected': self._expected,
             'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
             'htex': {**self._options, 'provider': self.provider, 'address': address, 'encrypted': self.encrypted},
             'job_status': self._job_status,

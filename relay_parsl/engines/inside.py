@@ -67,9 +67,13 @@ class Inside:
         return works
 
     def _item(self, work: Work) -> Item:
-        alone = work.at_most_once or work.options.get('timeout') is not None or (work.task_id, work.attempt) in self._alone
+        alone = self.is_strict(work) or work.options.get('timeout') is not None
         size = len(work.function) + len(work.arguments or b'')
         return Item(work.account, self.load.seconds(hash(work.function)), size, alone)
+
+    def is_strict(self, work: Work) -> bool:
+        """Whether a worker that dies with it must have nothing else: it may not start twice, or is under suspicion."""
+        return work.at_most_once or (work.task_id, work.attempt) in self._alone
 
     def part(self, number: int) -> None:
         """The worker of a chunk died, and nobody knows of which attempt: each goes alone from now on, and is known by that."""
@@ -170,17 +174,29 @@ class Inside:
 
 
 def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[Work], dict[str, Any]]) -> tuple[list[Any], list[tuple[Work, str]]]:
-    """A chunk as the child takes it: its numbers, what Parsl is told of it, its frames. And what cannot be packed, with the reason: it is out."""
-    kept, frames, refused, specification = [], [], [], {'priority': 0}
+    """A chunk as the child takes it, and what cannot be packed, with the reason: it is out.
+
+    Its numbers and attempts, what Parsl is told of it, how long it takes (None: nobody knows), whether nothing else may be with its worker, and its
+    frames.
+    """
+    kept, keys, frames, refused = [], [], [], []
+    specification: dict[str, Any] = {'priority': 0}
+    seconds: float | None = 0.0
+    strict = False
     for number in numbers:
         work = inside.get(number)
         if work is None:
             continue  # the engine has died since, and it is lost
         try:
             frames.append(encode_work(work, place))
-            kept.append(number)
-            specification = {**needs(work), 'priority': urgency(work)}
         except ProtocolError as error:
             inside.drop(number)
             refused.append((work, str(error)))
-    return [kept, specification, encode_chunk(frames)], refused
+            continue
+        kept.append(number)
+        keys.append((work.task_id, work.attempt))
+        specification = {**needs(work), 'priority': urgency(work)}
+        each = inside.load.seconds(hash(work.function))
+        seconds = None if each is None or seconds is None else seconds + each
+        strict = strict or inside.is_strict(work)
+    return [kept, keys, specification, seconds, strict, encode_chunk(frames)], refused

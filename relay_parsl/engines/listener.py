@@ -1,95 +1,113 @@
-"""The engine process's end of the control channel: one socket, one thread, keys that are made here and end here."""
+"""The engine process's end of the control channel: one socket, keys that are made here and end here."""
 
 from __future__ import annotations
 
 import logging
 import random
 import resource
+import select
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from relay_parsl.engines.control import CAP, LARGEST, OVERHEAD, Desk, Key, hear_ends, hear_running, ports, say_cancel
+from relay_parsl.engines.control import CAP, LARGEST, OVERHEAD, ports
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport import Peer, Router, new_key, public_key
-from relay_parsl.wire.messages import Message, Results, Returned
+from relay_parsl.transport.waker import Waker
+from relay_parsl.wire.messages import Message
 
 logger = logging.getLogger(__name__)
 
-Shared = Callable[[list[tuple[int, bytes]], list[int]], None]
-TICK = 5.0
-"""Seconds between looks at what has ended."""
 TRIES = 20
 """Ports of the range that are tried."""
 OPENING = 10.0
-"""Seconds that the first attempt waits for the socket at most: it goes without a control channel rather than never."""
+"""Seconds that the engine waits for the socket at most: it goes on without a control channel rather than never."""
 
 
 class Listener:
-    """Hears which workers run what, and tells them what to end."""
+    """Hears workers, and the endpoint in the same wait. One thread uses it; `wake` alone may be called from any."""
 
-    def __init__(self, address: str, port_range: tuple[int, int], tell: Callable[[int, dict[str, str]], None], shared: Shared) -> None:
-        """Starts at once, in a thread of its own.
+    def __init__(self, address: str, port_range: tuple[int, int], descriptor: int) -> None:
+        """Opens the socket at once, in a thread of its own.
 
         Args:
             address: of this host, as its workers reach it: the interchange's.
             port_range: as the interchange's.
-            tell: called with the number of an attempt and where it runs.
-            shared: called with end frames by the numbers of attempts, and with numbers of what will not start there, for a part of a chunk.
+            descriptor: ends a `wait` when it is readable, too.
         """
-        self.desk = Desk()
-        self._address, self._range, self._tell, self._shared = address, port_range, tell, shared
-        self._orders: SimpleQueue[int] = SimpleQueue()
-        self._opened, self._closed = threading.Event(), threading.Event()
+        self._address, self._range, self._descriptor = address, port_range, descriptor
         self._contact: list[Any] = []
         self._router: Router | None = None
-        self._thread = threading.Thread(target=self._serve, name='control', daemon=True)
-        self._thread.start()
+        self._given_up = False
+        self._waker = Waker()
+        self._poll = select.poll()
+        for number in (descriptor, self._waker.reader.fileno()):
+            self._poll.register(number, select.POLLIN)
+        self._opening = threading.Thread(target=self._open, name='control-opening', daemon=True)
+        self._opening.start()
 
     @property
     def contact(self) -> list[Any]:
         """What a worker needs to dial: URL, this side's public key, the workers' private key. Empty when nobody listens."""
-        self._opened.wait(OPENING)
-        return self._contact
+        return self._contact if self._listens() is not None else []
 
-    def cancel(self, number: int) -> None:
-        """Have an attempt ended by its worker. From any thread."""
-        self._orders.put(number)
+    def wait(self, timeout: float) -> None:
+        """Until a worker says something, the descriptor is readable, a `wake`, or `timeout` seconds."""
+        router = self._listens()
+        if router is not None:
+            return router.wait(timeout)
+        for ready, _ in self._poll.poll(1000 * timeout):
+            if ready == self._waker.reader.fileno():
+                self._waker.drain()
+        return None
+
+    def receive(self) -> list[tuple[Peer, Message | ProtocolError]]:
+        """What workers have said; an error in the place of what is no message."""
+        router = self._listens()
+        return [] if router is None else router.receive()
+
+    def send(self, routing: bytes, message: Message) -> bool:
+        """Say something to a worker. False: it is not there any more, or does not read."""
+        router = self._listens()
+        return router is not None and router.send(routing, message)
+
+    def wake(self) -> None:
+        """End a `wait`."""
+        self._waker.wake()
         if self._router is not None:
             self._router.wake()
 
     def close(self) -> None:
-        """End the thread and the socket."""
-        self._closed.set()
-        if self._router is not None:
-            self._router.wake()
-        self._thread.join(2 * TICK)
+        """End the socket."""
+        router = self._listens()
+        self._given_up = True
+        if router is not None:
+            router.close()
+        self._waker.close()
 
-    def _serve(self) -> None:
+    def _listens(self) -> Router | None:
+        """The socket, once it is open: from then on it is the caller's."""
+        if not self._given_up and self._opening.is_alive():
+            self._opening.join(OPENING)
+            self._given_up = self._opening.is_alive()
+        return None if self._given_up else self._router
+
+    def _open(self) -> None:
         ours, workers = new_key(), new_key()
+        host = f'[{self._address}]' if ':' in self._address else self._address
         try:
-            admitted, most = public_key(workers), _room()
-            self._router = router = self._open(ours, lambda key: key == admitted, most)
+            router = self._bind(host, ours, public_key(workers))
         except (ConfigError, OSError) as error:
             logger.warning('no control channel, so a cancel takes effect at the end of a task only: %s', error)
-            self._opened.set()
-            return
-        host = f'[{self._address}]' if ':' in self._address else self._address
+            return None
+        if self._given_up:
+            return router.close()
+        router.watch(self._descriptor)
         self._contact = [f'tcp://{host}:{router.port}', public_key(ours), workers]
-        router.wake()  # there may be orders already
-        self._opened.set()
-        while not self._closed.is_set():
-            router.wait(TICK)
-            try:
-                self._turn(router)
-            except Exception:
-                logger.exception('a turn of the control channel failed')
-        router.close()
+        self._router = router
+        return router.wake()  # somebody may have been early
 
-    def _open(self, key: bytes, admit: Callable[[bytes], bool], most: int) -> Router:
-        host = f'[{self._address}]' if ':' in self._address else self._address
+    def _bind(self, host: str, key: bytes, admitted: bytes) -> Router:
+        most, admit = _room(), admitted.__eq__
         failure = ConfigError(f'no port in {self._range}')
         for port in ports(*self._range, [random.random() for _ in range(TRIES)]):  # noqa: S311  any free port will do
             try:
@@ -97,41 +115,6 @@ class Listener:
             except ConfigError as error:  # noqa: PERF203  the first one nearly always
                 failure = error
         raise failure
-
-    def _turn(self, router: Router) -> None:
-        for peer, message in router.receive():
-            self._hear(router, peer, message)
-        with suppress(Empty):
-            while True:
-                self._send(router, self.desk.cancel(self._orders.get_nowait()))
-        self.desk.tidy()
-
-    def _hear(self, router: Router, peer: Peer, message: Message | ProtocolError) -> None:
-        try:
-            if isinstance(message, ProtocolError):
-                raise message
-            if isinstance(message, Results | Returned):
-                self._take(message)
-                return
-            for said in hear_running(message):
-                number, cancels = self.desk.running(peer.routing, said)
-                if number is not None:
-                    self._tell(number, said.detail)
-                self._send(router, cancels)
-        except ProtocolError as error:
-            logger.warning('a worker said what it may not: %s', error)
-
-    def _take(self, message: Results | Returned) -> None:
-        """Of attempts that are inside; the others have ended already."""
-        if isinstance(message, Results):
-            ends = [(self.desk.number(key), end) for key, end in hear_ends(message)]
-            return self._shared([(number, end) for number, end in ends if number is not None], [])
-        numbers = [self.desk.number((bytes(each.task_id), each.attempt)) for each in message.tasks]
-        return self._shared([], [number for number in numbers if number is not None])
-
-    def _send(self, router: Router, cancels: list[tuple[bytes, Key]]) -> None:
-        for routing, key in cancels:
-            router.send(routing, say_cancel(key))
 
 
 def _room() -> int:

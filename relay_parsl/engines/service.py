@@ -1,11 +1,11 @@
 """What runs in the engine process: HTEX, its provider and its scaling, and no key but those of its own control channel.
 
 ```
-main thread      reads   work · demand · cancel · stop  the only one that submits
+main thread      reads   work · demand · cancel · stop  and what workers say; the only one that submits and that answers workers
+                 writes  ended · returned · parted
 result thread    HTEX's: settles futures                they are never cancelled: that would kill this thread
 scaling thread   polls blocks, scales, looks at managers
-control thread   hears which workers run what, tells them what to end
-sender thread    writes  ready · ended · running · returned · breaker · status · dead  whatever has piled up, as one frame
+sender thread    writes  ready · running · breaker · status · dead, and how what was with lost managers ended
 ```
 """
 
@@ -14,17 +14,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
-from parsl.executors.errors import BadStateException
 from parsl.executors.high_throughput.errors import CommandClientBadError, CommandClientTimeoutError, ManagerLost
 from parsl.jobs.strategy import Strategy
 from parsl.providers.base import ExecutionProvider
@@ -33,11 +32,11 @@ from relay_parsl.engines import launch, roster
 from relay_parsl.engines.barren import Barren
 from relay_parsl.engines.blocks import Htex, cause
 from relay_parsl.engines.breaker import Breaker
+from relay_parsl.engines.dispatcher import Dispatcher, Ways
 from relay_parsl.engines.early import Early
-from relay_parsl.engines.frames import Death, decode_chunk, decode_ends, encode_end, head_of
+from relay_parsl.engines.frames import Death, encode_end
 from relay_parsl.engines.listener import Listener
 from relay_parsl.engines.slots import Slots
-from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -46,10 +45,8 @@ EAGER = 0.2
 """Seconds between looks at the managers while none is connected, and between chances to scale out when work comes to an idle engine."""
 COMMAND_TIMEOUT = 60.0
 """Seconds that a living interchange may take to answer."""
-BATCH = 200
-"""The most ends in one message."""
-RUN_TASK = {'f': 'relay_parsl.engines.worker.run_task', 'a': ()}
-"""What HTEX calls on its workers."""
+TICK = 5.0
+"""Seconds between looks at what nobody has told."""
 ANY_PORT = (49152, 65535)
 """Where workers find us when no range is given: the ports that nobody registers."""
 
@@ -63,6 +60,7 @@ class Service:
         self._out: SimpleQueue[list[Any] | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._wanted = threading.Event()
+        self._writing = threading.Lock()
         self._dying = threading.Lock()
         self._blocks: dict[str, str] = {}  # manager -> block, also of managers that are gone
         self._sender = threading.Thread(target=self._send, name='sender', daemon=True)
@@ -85,7 +83,10 @@ class Service:
 
     def run(self) -> None:
         """Start, serve, stop."""
-        self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._runs, self._shared)
+        self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._connection.fileno())
+        ways = Ways(self._submit, self._say, self._runs, self._orphaned)
+        self._dispatcher = Dispatcher(self._control, ways, self._plan['expected'], fuses=self._plan['fuses'])
+        self._htex.resting = lambda: self._dispatcher.resting
         self._htex.start()
         self._early.configured()
         threading.Thread(target=self._mourn, name='interchange-watch', daemon=True).start()
@@ -108,19 +109,28 @@ class Service:
 
     def _serve(self) -> None:
         """Until the endpoint says stop, or is gone."""
-        while True:
-            try:
-                verb, *values = codec.unpack(self._connection.recv_bytes())
-            except (EOFError, OSError):
-                return
-            if verb == 'stop':
-                return
-            if verb == 'demand':
-                self._want(values[0])
-            for number in values[0] if verb == 'cancel' else ():
-                self._control.cancel(number)
-            for numbers, specification, chunk in values[0] if verb == 'work' else ():
-                self._submit(numbers, specification, chunk)
+        watch = select.poll()
+        watch.register(self._connection.fileno(), select.POLLIN)
+        serving = True
+        while serving:
+            while serving and watch.poll(0):
+                serving = self._read()
+            self._dispatcher.turn()
+            self._control.wait(TICK if serving else 0.0)
+
+    def _read(self) -> bool:
+        """Do what the endpoint says; False: that was all."""
+        try:
+            verb, *values = codec.unpack(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            return False
+        if verb == 'demand':
+            self._want(values[0])
+        elif verb == 'cancel':
+            self._dispatcher.cancel(values[0])
+        elif verb == 'work':
+            self._dispatcher.work(values[0])
+        return bool(verb != 'stop')
 
     def _want(self, count: int) -> None:
         self._htex.demand = count
@@ -130,60 +140,24 @@ class Service:
     def _active_blocks(self) -> int:
         return sum(not status.terminal for status in list(self._htex.status_facade.values()))
 
-    def _submit(self, numbers: list[int], specification: dict[str, Any], chunk: bytes) -> None:
-        context = {'task_executor': {**RUN_TASK, 'k': {'contact': self._control.contact}}, 'resource_spec': specification}
-        if not numbers:
-            return  # all of it was refused, or has been lost with an engine before this one
-        for number, frame in zip(numbers, decode_chunk(chunk)):
-            self._control.desk.enter(number, head_of(frame).key)
+    def _submit(self, context: dict[str, Any], chunk: bytes) -> Future[Any]:
         try:
-            future = self._htex.submit_payload(context, chunk)
+            future: Future[Any] = self._htex.submit_payload(context, chunk)
         except Exception as error:  # noqa: BLE001  after the bad state HTEX raises whatever brought it there, for every task and for ever
             self.die(str(error))
-        future.add_done_callback(partial(self._ended, numbers))
         if not self._active_blocks():
             self._wanted.set()
+        return future
 
     def _runs(self, number: int, detail: dict[str, str]) -> None:
         """A worker has said where an attempt runs; which job that is, we know."""
         job = self._htex.blocks_to_job_id.get(detail.get('block', ''))
         self._out.put(['running', number, {**detail, **({'job': str(job)} if job is not None else {})}])
 
-    def _ended(self, numbers: list[int], future: Future[Any]) -> None:
-        for number in numbers:
-            self._control.desk.leave(number)
-        error = future.exception()
-        if isinstance(error, BadStateException):
-            return  # the whole engine dies of it, and says so once
-        if isinstance(error, ManagerLost):
-            self._orphans.put((numbers, error))  # the scheduler knows why, and only the scaling thread asks it
-            self._wanted.set()
-        elif error is None:
-            self._came(numbers, future.result())
-        elif len(numbers) > 1:
-            self._out.put(['parted', numbers])
-        else:
-            self._out.put([numbers[0], encode_end(Death('worker', f'{type(error).__name__}: {error}'))])
-
-    def _came(self, numbers: list[int], result: Any) -> None:
-        """What a worker says of a chunk; what it does not mention has not started there."""
-        try:
-            _, ends = decode_ends(result, len(numbers))
-        except ProtocolError as error:
-            ends = [
-                (place, encode_end(Death('worker', f'the worker answered with bytes that are no result ({error})'))) for place in range(len(numbers))
-            ]
-        for place, end in ends:
-            self._out.put([numbers[place], end])
-        if rest := [number for place, number in enumerate(numbers) if place not in dict(ends)]:
-            self._out.put(['returned', rest])
-
-    def _shared(self, ends: list[tuple[int, bytes]], unstarted: list[int]) -> None:
-        """A worker has handed over what it has of a chunk, one of which takes longer than was thought."""
-        for number, end in ends:
-            self._out.put([number, end])
-        if unstarted:
-            self._out.put(['returned', unstarted])
+    def _orphaned(self, numbers: list[int], error: ManagerLost) -> None:
+        """The scheduler knows why, and only the scaling thread asks it."""
+        self._orphans.put((numbers, error))
+        self._wanted.set()
 
     def _bury(self) -> None:
         """Say why the tasks of lost managers are lost; one that was with a manager without workers has never begun."""
@@ -195,24 +169,17 @@ class Service:
                     self._out.put(['returned', numbers])
                     continue
                 why = cause(self._htex.status_facade.get(block), drained=block in self._drained)
-                for number in numbers:
-                    self._out.put([number, encode_end(Death(why, f'{type(error).__name__}: {error}'))])
+                self._out.put(['ended', [[number, encode_end(Death(why, f'{type(error).__name__}: {error}'))] for number in numbers]])
+
+    def _say(self, message: list[Any]) -> None:
+        """Write one message. May block for as long as the endpoint does not read."""
+        with self._writing:
+            self._connection.send_bytes(codec.pack(message))
 
     def _send(self) -> None:
-        """Write whatever has piled up, all ends as one frame, until None."""
-        serving = True
-        while serving:
-            items = [self._out.get()]
-            with contextlib.suppress(Empty):
-                while len(items) < BATCH:
-                    items.append(self._out.get_nowait())
-            serving = None not in items
-            ends = [item for item in items if item and type(item[0]) is int]
-            if ends:
-                self._connection.send_bytes(codec.pack(['ended', ends]))
-            for item in items:
-                if item and type(item[0]) is str:
-                    self._connection.send_bytes(codec.pack(item))
+        """Write what other threads have to say, until None."""
+        while (message := self._out.get()) is not None:
+            self._say(message)
 
     def _scale(self) -> None:
         """Parsl's `JobStatusPoller`, but awake at once when work comes to an engine without blocks."""
@@ -223,8 +190,7 @@ class Service:
                     self._wanted.clear()
                     polled, pause = time.monotonic(), EAGER
                     self._poll()
-                managers = self._htex.managers = self._report()
-                pause = self._period if managers else min(1.2 * pause, self._period)
+                pause = self._period if self._report() else min(1.2 * pause, self._period)
             except (CommandClientTimeoutError, CommandClientBadError):
                 self.die(f'the interchange did not answer for {COMMAND_TIMEOUT:.0f} s')
             except Exception:
@@ -260,9 +226,10 @@ class Service:
             self._tell()
         self.die(evidence)
 
-    def _report(self) -> int:
-        """Tell the endpoint how the blocks stand; returns the number of managers."""
+    def _report(self) -> bool:
+        """Tell the endpoint how the blocks stand; returns whether managers are there, and all that work waits for."""
         rows = self._htex.command_client.run('MANAGERS', timeout_s=COMMAND_TIMEOUT)
+        self._htex.managers = len(rows)
         self._blocks.update({row['manager']: row['block_id'] for row in rows})
         barren = self._barren.look(rows, time.monotonic())
         workers = sum(row['worker_count'] for row in rows if row['active'] and row not in barren)
@@ -276,7 +243,15 @@ class Service:
             self._breaker.connected(block)
         self._avoid(barren, rows)
         self._tell()
-        return len(rows)
+        self._make_room(rows, barren)
+        return bool(rows) and not (self._dispatcher.waiting and self._active_blocks() > len({row['block_id'] for row in rows}))
+
+    def _make_room(self, rows: Sequence[Mapping[str, Any]], barren: Sequence[Mapping[str, Any]]) -> None:
+        """HTEX gets a task for each worker that takes one, beside those that others have still to end."""
+        taking = [row for row in rows if row['active'] and not row['draining'] and row not in barren]
+        ending = sum(row['tasks'] for row in rows if row not in taking)
+        self._dispatcher.room = ending + (sum(row['worker_count'] for row in taking) or self._plan['expected'])
+        self._control.wake()
 
     def _rows(self, managers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         hosts = self._hosts.of([row['manager'] for row in managers])

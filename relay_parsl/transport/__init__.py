@@ -320,6 +320,10 @@ class Router:
             return False
         return True
 
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` end when this is readable, too."""
+        self._poller.register(descriptor, zmq.POLLIN)
+
     def wake(self) -> None:
         """End a `wait`, from any thread."""
         self._waker.wake()

@@ -114,6 +114,7 @@ def test_a_worker_has_ended_only_what_its_shift_was_given() -> None:
     for count in (0, 3):
         with pytest.raises(ProtocolError):
             hear_parcel(said, lambda shift, count=count: count)  # type: ignore[misc]
+    assert hear_parcel(said, lambda shift: None).ends == []
     assert hear_parcel(said, lambda shift: 4).ends == [(3, b'end')]
 
 
@@ -189,11 +190,11 @@ def test_any_bytes_are_heard_or_refused(frames: list[bytes]) -> None:
 
 def test_a_cancel_reaches_who_runs_it_now_or_says_so_later() -> None:
     desk = Desk()
-    desk.enter(1, (TASK, 1))
+    desk.enter([1], [(TASK, 1)])
     assert desk.running(b'w', Running(TASK, 1)) == (1, [])
     assert desk.running(b'w', Running(TASK, 1)) == (1, [])
     assert desk.cancel(1) == [(b'w', (TASK, 1))]
-    desk.enter(2, (TASK, 2))
+    desk.enter([2], [(TASK, 2)])
     assert desk.cancel(2) == []
     assert desk.running(b'v', Running(TASK, 2)) == (2, [(b'v', (TASK, 2))])
 
@@ -202,9 +203,9 @@ def test_what_is_not_inside_is_nobodys_business() -> None:
     desk = Desk()
     assert desk.running(b'w', Running(TASK, 1)) == (None, [])
     assert desk.cancel(1) == []
-    desk.enter(1, (TASK, 1))
-    desk.leave(1)
-    desk.leave(1)
+    desk.enter([1], [(TASK, 1)])
+    desk.leave([1])
+    desk.leave([1])
     assert desk.running(b'w', Running(TASK, 1)) == (None, [])
     assert desk.cancel(1) == []
     assert len(desk) == 0
@@ -212,7 +213,7 @@ def test_what_is_not_inside_is_nobodys_business() -> None:
 
 def test_a_liar_takes_no_cancel_from_who_really_runs_it() -> None:
     desk = Desk()
-    desk.enter(1, (TASK, 1))
+    desk.enter([1], [(TASK, 1)])
     desk.running(b'honest', Running(TASK, 1))
     desk.running(b'liar', Running(TASK, 1))
     assert [routing for routing, _ in desk.cancel(1)] == [b'honest', b'liar']
@@ -221,24 +222,21 @@ def test_a_liar_takes_no_cancel_from_who_really_runs_it() -> None:
 def test_nothing_is_kept_of_what_has_ended() -> None:
     desk = Desk()
     for number in range(100):
-        desk.enter(number, (TASK, number))
+        desk.enter([number], [(TASK, number)])
         for worker in range(10):
             desk.running(bytes([worker]), Running(TASK, number))
         desk.cancel(number)
-        desk.leave(number)
-    assert len(desk) == 200
-    desk.tidy()
+        desk.leave([number])
     assert len(desk) == 0
 
 
 def test_a_task_that_comes_again_under_the_same_attempt_starts_unmarked() -> None:
     desk = Desk()
-    desk.enter(1, (TASK, 1))
+    desk.enter([1], [(TASK, 1)])
     desk.cancel(1)
-    desk.leave(1)
-    desk.tidy()
-    desk.enter(2, (TASK, 1))
-    desk.leave(1)
+    desk.leave([1])
+    desk.enter([2], [(TASK, 1)])
+    desk.leave([1])
     assert desk.running(b'w', Running(TASK, 1)) == (2, [])
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from relay_parsl.engines import line as line_module
 from relay_parsl.engines import listener as listener_module
-from relay_parsl.engines.control import LARGEST, Running, say_running
-from relay_parsl.engines.frames import Head
+from relay_parsl.engines.control import LARGEST, Running, say_cancel, say_running
+from relay_parsl.engines.dispatcher import Dispatcher, Ways
+from relay_parsl.engines.frames import Head, encode_chunk
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.listener import Listener
 from relay_parsl.transport import Dealer, new_key
@@ -33,14 +37,57 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 class Rig:
-    """An engine process's end, and what it passed on."""
+    """An engine process's end with an HTEX that only notes what it gets, and all that was passed on."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, dict[str, str]]] = []
-        self.shared: list[tuple[list[tuple[int, bytes]], list[int]]] = []
-        self.listener = Listener('127.0.0.1', RANGE, *[lambda *said, to=to: to.append(said) for to in (self.told, self.shared)])
+        self.said: list[list[Any]] = []
+        self.htex: list[tuple[dict[str, Any], bytes, Future[Any]]] = []
+        self.pipe = os.pipe()
+        self.listener = Listener('127.0.0.1', RANGE, self.pipe[0])
+        ways = Ways(self._submit, self.said.append, lambda *said: self.told.append(said), lambda *lost: self.said.append(['orphaned', *lost]))
+        self.dispatcher = Dispatcher(self.listener, ways, 100, fuses=True)
+        self.orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
         self.lines: list[Line] = []
         self.cancelled: list[tuple[bytes, int]] = []
+
+    def _submit(self, context: dict[str, Any], chunk: bytes) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.htex.append((context, chunk, future))
+        return future
+
+    def _serve(self) -> None:
+        """As `Service`, but for orders from this process."""
+        while True:
+            while not self.orders.empty():
+                order = self.orders.get()
+                if order is None:
+                    return
+                order()
+            self.dispatcher.turn()
+            self.listener.wait(0.2)
+
+    def do(self, order: Callable[[], None] | None) -> None:
+        self.orders.put(order)
+        self.listener.wake()
+
+    def enter(self, number: int, key: tuple[bytes, int]) -> None:
+        """An attempt comes from the endpoint, and HTEX has it."""
+        before = len(self.htex)
+        self.do(lambda: self.dispatcher.work([[[number], [list(key)], {'priority': 0}, None, False, encode_chunk([b'work'])]]))
+        eventually(lambda: len(self.htex) > before)
+
+    def cancel(self, number: int) -> None:
+        self.do(lambda: self.dispatcher.cancel([number]))
+
+    def close(self) -> None:
+        self.do(None)
+        self.thread.join()
+        self.listener.close()
+        for end in self.pipe:
+            os.close(end)
 
     def line(self) -> Line:
         self.lines.append(Line(self.listener.contact))
@@ -55,28 +102,27 @@ def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(line_module, 'LINGER', 0.5)
     monkeypatch.setattr(line_module, 'TICK', 0.1)
     monkeypatch.setattr(line_module, 'REST', 0.1)
-    monkeypatch.setattr(listener_module, 'TICK', 0.2)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     rig = Rig()
     yield rig
     for line in rig.lines:
         line.over()
     eventually(lambda: all(line._thread is None for line in rig.lines))
-    rig.listener.close()
+    rig.close()
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('PARSL_WORKER_RANK', '3')
     monkeypatch.setenv('PARSL_WORKER_BLOCK_ID', '5')
-    rig.listener.desk.enter(9, (TASK, 1))
+    rig.enter(9, (TASK, 1))
     rig.tell(rig.line())
     eventually(lambda: rig.told)
     number, detail = rig.told[0]
     assert number == 9
     assert (detail['worker'], detail['block']) == ('3', '5')
     assert detail['host']
-    rig.listener.cancel(9)
+    rig.cancel(9)
     eventually(lambda: rig.cancelled)
     assert rig.cancelled == [(TASK, 1)]
 
@@ -84,22 +130,22 @@ def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: py
 def test_a_worker_hands_over_what_it_has_of_a_chunk(rig: Rig) -> None:
     ours, ended, gone = (TASK, 1), (b'\x08' * 16, 2), (b'\x09' * 16, 1)
     for number, key in enumerate((ours, ended, (b'\x0a' * 16, 3))):
-        rig.listener.desk.enter(number, key)
+        rig.enter(number, key)
     rig.line().hand([(ended, b'an end'), (gone, b'of another engine')], [(b'\x0a' * 16, 3), gone])
-    eventually(lambda: len(rig.shared) == 2)
-    assert rig.shared == [([(1, b'an end')], []), ([], [2])]
+    eventually(lambda: len(rig.said) == 2)
+    assert rig.said == [['ended', [(1, b'an end')]], ['returned', [2]]]
 
 
 def test_a_cancel_that_came_first_waits_for_the_worker(rig: Rig) -> None:
-    rig.listener.desk.enter(9, (TASK, 1))
-    rig.listener.cancel(9)
+    rig.enter(9, (TASK, 1))
+    rig.cancel(9)
     rig.tell(rig.line())
     eventually(lambda: rig.cancelled)
 
 
 def test_one_connection_serves_attempt_after_attempt_and_ends_when_there_is_none(rig: Rig) -> None:
     for number in range(3):
-        rig.listener.desk.enter(number, (TASK, number))
+        rig.enter(number, (TASK, number))
     line = rig.line()
     for number in range(3):
         rig.tell(line, number)
@@ -115,7 +161,7 @@ def test_one_connection_serves_attempt_after_attempt_and_ends_when_there_is_none
 def test_what_no_engine_holds_is_not_passed_on(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.tell(rig.line(), attempt=77)
     other = rig.line()
-    rig.listener.desk.enter(1, (TASK, 1))
+    rig.enter(1, (TASK, 1))
     rig.tell(other)
     eventually(lambda: rig.told)
     assert [number for number, _ in rig.told] == [1]
@@ -130,7 +176,7 @@ def test_a_strange_key_is_refused(rig: Rig) -> None:
     stranger = dial(rig, new_key())
     try:
         stranger.send(say_running(Running(TASK, 1)))
-        rig.listener.desk.enter(1, (TASK, 1))
+        rig.enter(1, (TASK, 1))
         eventually(lambda: (stranger.wait(0.05), stranger.failure == 'unknown-key')[1])
         assert rig.told == []
     finally:
@@ -138,7 +184,7 @@ def test_a_strange_key_is_refused(rig: Rig) -> None:
 
 
 def test_junk_is_dropped_and_the_channel_lives(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.listener.desk.enter(1, (TASK, 1))
+    rig.enter(1, (TASK, 1))
     hostile = dial(rig)
     try:
         hostile.send(Ping())
@@ -153,7 +199,7 @@ def test_junk_is_dropped_and_the_channel_lives(rig: Rig, caplog: pytest.LogCaptu
 
 
 def test_a_flood_cuts_its_own_connection(rig: Rig) -> None:
-    rig.listener.desk.enter(1, (TASK, 1))
+    rig.enter(1, (TASK, 1))
     hostile = dial(rig)
     try:
         eventually(lambda: (hostile.wait(0.05), hostile.handshakes)[1])
@@ -183,10 +229,19 @@ def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request:
 
 
 def test_an_address_that_is_not_here_leaves_no_channel_and_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    listener = Listener('203.0.113.7', RANGE, lambda number, detail: None, lambda ends, unstarted: None)
+    reader, writer = os.pipe()
+    listener = Listener('203.0.113.7', RANGE, reader)
     assert listener.contact == []
-    listener.cancel(1)
+    assert listener.receive() == []
+    assert not listener.send(b'worker', say_cancel((TASK, 1)))
+    for wake in (listener.wake, lambda: os.write(writer, b'.')):
+        began = time.monotonic()
+        wake()
+        listener.wait(30.0)
+        assert time.monotonic() - began < 20
     listener.close()
+    os.close(reader)
+    os.close(writer)
     assert 'a cancel takes effect at the end of a task only' in caplog.text
 
 
