@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
-from relay_parsl.daemon import terminated_by
+from relay_parsl.daemon import settle, terminated_by
 from relay_parsl.errors import ProtocolError, SealError, StoreError
 from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
@@ -97,6 +97,7 @@ class RelayServer:
     def run(self) -> None:
         """Serve until `stop`, SIGTERM or SIGINT. Raises StoreError when the disk fails: nothing more may be acknowledged then."""
         self._running = True
+        settle()
         main = threading.current_thread() is threading.main_thread()
         with terminated_by(self.stop) if main else nullcontext():
             try:

@@ -170,7 +170,7 @@ def test_a_torn_log_opens_at_a_commit(path: Path, tmp_path: Path) -> None:
         store.accounts()
         store.add([task(number)])
         store.commit()
-    log, main = Path(f'{path}-wal').read_bytes(), path.read_bytes()
+    log, main = Path(f'{path}-wal').read_bytes().rstrip(b'\0'), path.read_bytes()
     store.close()
     assert len(log) > 4096
     for end in range(0, len(log), 1999):
@@ -249,6 +249,18 @@ def test_no_number_comes_twice_though_the_last_task_was_forgotten(path: Path) ->
     again = opened(path)
     assert again.last() == (2, 1)
     again.close()
+
+
+def test_the_log_does_not_grow_while_tasks_come_and_go(path: Path) -> None:
+    store = opened(path)
+    size = Path(f'{path}-wal').stat().st_size
+    for number in range(3, 400):
+        store.add([task(number)])
+        finish(store, number, number)
+        store.commit()
+        store.begin()
+    assert Path(f'{path}-wal').stat().st_size == size
+    store.close()
 
 
 # -- Older versions --------------------------------------------------------------------------------------------------
