@@ -26,8 +26,9 @@ FUNCTIONS = 1000
 """Functions that are known at once, at most."""
 
 
-AHEAD, PACE = 0.1, 0.25
-"""Seconds of work that HTEX is given beyond what its workers run, at the pace of the last quarter of a second: short tasks wait for nobody's word."""
+AHEAD, PACE = 0.01, 0.25
+"""Seconds of work that waits for workers in the engine process, at the pace of the last quarter of a second: what waits before it travels in larger
+chunks, and short tasks that travel alone wait for nobody's word."""
 
 
 def wanted(count: int, work: float, horizon: float = HORIZON) -> int:

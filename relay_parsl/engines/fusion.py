@@ -23,9 +23,9 @@ BUDGET = 0.05
 """Seconds after which a worker takes no more of its chunk."""
 LEAST = 0.0002
 """Seconds that any attempt takes, with what is done around it."""
-MOST = 200
-"""Attempts in a chunk."""
-BYTES = 256 * 1024
+MOST = 100
+"""Attempts in a chunk: what a runner is given at once (`engines.shift`)."""
+BYTES = 128 * 1024
 """Bytes of a chunk: larger ones go alone, and others past them."""
 SHARES = 2
 """Chunks that a worker is to find in the backlog yet: the last ones are small, so that all end together."""

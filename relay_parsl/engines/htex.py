@@ -371,7 +371,8 @@ class HtexEngine:
             self._build.send(['stop'])
 
     def _room(self) -> int:
-        return 2 * self.capacity + self._prefetch + 8 + self._pace.ahead(time.monotonic()) - self._inside.chunks
+        """Chunks that the engine process may have more. It has one for each worker, and two that come next."""
+        return 3 * self.capacity + self._prefetch + 2 + self._pace.ahead(time.monotonic()) - self._inside.chunks
 
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""
