@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError
-from concurrent.futures._base import FINISHED, PENDING
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from relay_parsl.client.quiet import QuietFuture
 from relay_parsl.errors import TaskCancelled, TaskExpired
 from relay_parsl.wire.messages import Id, State
 
@@ -33,22 +31,13 @@ class Tracker(Protocol):
         """Something happened that somebody may wait for."""
 
 
-class _Condition:
-    """A future's condition, made when it is first looked at: it costs more than all the rest of a future, and submitting makes many."""
-
-    def __get__(self, future: TaskFuture, _owner: type) -> threading.Condition:
-        made: threading.Condition = vars(future).setdefault('_condition', threading.Condition())  # one step: two threads get the same
-        return made
-
-
-class TaskFuture(Future[Any]):
+class TaskFuture(QuietFuture):
     """The result of a task that runs elsewhere.
 
     `cancel` settles it with `TaskCancelled` as its *exception*: a future that is cancelled in the sense of `concurrent.futures` hangs a
     Parsl `join_app` that waits for it.
     """
 
-    _condition = _Condition()
     is_accepted = False
     seen: State | None = None
     detail: Mapping[str, Any] = MappingProxyType({})
@@ -58,10 +47,6 @@ class TaskFuture(Future[Any]):
         self.id = task_id
         self.owner = owner
         self._tracker = tracker
-        self._state = PENDING  # these five: what Future's own constructor sets, but for the condition
-        self._result = self._exception = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
 
     def __repr__(self) -> str:
         return f'<TaskFuture {self.task_id} {self._known().value}>'
@@ -75,21 +60,6 @@ class TaskFuture(Future[Any]):
     def parsl_executor_task_id(self) -> str:
         """What Parsl logs beside its own number of the task."""
         return self.task_id
-
-    def done(self) -> bool:
-        """Whether it has ended, in whatever way. Takes no lock: the state is the last thing that is set."""
-        return self._state == FINISHED
-
-    def result(self, timeout: float | None = None) -> Any:
-        """What the function returned; raises what it raised.
-
-        Args:
-            timeout: seconds; None waits for as long as it takes.
-
-        Raises:
-            TimeoutError: it is not done by then.
-        """
-        return self._result if self._state == FINISHED and self._exception is None else super().result(timeout)
 
     def state(self) -> str:
         """Where the task stands: `unsent`, `waiting-for-ep`, `waiting-for-nodes`, `running`, `success`, `failed`, `cancelled`, `expired`.
@@ -134,23 +104,15 @@ class TaskFuture(Future[Any]):
 
     def succeed(self, value: Any) -> bool:
         """Settle it, if it is not. Callbacks run in this thread."""
-        try:
-            self.set_result(value)
-        except InvalidStateError:
-            return False
-        finally:
-            self._tracker.changed()
-        return True
+        settled = self.settle(value, None)
+        self._tracker.changed()
+        return settled
 
     def fail(self, error: BaseException) -> bool:
         """Settle it, if it is not. Callbacks run in this thread."""
-        try:
-            self.set_exception(error)
-        except InvalidStateError:
-            return False
-        finally:
-            self._tracker.changed()
-        return True
+        settled = self.settle(None, error)
+        self._tracker.changed()
+        return settled
 
     def _known(self) -> State:
         if not self.done():

@@ -315,9 +315,9 @@ class ClientReactor:
     def _finish(self, delivered: Delivered, header: ResultHeader | None = None) -> None:
         """Settle, once; a result implies that the task was accepted."""
         task_id = delivered.task_id
-        if task_id not in self.open:
-            if not self._answered(task_id):
-                return
+        if not self._knows(task_id):
+            return
+        if self._answered(task_id):
             self._effects.append(Accept((task_id,)))
         self._close(task_id)
         self._effects.append(Settle(delivered, header))

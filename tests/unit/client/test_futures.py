@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, as_completed, wait
@@ -38,12 +39,12 @@ def a_future() -> TaskFuture:
 
 
 def test_it_has_all_that_the_standard_library_gives_a_future() -> None:
-    future = a_future()
-    assert '_condition' not in vars(future)
-    standard = vars(Future())
-    assert {name: vars(future)[name] for name in standard if name != '_condition'} == {k: v for k, v in standard.items() if k != '_condition'}
+    future, standard = a_future(), vars(Future())
+    assert not future.seen_by_somebody
     assert type(future._condition) is type(standard['_condition'])
     assert future._condition is future._condition
+    assert {name: getattr(future, name) for name in standard if name != '_condition'} == {k: v for k, v in standard.items() if k != '_condition'}
+    assert future._waiters is not a_future()._waiters
 
 
 def test_all_threads_get_the_same_condition() -> None:
@@ -60,6 +61,43 @@ def test_all_threads_get_the_same_condition() -> None:
         for each in threads:
             each.join()
         assert len(set(map(id, found))) == 1
+
+
+def test_what_ends_before_anybody_looks_is_as_done_as_what_ends_after() -> None:
+    early, failed, late = a_future(), a_future(), a_future()
+    assert early.succeed(1)
+    assert failed.fail(KeyError('k'))
+    assert not any(each.seen_by_somebody for each in (early, failed))
+    assert wait([early, failed, late], 0.01).done == {early, failed}
+    assert late.succeed(2)
+    assert [each for each in as_completed([early, failed, late], LONG) if each is late] == [late]
+    assert not early.succeed(3)
+    assert (early.result(), late.result(), str(failed.exception())) == (1, 2, "'k'")
+    assert asyncio.run(_awaited(early)) == 1
+
+
+async def _awaited(future: TaskFuture) -> Any:
+    return await asyncio.wrap_future(future)
+
+
+def test_one_of_many_who_settle_it_wins() -> None:
+    for _ in range(100):
+        future, won, start = a_future(), [], threading.Barrier(3)
+
+        def settle(n: int, future: TaskFuture = future, won: list[int] = won, start: threading.Barrier = start) -> None:
+            start.wait()
+            if n == 2:
+                future.add_done_callback(lambda _: won.append(-1))
+            elif future.succeed(n):
+                won.append(n)
+
+        threads = [threading.Thread(target=settle, args=(n,)) for n in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert len(won) == 2
+        assert future.result() == max(won)
 
 
 def test_waiting_ends_whoever_comes_first() -> None:
