@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test slurm slurm-down lint conformance bench clean
+.PHONY: help install quickstart test slurm slurm-down lint conformance bench bench-deep clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,8 +41,12 @@ lint: $(READY)  ## ruff, the format, mypy strict
 conformance: $(READY)  ## Parsl's own test suite on RelayExecutor
 	$(BIN)/python -m tests.conformance
 
-bench: $(BENCH_READY)  ## The benchmarks, beside every peer that can be installed; at most 10 minutes
-	$(BENCH)/bin/python -m pytest --capture=no --quiet --override-ini faulthandler_timeout=0 benchmarks
+bench: $(BENCH_READY)  ## The benchmarks, beside every peer that can be installed; at most 10 minutes. Figures go into README.md and docs
+	$(BENCH)/bin/python -m pytest --capture=no --quiet --override-ini faulthandler_timeout=0 benchmarks; code=$$?; $(BENCH)/bin/python -m benchmarks.publish && exit $$code
+
+bench-deep: $(BENCH_READY)  ## 1,000,000 queued tasks and an argument of 1 GB, added to the last results; 6 GB of memory
+	$(BENCH)/bin/python -m benchmarks --deep --add
+	$(BENCH)/bin/python -m benchmarks.publish
 
 $(BENCH_READY): setup.cfg
 	$(PYTHON) -m venv $(BENCH)

@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """The run whose results are written at the end."""
     options = request.config.option
-    run = Run(path=options.results, quick=options.quick, gigabyte=options.gigabyte)
+    suites = tuple(str(item.callspec.params['suite']) for item in request.session.items if isinstance(item, pytest.Function))
+    run = Run(path=options.results, quick=options.quick, gigabyte=options.gigabyte, suites=suites)
     yield run
     finish(run)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from benchmarks import figures, parties, tasks
@@ -13,11 +16,14 @@ from benchmarks.systems import Desk
 Numbers = dict[str, Any]
 LIMIT = 60.0
 """Seconds that one task may take."""
+MEGA = 1_000_000
+SUBMITS = 5000
+"""Calls of `submit` whose rate is taken: those that come later compete with results."""
 WARM = 0.3
 """Seconds of tasks before those that count."""
 
 
-def burst(desk: Desk, *, task: str, arguments: list[Any], most: int, seconds: float, way: str = '') -> Numbers:
+def burst(desk: Desk, *, task: str, arguments: list[Any], most: int, seconds: float, least: int = 1, way: str = '') -> Numbers:
     """Hand in many calls at once and wait for all.
 
     Args:
@@ -26,24 +32,27 @@ def burst(desk: Desk, *, task: str, arguments: list[Any], most: int, seconds: fl
         arguments: Plain values; `{'bytes': n}` stands for so many random bytes, the same for all.
         most: Tasks at most.
         seconds: How long it should take, about; fewer tasks then.
+        least: Tasks at least, however long they take.
         way: One of the desk's ways.
 
     Returns:
-        `tasks`, `tasks_per_s`, `submits_per_s`, and `cpu`: seconds of processor time by party.
+        `tasks`, `tasks_per_s`, `submits_per_s` (of the first `SUBMITS` calls, at most), and `cpu`: seconds of processor time by party.
     """
     submit, fn, given = desk.ways.get(way, desk.submit), getattr(tasks, task), [_value(each) for each in arguments]
     pace = _warm_up(desk, lambda: submit(fn, *given), most)
-    count = figures.batch_size(pace, seconds, most)
+    count = figures.batch_size(pace, seconds, most, least)
     before = parties.cpu()
     begin = time.perf_counter()
-    futures = [submit(fn, *given) for _ in range(count)]
+    first = min(count, SUBMITS)
+    futures = [submit(fn, *given) for _ in range(first)]
     submitted = time.perf_counter()
+    futures += [submit(fn, *given) for _ in range(count - first)]
     desk.collect(futures, LIMIT)
     end = time.perf_counter()
     return {
         'tasks': count,
         'tasks_per_s': count / (end - begin),
-        'submits_per_s': count / (submitted - begin),
+        'submits_per_s': first / (submitted - begin),
         'cpu': parties.spent(before),
     }
 
@@ -75,8 +84,8 @@ def trips(desk: Desk, *, most: int, seconds: float) -> Numbers:
     return {name: 1000 * figures.quantile(took, share) for name, share in (('p50', 0.5), ('p95', 0.95), ('p99', 0.99))} | {'trips': len(took)}
 
 
-def occupy(desk: Desk, *, task: str, nominal: float, count: int, slots: int) -> Numbers:
-    """A backlog of tasks that each hold an accelerator for a while.
+def occupy(desk: Desk, *, task: str, nominal: float, count: int, slots: int, seconds: float) -> Numbers:
+    """A backlog of tasks that each hold an accelerator for a while. What has not ended when the time is up is left.
 
     Args:
         desk: Where.
@@ -84,23 +93,39 @@ def occupy(desk: Desk, *, task: str, nominal: float, count: int, slots: int) -> 
         nominal: How long each holds it [s].
         count: How many.
         slots: Workers, each of which is warmed up.
+        seconds: How long to look, at most.
 
     Returns:
         `busy_share` of the least busy accelerator, `overshoot` of the median task, `tasks_per_s`, `nominal_share` (tasks x nominal / wall / slots),
-        `seen`: how many accelerators.
+        `seen`: how many accelerators, `tasks`: how many ended.
     """
     fn = getattr(tasks, task)
     desk.collect([desk.submit(fn, max(0.05, nominal)) for _ in range(2 * slots)], LIMIT)
     begin = time.perf_counter()
-    stamps = desk.collect([desk.submit(fn, nominal) for _ in range(count)], LIMIT)
+    futures = [desk.submit(fn, nominal) for _ in range(count)]
+    ended = _ended(futures, begin + seconds)
     wall = time.perf_counter() - begin
+    stamps = desk.collect(ended, LIMIT)
+    for future in reversed(futures[len(ended) :] if 'cancel' in desk.ways else []):
+        desk.ways['cancel'](future)
     return {
         'busy_share': figures.least_busy(stamps),
         'overshoot': figures.overshoot([(start, stop) for _, start, stop in stamps], nominal),
-        'tasks_per_s': count / wall,
-        'nominal_share': count * nominal / wall / slots,
+        'tasks': len(ended),
+        'tasks_per_s': len(ended) / wall,
+        'nominal_share': len(ended) * nominal / wall / slots,
         'seen': len({name for name, _, _ in stamps}),
     }
+
+
+def _ended(futures: Sequence[Future[Any]], end: float) -> list[Future[Any]]:
+    """Those that have ended by `end` (perf_counter)."""
+    for future in futures:
+        with contextlib.suppress(TimeoutError, concurrent.futures.TimeoutError):
+            future.exception(timeout=max(0.0, end - time.perf_counter()))
+        if time.perf_counter() >= end:
+            break
+    return [future for future in futures if future.done()]
 
 
 def memory(_desk: Desk) -> Numbers:
@@ -109,12 +134,13 @@ def memory(_desk: Desk) -> Numbers:
 
 
 def arrive(desk: Desk, *, size: int) -> Numbers:
-    """One large argument: `seconds` until its size came back, and peak memory [MB] by party."""
-    data = bytes(size)
+    """One large argument, of bytes that do not compress: `seconds` until its checksum came back, and peak memory [MB] by party."""
+    data = bytearray(os.urandom(MEGA)) * (size // MEGA)
+    expected = tasks.checksum(data)
     begin = time.perf_counter()
-    arrived = desk.collect([desk.submit(tasks.size, data)], 10 * LIMIT)[0]
-    if arrived != size:
-        raise ValueError(f'{arrived} bytes of {size} arrived')
+    arrived = desk.collect([desk.submit(tasks.checksum, data)], 10 * LIMIT)[0]
+    if tuple(arrived) != expected:
+        raise ValueError(f'{expected} was sent, {arrived} arrived: bytes and checksum')
     return {'seconds': time.perf_counter() - begin, 'memory': parties.memory()}
 
 

@@ -26,6 +26,7 @@ WORDS = (
     ('multiprocessing.spawn', 'worker'),
     ('HTEX worker', 'worker'),
     ('process_worker_pool', 'manager'),
+    ('dask', 'worker'),
     ('ray::', 'worker'),
     ('raylet', 'manager'),
     ('ipyparallel.controller', 'manager'),

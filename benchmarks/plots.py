@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.aims import OURS
-from benchmarks.results import Report, Row
+from benchmarks.aims import GLOBUS, HTEX, OURS
+from benchmarks.results import Report
+from benchmarks.tables import PARTIES, Row, amount
 
 COLOURS = {OURS: 'tab:orange'}
 OTHERS = 'tab:gray'
@@ -79,23 +80,57 @@ def _busy(axes: Any, report: Report) -> bool:
 
 def _depth(axes: Any, report: Report) -> bool:
     rates, memory = _select(report, 'depth', 'submit_rate'), _select(report, 'depth', 'relay_memory')
-    other = axes.twinx()
-    axes.plot([int(row.case) for row in rates], [row.median for row in rates], marker='o', color=COLOURS[OURS])
-    other.plot([int(row.case) for row in memory], [row.median for row in memory], marker='s', color=OTHERS)
-    axes.set(title='Queued tasks on one relay', xlabel='queued', ylabel='submitted/s (circles)', xscale='log', ylim=(0, None))
-    other.set(ylabel='relay, MB (squares)', ylim=(0, None))
-    return bool(rates)
+    return _twice(axes, rates, memory, title='Queued tasks on one relay', xlabel='queued', ylabel='submitted/s', other='relay, MB')
 
 
 def _sessions(axes: Any, report: Report) -> bool:
-    rows = _select(report, 'sessions', 'relay_cpu')
-    axes.plot([int(row.case) for row in rows], [100 * row.median for row in rows], marker='o', color=COLOURS[OURS])
-    axes.set(title='Idle sessions on one relay', xlabel='sessions', ylabel='% of a core', xscale='log', ylim=(0, None))
-    return bool(rows)
+    shares, memory = _select(report, 'sessions', 'relay_cpu'), _select(report, 'sessions', 'relay_memory')
+    return _twice(axes, shares, memory, title='Idle sessions on one relay', xlabel='sessions', ylabel='cores', other='relay, MB')
 
 
-def _select(report: Report, suite: str, metric: str, case: str = '') -> list[Row]:
-    return [row for row in report.rows(suite) if row.metric == metric and case in ('', row.case)]
+def _work(axes: Any, report: Report) -> bool:
+    rates, costs = (_select(report, 'curves', metric, part='tasks: ') for metric in ('tasks_per_s', 'cpu_together'))
+    return _twice(axes, rates, costs, title='Cost against work', xlabel='no-ops of one burst', ylabel='tasks/s', other='all parties, µs a task')
+
+
+def _endpoints(axes: Any, report: Report) -> bool:
+    relay, endpoint = (_select(report, 'curves', metric, part='endpoints: ') for metric in ('cpu_relay', 'cpu_endpoint'))
+    title, other = 'Endpoints on one relay', 'endpoints together, µs a task'
+    return _twice(axes, relay, endpoint, title=title, xlabel='endpoints', ylabel='relay, µs a task', other=other)
+
+
+def _twice(axes: Any, left: Sequence[Row], right: Sequence[Row], *, other: str, ylabel: str, **words: str) -> bool:
+    """Two figures against the same amounts: circles on the left axis, squares on the right one."""
+    second = axes.twinx()
+    for some, rows, marker, colour in ((axes, left, 'o', COLOURS[OURS]), (second, right, 's', OTHERS)):
+        ordered = sorted(rows, key=lambda row: amount(row.case))
+        some.plot([amount(row.case) for row in ordered], [row.median for row in ordered], marker=marker, color=colour)
+        some.set(ylim=(0, None))
+    axes.set(xscale='log', ylabel=f'{ylabel} (circles)', **words)
+    second.set(ylabel=f'{other} (squares)')
+    return bool(left)
+
+
+def _costs(axes: Any, report: Report) -> bool:
+    """What a no-op costs each party, one bar for each system that is made of the same ones."""
+    rows = [row for row in report.rows('throughput') if row.case == 'no-op' and row.metric.startswith('cpu_')]
+    systems = [name for name in (OURS, HTEX, GLOBUS) if any(row.system == name for row in rows)]
+    ends = dict.fromkeys(systems, 0.0)
+    for party in PARTIES:
+        own = {row.system: row.median for row in rows if row.metric == f'cpu_{party}'}
+        widths = [own.get(system, 0.0) for system in systems]
+        if any(widths):
+            axes.barh(systems, widths, left=list(ends.values()), label=party)
+        ends = {system: ends[system] + width for system, width in zip(systems, widths)}
+    axes.set(title='Processor time of a no-op', xlabel='µs a task')
+    if systems:
+        axes.legend(fontsize='small')
+    return bool(systems)
+
+
+def _select(report: Report, suite: str, metric: str, case: str = '', part: str = '') -> list[Row]:
+    """Rows of a metric: of one case, or of those that begin with a part."""
+    return [row for row in report.rows(suite) if row.metric == metric and case in ('', row.case) and row.case.startswith(part)]
 
 
 PLOTS: dict[str, Callable[[Any, Report], bool]] = {
@@ -105,4 +140,7 @@ PLOTS: dict[str, Callable[[Any, Report], bool]] = {
     'per_accelerator': _busy,
     'depth': _depth,
     'sessions': _sessions,
+    'work': _work,
+    'endpoints': _endpoints,
+    'costs': _costs,
 }

@@ -1,4 +1,4 @@
-"""What was measured: samples, rows, the JSON file, the Markdown table."""
+"""What was measured: samples, rows, the JSON file."""
 
 from __future__ import annotations
 
@@ -6,36 +6,22 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
 
-from benchmarks import kernels
-from benchmarks.aims import AIMS
+from benchmarks import kernels, tables
+from benchmarks.aims import AIMS, OURS, Aim
 from benchmarks.systems import SYSTEMS
+from benchmarks.tables import MUST, Row
 
 DEFAULT = Path(__file__).parent / 'results' / 'latest.json'
 ABSENT = 'absent'
 """Stands for the version of a peer that is not installed."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of one system: the median, least and greatest of its rounds."""
-
-    suite: str
-    case: str
-    system: str
-    metric: str
-    unit: str
-    median: float
-    min: float
-    max: float
-    rounds: int
 
 
 class Report:
@@ -47,6 +33,8 @@ class Report:
         self.versions = versions()
         self.notes = [f'{name}: not installed' for name, version in self.versions.items() if version == ABSENT]
         self._samples: dict[tuple[str, str, str, str, str], list[float]] = {}
+        self._kept: dict[tuple[str, str, str, str], Row] = {}
+        self._kept_musts: dict[str, Row] = {}
 
     def add(self, suite: str, case: str, system: str, **figures: tuple[float, str]) -> None:
         """Samples of one round: by metric, a value and its unit."""
@@ -58,67 +46,53 @@ class Report:
         self.notes.append(text)
         print(f'  note: {text}', flush=True)
 
+    def keep(self, document: Mapping[str, Any]) -> None:
+        """Have what an earlier file says stand where this run measures nothing."""
+        rows = [Row(**each) for each in document['results']]
+        self._kept = {(row.suite, row.case, row.system, row.metric): row for row in rows if row.suite != MUST}
+        self._kept_musts = {row.case: row for row in rows if row.suite == MUST}
+        self.notes += [note for note in document['machine']['notes'] if note not in self.notes]
+        self.machine = {**document['machine'], 'added': self.machine['time']}
+
     def rows(self, suite: str | None = None) -> list[Row]:
-        """All rows, or those of a suite."""
-        return [Row(*key, median(values), min(values), max(values), len(values)) for key, values in self._samples.items() if suite in (None, key[0])]
+        """What was measured, or that of a suite."""
+        fresh = [Row(*key, median(values), min(values), max(values), len(values)) for key, values in self._samples.items()]
+        known = {(row.suite, row.case, row.system, row.metric): row for row in fresh}
+        return [row for row in {**self._kept, **known}.values() if suite in (None, row.suite)]
+
+    def samples(self, suite: str, case: str, system: str, metric: str) -> list[float]:
+        """What each round gave; of an earlier file its medians."""
+        found = [values for key, values in self._samples.items() if key[:4] == (suite, case, system, metric)]
+        kept = self._kept.get((suite, case, system, metric))
+        return found[0] if found else [kept.median] if kept else []
 
     def value(self, suite: str, case: str, system: str, metric: str) -> float | None:
         """A median; None where there is none."""
-        found = [row.median for row in self.rows(suite) if (row.case, row.system, row.metric) == (case, system, metric)]
-        return found[0] if found else None
+        values = self.samples(suite, case, system, metric)
+        return median(values) if values else None
+
+    def musts(self) -> list[Row]:
+        """What must be reached, as far as it was measured: a row for each, whose case is its label."""
+        return [row for row in map(self._must, AIMS) if row is not None]
+
+    def _must(self, aim: Aim) -> Row | None:
+        if not any(key[:2] == (aim.suite, aim.case) for key in self._samples) and aim.label in self._kept_musts:
+            return self._kept_musts[aim.label]
+        found = aim.reached(self.samples)
+        if found is None:
+            return None
+        return Row(MUST, aim.label, OURS, 'ratio' if aim.peer else aim.metric, aim.unit, found.value, found.low, found.high, found.rounds)
 
     def document(self) -> dict[str, Any]:
         """What the JSON file holds."""
-        return {'machine': {**self.machine, 'notes': self.notes}, 'versions': self.versions, 'results': [asdict(row) for row in self.rows()]}
+        rows = [asdict(row) for row in (*self.rows(), *self.musts())]
+        return {'machine': {**self.machine, 'notes': self.notes}, 'versions': self.versions, 'results': rows}
 
     def write(self, path: Path) -> None:
-        """Write the JSON file, and the table beside it."""
+        """Write the JSON file, and the tables beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.document(), indent=1) + '\n')
-        path.with_suffix('.md').write_text(self.table() + '\n')
-
-    def table(self) -> str:
-        """Everything in Markdown: what must be reached, each suite, the notes."""
-        suites = dict.fromkeys(row.suite for row in self.rows())
-        parts = [self._aims(), *(f'### {suite}\n\n{suite_table(self.rows(suite))}' for suite in suites)]
-        if self.notes:
-            parts.append('### Notes\n\n' + '\n'.join(f'- {note}' for note in self.notes))
-        return '\n\n'.join(filter(None, parts))
-
-    def _aims(self) -> str:
-        lines = []
-        for aim in AIMS:
-            value = aim.value(self.value)
-            if value is not None:
-                lines.append([aim.label, f'{aim.sign} {number(aim.bound)} {aim.unit}'.strip(), number(value), 'yes' if aim.met(value) else 'no'])
-        return markdown(['figure', 'must', 'here', 'reached'], lines) if lines else ''
-
-
-def suite_table(rows: Sequence[Row]) -> str:
-    """Cases and metrics down, systems across."""
-    systems = list(dict.fromkeys(row.system for row in rows))
-    lines: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in rows:
-        lines.setdefault((row.case, row.metric, row.unit), {})[row.system] = row
-    body = [[case, metric, unit, *(_cell(found.get(system)) for system in systems)] for (case, metric, unit), found in lines.items()]
-    return markdown(['case', 'metric', 'unit', *systems], body)
-
-
-def _cell(row: Row | None) -> str:
-    if row is None:
-        return ''
-    return number(row.median) if row.rounds == 1 else f'{number(row.median)} ({number(row.min)} to {number(row.max)})'
-
-
-def number(value: float) -> str:
-    """Three digits that matter."""
-    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'
-
-
-def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    lines = [head, ['---'] * len(head), *body]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+        path.write_text(json.dumps(self.document(), indent=1, ensure_ascii=False) + '\n')
+        path.with_suffix('.md').write_text(tables.whole(self.document()) + '\n')
 
 
 def machine() -> dict[str, Any]:

@@ -13,6 +13,12 @@ from benchmarks.results import DEFAULT, Report
 from benchmarks.systems import SYSTEMS, Shape
 from benchmarks.visit import Visit, VisitError
 
+WHOLE = 570.0
+"""Seconds of all suites together."""
+LEAST = 10.0
+"""Seconds that a suite has even when others have used up the time."""
+DEEP = 1800.0
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -31,9 +37,12 @@ class Run:
         report: Where samples go.
         path: The JSON file, written after each suite: a run that is cut off leaves what it had.
         quick: One suite in less than 50 s: fewer cases, tasks and peers.
-        gigabyte: Also the case of a 1 GB argument, which needs 6 GB of memory.
+        deep: Only what has no place in ten minutes, in whatever time it takes: 1,000,000 queued tasks, an argument of 1 GB (6 GB of memory).
+        gigabyte: Also the case of a 1 GB argument.
         rounds: How many at most.
         systems: Those that take part; empty for all.
+        suites: Those that run: one may be measured on the visits of another.
+        end: When the last suite must be over (monotonic); what runs over its budget takes it from those that follow.
     """
 
     report: Report = field(default_factory=Report)
@@ -42,10 +51,15 @@ class Run:
     gigabyte: bool = False
     rounds: int = 3
     systems: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    deep: bool = False
+    end: float = field(default_factory=lambda: time.monotonic() + WHOLE)
 
     def budget(self, full: float, quick: float = 40.0) -> float:
-        """Seconds of a suite."""
-        return quick if self.quick else full
+        """Seconds of a suite: as told, or what is left."""
+        if self.deep:
+            return DEEP
+        return quick if self.quick else min(full, max(LEAST, self.end - time.monotonic()))
 
     def installed(self) -> list[Stop]:
         """Every system that is there and takes part, with two workers."""
@@ -78,7 +92,8 @@ class Run:
                 self.report.note(f'{suite}: {name}: {error}')
                 plan.fail(name)
             plan.visited(name, time.monotonic() - begin)
-            print(f'  {name}: {time.monotonic() - begin:.1f} s', flush=True)
+            now = time.monotonic()
+            print(f'  {now - start:4.0f} of {budget:.0f} s: {name}, round {plan.done[name]}, took {now - begin:.1f} s', flush=True)
         if cut := plan.cut():
             missing = ', '.join(f'{count} of {name}' for name, count in cut.items())
             self.report.note(f'{suite}: cut after {budget:.0f} s; of {self.rounds} rounds each, these were left out: {missing}')

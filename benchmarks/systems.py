@@ -6,9 +6,10 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,19 @@ def relay_parsl(shape: Shape) -> Iterator[Desk]:
     if shape.accelerators:
         engine['available_accelerators'] = list(shape.accelerators)
     with rp.local(endpoints={'local': engine}), rp.Executor('local') as executor:
-        yield Desk(executor.submit)
+        yield Desk(executor.submit, ways={'cancel': lambda future: future.cancel()})
+
+
+@contextmanager
+def many_endpoints(shape: Shape) -> Iterator[Desk]:
+    """One relay with as many endpoints as there are to be workers, each with one thread; calls go to all in turn."""
+    import relay_parsl as rp
+
+    names = [f'site-{number}' for number in range(shape.workers)]
+    with rp.local(endpoints={name: {'type': 'ThreadPoolEngine', 'max_workers': 1} for name in names}), ExitStack() as stack:
+        executors = [stack.enter_context(rp.Executor(name)) for name in names]
+        turn = cycle(executors)
+        yield Desk(lambda fn, *args: next(turn).submit(fn, *args))
 
 
 @contextmanager
@@ -274,6 +287,7 @@ SYSTEMS: dict[str, System] = {
 STARTS: dict[str, Callable[[Shape], AbstractContextManager[Desk]]] = {
     **{name: each.start for name, each in SYSTEMS.items()},
     'parsl-apps': parsl_apps,
+    'many-endpoints': many_endpoints,
     'lone-client': lone_client,
 }
 """Everything that a driver can start."""

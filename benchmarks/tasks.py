@@ -23,9 +23,11 @@ def echo(data: bytes) -> bytes:
     return data
 
 
-def size(data: bytes) -> int:
-    """How much arrived [bytes]."""
-    return len(data)
+def checksum(data: bytearray) -> tuple[int, int]:
+    """What arrived: bytes, and their CRC-32."""
+    import zlib
+
+    return len(data), zlib.crc32(data)
 
 
 def stamp(seconds: float) -> tuple[str, float, float]:

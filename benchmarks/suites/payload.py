@@ -10,26 +10,29 @@ NAME = 'payload'
 SIZES = {'1 kB': 1000, '10 kB': 10_000, '100 kB': 100_000, '1 MB': 1_000_000, '10 MB': 10_000_000}
 LARGEST = '10 MB'
 BACKLOG = 50e6
-"""Bytes that are under way at a time, at most; at least four payloads are."""
+"""Bytes that are under way at a time, at most, but for ten of the largest."""
 
 
 def run(run: Run) -> None:
-    """Sizes rise, so that the peaks are those of the largest."""
-    sizes = {name: SIZES[name] for name in ('1 MB', LARGEST)} if run.quick else SIZES
+    """Sizes rise, so that the peaks are those of the largest. All in the first round, then the largest alone."""
+    seen: set[str] = set()
 
     def measure(visit: Visit, stop: Stop) -> None:
-        for case, size in sizes.items():
-            most = max(4, min(1000, int(BACKLOG / size)))
+        cases = SIZES if stop.name not in seen and not run.quick else {LARGEST: SIZES[LARGEST]}
+        seen.add(stop.name)
+        for case, size in cases.items():
+            most, seconds = (10, 2.0) if case == LARGEST else (min(1000, int(BACKLOG / size)), 0.7)
             try:
-                numbers = visit.order('burst', task='echo', arguments=[{'bytes': size}], most=most, seconds=0.7)
+                numbers = visit.order('burst', task='echo', arguments=[{'bytes': size}], most=most, seconds=seconds)
             except VisitError as error:  # Globus Compute refuses what is over 10 MiB in its encoding
                 run.report.note(f'{NAME}: {case}: {error}')
                 continue
             run.report.add(NAME, case, stop.system, rate=(numbers['tasks_per_s'] * size / 1e6, 'MB/s'))
         peaks(run, visit, stop.system, 'peak memory')
 
-    run.rounds_of(NAME, run.installed(), run.budget(65.0), measure)
-    if run.gigabyte:
+    if not run.deep:
+        run.rounds_of(NAME, run.installed(), run.budget(65.0), measure, repeat=0.6)
+    if run.gigabyte or run.deep:
         run.rounds_of(NAME, [Stop(OURS, OURS)], 1.0, lambda visit, stop: gigabyte(run, visit, stop))
 
 

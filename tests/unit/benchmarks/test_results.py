@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import results
+from benchmarks import results, tables
 from benchmarks.aims import AIMS, HTEX, OURS
 from benchmarks.parties import name_of
 from benchmarks.results import Report
@@ -39,16 +39,34 @@ def test_a_row_is_the_median_and_the_bounds_of_its_rounds(report: Report, tmp_pa
         'max': 12000.0,
         'rounds': 3,
     }
-    assert len(document['results']) == 3
+    assert [row['suite'] for row in document['results']] == ['throughput', 'throughput', 'latency', 'must']
     assert {'cores', 'processor', 'load', 'notes'} <= set(document['machine'])
 
 
 def test_the_table_says_what_is_reached(report: Report) -> None:
-    table = report.table()
-    assert '| no-op throughput: ours / HTEX | ≥ 5 | 5 | yes |' in table
+    table = tables.whole(report.document())
+    assert '| no-op throughput: ours / HTEX | ≥ 5 | 5 (2.5 to 9) | yes |' in table
     assert '| no-op | tasks_per_s | 1/s | 10,000 (9,000 to 12,000) | 2,000 (1,000 to 4,000) |' in table
     assert '| round-trip | p50 | ms | 3 |' in table
     assert 'cold start' not in table  # not measured, so nothing is said
+
+
+def test_a_ratio_is_that_of_the_medians_and_spreads_as_single_rounds_do(report: Report) -> None:
+    (row,) = report.musts()
+    assert (row.system, row.metric, row.rounds) == (OURS, 'ratio', 3)
+    assert (row.median, row.min, row.max) == (5.0, 2.5, 9.0)
+
+
+def test_what_is_not_measured_now_stays_when_it_is_added_to(report: Report) -> None:
+    later = Report()
+    later.keep(report.document())
+    later.add('depth', '1000000', OURS, relay_memory=(100.0, 'MB'))
+    later.add('latency', 'round-trip', OURS, p50=(2.0, 'ms'))
+    rows = {(row.suite, row.system): row for row in later.rows()}
+    assert rows['throughput', OURS].rounds == 3
+    assert rows['latency', OURS].median == 2.0
+    assert [(row.case, row.min) for row in later.musts()] == [('no-op throughput: ours / HTEX', 2.5), ('1,000,000 queued: relay', 100.0)]
+    assert later.document()['machine']['time'] == report.machine['time']
 
 
 def test_absent_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +74,7 @@ def test_absent_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Report()
     assert report.document()['versions']['ray'] == 'absent'
     assert 'ray: not installed' in report.document()['machine']['notes']
-    assert '- ray: not installed' in report.table()
+    assert '- ray: not installed' in tables.whole(report.document())
 
 
 def test_only_two_systems_bear_the_names_that_are_looked_for() -> None:
