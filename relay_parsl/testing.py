@@ -179,6 +179,7 @@ class _Rig:
         """Hand in blobs."""
         task_id = next(self._ids).to_bytes(16, 'big')
         self.engine.submit(Work(task_id, 1, bytes(16), function, arguments, None, {}, str(self._spool)))
+        self.engine.flush()
         return task_id
 
     def ends(self, task_id: bytes | None = None) -> list[Finished | Lost]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -73,8 +73,13 @@ class Crew:
         return f'user_endpoint_config.{next(iter(named))}: this endpoint fills in no template, so it takes no user_endpoint_config'
 
     def submit(self, pool: str, work: Work) -> None:
-        """Hand an attempt to its engine."""
+        """Hand an attempt to its engine; `flush` follows."""
         self.engines[pool].submit(work)
+
+    def flush(self, pools: Iterable[str]) -> None:
+        """Have engines start what they were given."""
+        for pool in pools:
+            self.engines[pool].flush()
 
     def python(self, pool: str) -> str | None:
         """The Python version of a pool's workers, once it is known."""

@@ -46,6 +46,8 @@ class Hands:
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
         self._audit = tools.audit
         self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
+        self._pools: set[str] = set()
+        """Whose engines were given something in this turn."""
         self.again = False
         self.exit: do.Exit | None = None
         self._inside: dict[tuple[bytes, int], TaskHeader] = {}
@@ -71,6 +73,9 @@ class Hands:
         """Do them, in order, and put on record what was started: a line for each account and function, not for each task."""
         for effect in effects:
             self._acts[type(effect)](effect)
+        if self._pools:
+            self._crew.flush(self._pools)
+            self._pools.clear()
         for (account, function, name), tasks in self._started.items():
             ids = [task_id.hex() for task_id in tasks]
             self._audit('start', account=account.hex(), function=function.hex(), name=name[:200], tasks=ids)
@@ -122,6 +127,7 @@ class Hands:
         self._inside[info.task_id, effect.attempt] = info
         try:
             self._crew.submit(info.pool, work)
+            self._pools.add(info.pool)
         except Exception as error:  # an engine may be anybody's, and options are the sender's: what it stumbles over ends this task, not all of them
             log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex())
             del self._inside[info.task_id, effect.attempt]

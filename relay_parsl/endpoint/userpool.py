@@ -78,6 +78,14 @@ class UserPool:
         with self._calls:
             self._engine.submit(work)
 
+    def flush(self) -> None:
+        """Have its engine, if there is one yet, start what it was given."""
+        with self._lock:
+            engine = self._engine if self.state == 'ready' else None
+        if engine is not None:
+            with self._calls:
+                engine.flush()
+
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""
         return self._took_back(task_id, attempt) or self._ask(lambda engine: engine.cancel(task_id, attempt))
@@ -161,6 +169,7 @@ class UserPool:
             with self._calls:
                 for work in waiting:
                     engine.submit(work)
+                engine.flush()
         self.demand()
 
     def _stop(self, config: Filled, directory: Path) -> None:

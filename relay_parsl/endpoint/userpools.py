@@ -85,6 +85,7 @@ class UserPools:
         self._refused: OrderedDict[Key, str] = OrderedDict()
         self._trials = Trials(limit)
         self._where: dict[Attempt, UserPool] = {}
+        self._given: set[UserPool] = set()
         self._tries: Counter[Attempt] = Counter()
         self._checks: queue.SimpleQueue[UserPool | None] = queue.SimpleQueue()
         self._made = 0
@@ -132,6 +133,12 @@ class UserPools:
             self._deliver(rejection(work, refused) if refused else rejection(work, failed, BlocksFailed))
         else:
             pool.submit(work)
+            self._given.add(pool)
+
+    def flush(self) -> None:
+        """See `Engine`."""
+        while self._given:
+            self._given.pop().flush()
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`."""

@@ -1,7 +1,7 @@
 """What every engine promises, and the words it speaks with its endpoint.
 
 ```
-endpoint ── submit(Work), cancel, demand ──►  Engine
+endpoint ── submit(Work) … flush, cancel, demand ──►  Engine
          ◄── deliver(Running | Finished | Lost | Changed) ──
 ```
 
@@ -143,7 +143,11 @@ class Engine(Protocol):
         ...
 
     def submit(self, work: Work) -> None:
-        """Take an attempt. Never blocks and never raises for one attempt: what goes wrong with it comes as an event."""
+        """Take an attempt; `flush` follows. Never blocks and never raises for one attempt: what goes wrong with it comes as an event."""
+        ...
+
+    def flush(self) -> None:
+        """What was submitted until now shall start: called once for many attempts. Never blocks."""
         ...
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:

@@ -10,12 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from relay_parsl.engines import launch, leash, spawn
+from relay_parsl.engines.outlet import Outlet
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
 
@@ -41,7 +41,7 @@ class Build:
         """
         self._spawned = spawn.take()
         self._process, self._connection, self.token = self._spawned.process, self._spawned.connection, self._spawned.token
-        self._sending = threading.Lock()
+        self._outlet = Outlet(self._connection)
         name = self.token.rpartition('/')[2]
         self._directory = run_dir / name
         journal = run_dir / f'{name}.journal'
@@ -55,10 +55,18 @@ class Build:
             self.close()
             raise
 
-    def send(self, message: list[Any]) -> None:
-        """Write one message. May block for as long as the child does not read; does nothing when it is dead."""
-        with self._sending, contextlib.suppress(OSError):
-            self._connection.send_bytes(codec.pack(message))
+    def send(self, message: list[Any] | None = None) -> None:
+        """See `Outlet`."""
+        self._outlet.send(message)
+
+    def offer(self, message: list[Any]) -> None:
+        """See `Outlet`."""
+        self._outlet.offer(message)
+
+    @property
+    def behind(self) -> bool:
+        """See `Outlet`."""
+        return self._outlet.behind
 
     def messages(self, silence: float) -> Iterator[list[Any]]:
         """What the child says, until it ends or says nothing for `silence` seconds. Nothing of it is unpickled: it has met strangers' bytes."""
@@ -86,8 +94,7 @@ class Build:
 
     def close(self) -> None:
         """Close the socket, when nobody reads or writes any more."""
-        with self._sending:
-            self._connection.close()
+        self._outlet.close()
 
 
 def sweep(run_dir: Path) -> list[str]:

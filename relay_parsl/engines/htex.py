@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,18 +109,14 @@ class HtexEngine:
         return {}
 
     def _start_empty(self) -> None:
-        self._inside = Inside()
-        self._waiting = Waiting()
-        self._changed = threading.Condition()
-        self._stopping = threading.Event()
+        self._inside, self._waiting = Inside(), Waiting()
+        self._changed, self._feeding, self._stopping = threading.Condition(), threading.Lock(), threading.Event()
         self._build: build.Build | None = None
         self._demand = self._told = 0
-        self._called = False
-        self._reported = 0.0
-        self._pace = Pace()
+        self._reported, self._pace = 0.0, Pace()
         self._facts: dict[str, Any] = {}
         self._breaker: dict[str, Any] = {}
-        self._state, self._reason = 'starting', ''
+        self._state, self._reason, self._broken = 'starting', '', ''
         self._place = Place()
         self._deliver: Deliver = lambda event: None
         self._threads: list[threading.Thread] = []
@@ -139,10 +136,8 @@ class HtexEngine:
         self._deliver = deliver
         self._place = place_of(self._working_dir, self._sandbox, run_dir)
         plan = self._plan(label, self._address or options.address_of(self.provider))
-        self._threads = [
-            threading.Thread(target=self._supervise, args=(run_dir, plan), name=f'{label}-engine', daemon=True),
-            threading.Thread(target=self._feed, name=f'{label}-feed', daemon=True),
-        ]
+        lives: dict[str, Callable[[], None]] = {'engine': partial(self._supervise, run_dir, plan), 'feed': self._feed}
+        self._threads = [threading.Thread(target=live, name=f'{label}-{name}', daemon=True) for name, live in lives.items()]
         for thread in self._threads:
             thread.start()
 
@@ -168,12 +163,11 @@ class HtexEngine:
             return self._deliver(rejection(work, reason))
         if self._is_hopeless():
             return self._deliver(rejection(work, self._broken, BlocksFailed))
-        self._waiting.arrive(work)
-        if not self._called:  # one call for all that come before it is heard
-            self._called = True
-            with self._changed:
-                self._changed.notify_all()
-        return None
+        return self._waiting.arrive(work)
+
+    def flush(self) -> None:
+        """See `Engine`."""
+        self._go()
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`. What HTEX has, it keeps, for its futures cannot be cancelled: the worker that runs it ends it."""
@@ -193,29 +187,19 @@ class HtexEngine:
 
     def demand(self, count: int) -> None:
         """See `Engine`."""
-        with self._changed:
-            self._demand = count
-            self._changed.notify_all()
+        self._demand = count
+        self._call()
 
     def status(self) -> EngineStatus:
         """See `Engine`."""
-        facts, outstanding = self._facts, len(self._waiting) + len(self._inside)
-        counts = {name: int(facts.get(name, 0)) for name in ('workers', 'managers', 'blocks')}
-        return EngineStatus(
-            self.capacity,
-            **counts,
-            python=facts.get('python'),
-            outstanding=outstanding,
-            state='broken' if self._broken and self._state != 'stopped' else self._state,
-            reason=self._broken or self._reason or str(facts.get('reason') or ''),
-            detail={'blocks': facts.get('blocks_detail', []), 'managers': facts.get('managers_detail', [])},
-        )
+        state = 'broken' if self._broken and self._state != 'stopped' else self._state
+        reason = self._broken or self._reason or str(self._facts.get('reason') or '')
+        return roster.status(self._facts, self.capacity, len(self._waiting) + len(self._inside), state, reason)
 
     def stop(self) -> None:
         """See `Engine`. Cancels blocks; waits up to half a minute for it, then kills."""
         self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._call()
         deadline = time.monotonic() + STOP
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -271,12 +255,12 @@ class HtexEngine:
             before = self._inside.chunks
             done = [(self._inside.pop(number), frame) for number, frame in ends]
             self._pace.count(before - self._inside.chunks, time.monotonic())
-            self._changed.notify_all()
         events = [(work, event_of(work, frame)) for work, frame in done if work is not None]
         with self._changed:  # before anybody hears of an end, and sends more of the same
             self._inside.learn(events, time.monotonic())
         for _, event in events if not self._stopping.is_set() else ():
             self._deliver(event)
+        self._go()
 
     def _parted(self, numbers: list[int]) -> None:
         """Their worker died, of one of them: the others are not to pay for it, and each goes alone from now on."""
@@ -304,13 +288,9 @@ class HtexEngine:
     def _tripped(self, breaker: dict[str, Any]) -> None:
         if breaker.get('reason') and not self._broken:
             logger.error('%s', breaker['reason'])
-        self._breaker = breaker
+        self._breaker, self._broken = breaker, str(breaker.get('reason') or '')
         self._deliver(Changed(self.status()))  # before the tasks end: without them a pool may be ended
         self._surrender()
-
-    @property
-    def _broken(self) -> str:
-        return str(self._breaker.get('reason') or '')
 
     def _is_hopeless(self) -> bool:
         """No worker is there, none will come, and tasks are not to wait for a restart."""
@@ -346,29 +326,52 @@ class HtexEngine:
             self._deliver(Lost(work.task_id, work.attempt, 'engine', evidence))
         self._deliver(Changed(self.status()))
 
-    # -- What goes in, in the feeding thread -------------------------------------------------------------------------
+    # -- What goes in: in the thread that knows of it, or, where that would have to wait, in the feeding thread ---------------
 
     def _feed(self) -> None:
-        """Hand over attempts and demand: HTEX gets little more than its workers can take, for what it has cannot be cancelled."""
+        """Until the engine stops."""
         while not self._stopping.is_set():
             with self._changed:
                 self._changed.wait_for(self._may_feed, SHOW_AFTER)
-                child = self._build if self._state == 'ready' else None
-                chunks = self._admit() if child is not None else []
-                demand, told = self._wanted(), self._told
-                doomed = self._inside.orders() if child is not None else []
-                seen = self._inside.guess(self.capacity, time.monotonic()) if self._facts.get('workers') else []
-            if child is not None and demand != told:
-                self._told = demand
-                child.send(['demand', demand])
-            if child is not None and chunks:
-                child.send(['work', [self._chunk(numbers) for numbers in chunks]])
-            if child is not None and doomed:
-                child.send(['cancel', doomed])
-            for work in seen:
-                self._deliver(Running(work.task_id, work.attempt))
+            with self._feeding:
+                self._hand_over()
+            if self._build is not None:
+                self._build.send()
         if self._build is not None:
             self._build.send(['stop'])
+
+    def _go(self) -> None:
+        """Hand over what may go now, without waiting for anything: another thread between costs more than all of it."""
+        if self._feeding.acquire(blocking=False):
+            try:
+                self._hand_over()
+            finally:
+                self._feeding.release()
+        self._call()
+
+    def _call(self) -> None:
+        """There may be something to do for the feeding thread."""
+        with self._changed:
+            if self._may_feed():
+                self._changed.notify_all()
+
+    def _hand_over(self) -> None:
+        """Attempts and demand: HTEX gets little more than its workers can take, for what it has cannot be cancelled."""
+        with self._changed:
+            child = self._build
+            if child is None or self._state != 'ready':
+                return
+            chunks, demand, doomed = self._admit(), self._wanted(), self._inside.orders()
+            seen = self._inside.guess(self.capacity, time.monotonic()) if self._facts.get('workers') else []
+            told, self._told = self._told, demand
+        if demand != told:
+            child.offer(['demand', demand])
+        if chunks:
+            child.offer(['work', [self._chunk(numbers) for numbers in chunks]])
+        if doomed:
+            child.offer(['cancel', doomed])
+        for work in seen:
+            self._deliver(Running(work.task_id, work.attempt))
 
     def _room(self) -> int:
         """Chunks that the engine process may have more. It has one for each worker, and two that come next."""
@@ -380,8 +383,8 @@ class HtexEngine:
         return self._inside.load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
 
     def _may_feed(self) -> bool:
-        self._called = False  # before it looks: what comes from now on calls again
         due = (bool(self._waiting) and self._room() > 0) or self._told < self._wanted() or self._inside.ordered
+        due = due or (self._build is not None and self._build.behind)
         return self._stopping.is_set() or (self._state == 'ready' and due)
 
     def _admit(self) -> list[list[int]]:

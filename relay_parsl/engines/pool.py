@@ -36,10 +36,13 @@ class Queue:
         self._doomed: set[tuple[bytes, int]] = set()
 
     def put(self, work: Work) -> None:
-        """Add an attempt."""
+        """Add an attempt; `call` follows."""
+        self._waiting.arrive(work)
+
+    def call(self) -> None:
+        """Wake those who wait for attempts."""
         with self._changed:
-            self._waiting.push(work)
-            self._changed.notify()
+            self._changed.notify(len(self._waiting))
 
     def take(self, rank: int) -> Work | None:
         """The next attempt, for the worker `rank` until it is `done`; waits for one. None: the queue was closed."""
@@ -150,6 +153,10 @@ class _PoolEngine(ABC):
     def submit(self, work: Work) -> None:
         """See `Engine`."""
         self._queue.put(work)
+
+    def flush(self) -> None:
+        """See `Engine`."""
+        self._queue.call()
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         """See `Engine`. What runs in a thread cannot be ended."""

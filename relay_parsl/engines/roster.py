@@ -9,6 +9,8 @@ from typing import Any
 
 from parsl.jobs.states import JobStatus
 
+from relay_parsl.engines.base import EngineStatus
+
 ENDED = 5
 """Blocks that have ended and are still shown."""
 WORDS = 500
@@ -16,6 +18,13 @@ WORDS = 500
 COUNTS_EVERY = 10.0
 """Seconds between two statuses that differ in the number of tasks alone."""
 _REGISTERED = re.compile(rb"Registration info for manager b'([^']+)': .*?'hostname': '([^']*)'")
+
+
+def status(facts: Mapping[str, Any], capacity: int, outstanding: int, state: str, reason: str) -> EngineStatus:
+    """How an engine stands, by what its process has last said."""
+    counts = {name: int(facts.get(name, 0)) for name in ('workers', 'managers', 'blocks')}
+    detail = {'blocks': facts.get('blocks_detail', []), 'managers': facts.get('managers_detail', [])}
+    return EngineStatus(capacity, **counts, python=facts.get('python'), outstanding=outstanding, state=state, reason=reason, detail=detail)
 
 
 class Hosts:

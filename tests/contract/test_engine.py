@@ -54,6 +54,7 @@ class Rig:
         task_id = next(_ids).to_bytes(16, 'big')
         blob = payload.dump_arguments(args, {})
         self.engine.submit(Work(task_id, attempt, account, payload.dump_function(fn), blob, None, options, str(self.spool)))
+        self.engine.flush()
         return task_id
 
     def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -149,6 +150,7 @@ def test_a_function_that_cannot_be_loaded_is_an_outcome(rig: Rig) -> None:
     task_id = next(_ids).to_bytes(16, 'big')
     blob = payload.dump_importable('no.such.module:function')
     rig.engine.submit(Work(task_id, 1, ACCOUNT, blob, payload.dump_arguments((), {}), None, {}, str(rig.spool)))
+    rig.engine.flush()
     with pytest.raises(SerializationError, match=r'no\.such\.module'):
         rig.value(task_id)
 
@@ -191,6 +193,7 @@ def test_large_arguments_are_read_from_a_sealed_file(rig: Rig) -> None:
         seal.seal_body(key, len(blob), io.BytesIO(blob), target)
     body = SealedBody(str(path), key, len(blob))
     rig.engine.submit(Work(task_id, 1, ACCOUNT, payload.dump_function(len), None, body, {}, str(rig.spool)))
+    rig.engine.flush()
     assert rig.value(task_id) == 900_000
 
 

@@ -40,6 +40,7 @@ class Rig:
         task_id = next(_ids).to_bytes(16, 'big')
         blob = payload.dump_arguments(args, {})
         self.engine.submit(Work(task_id, 1, account, payload.dump_function(fn), blob, None, options, str(self.spool)))
+        self.engine.flush()
         return task_id
 
     def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -50,6 +50,9 @@ class Bench:
             self.works.append(work)
             self._arrived.notify_all()
 
+    def flush(self) -> None:
+        """It took everything at once."""
+
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         self.asked.append((task_id, attempt))
         return self.cancels

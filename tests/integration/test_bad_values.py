@@ -71,6 +71,7 @@ def test_twenty_bad_values_cost_no_more_jobs_than_a_few(tmp_path: Path) -> None:
         blob = payload.dump_arguments((), {})
         options = {'user_endpoint_config': {'value': value}}
         pools.submit(Work(task_id, 1, b'\x01' * 16, payload.dump_function(os.getpid), blob, None, options, str(tmp_path)))
+        pools.flush()
         return task_id
 
     pools = UserPools(Plain(), lambda rendered: File(note, json.loads(rendered.values)['value'], Life()), POOLS)  # type: ignore[arg-type]

@@ -63,6 +63,7 @@ def deliver(event):
 engine = HtexEngine(max_workers_per_node=2, cores_per_worker=0.1)
 engine.start(deliver, run_dir / 'run', 'cold')
 engine.submit(Work(bytes(16), 1, b'a' * 16, payload.dump_function(pow), payload.dump_arguments((2, 5), {}), None, {}, str(run_dir)))
+engine.flush()
 assert done.wait(60) and payload.load_outcome(payload.decode_outcome(ends[0].outcome).data) == 32
 print('first', flush=True)
 engine.stop()

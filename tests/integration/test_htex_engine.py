@@ -232,6 +232,7 @@ engine.start(lambda event: None, home / 'run', 'party')
 for n in range(2):
     arguments = payload.dump_arguments((str(home / str(n)), 600), {{}})
     engine.submit(Work(bytes([n]) * 16, 1, b'a', payload.dump_function(touch_and_sleep), arguments, None, {{}}, str(home / 'spool')))
+engine.flush()
 time.sleep(600)
 """
 

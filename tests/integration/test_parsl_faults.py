@@ -39,6 +39,7 @@ if __name__ == '__main__':
     engine.start(events.append, Path('run'), 'driver')
     arguments = payload.dump_arguments((2, 5), {})
     engine.submit(Work(bytes(16), 1, b'a', payload.dump_function(pow), arguments, None, {}, str(Path('spool').absolute())))
+    engine.flush()
     while not any(isinstance(event, Finished) and event.ok for event in events):
         time.sleep(0.05)
     print('serves', flush=True)

@@ -37,6 +37,7 @@ class FakeEngine:
         self.demands: list[int] = []
         self.directory = Path()
         self.stopped = False
+        self.flushed = 0
 
     def start(self, deliver: Any, run_dir: Path, label: str) -> None:
         if not self.begins:
@@ -46,6 +47,9 @@ class FakeEngine:
 
     def submit(self, work: Work) -> None:
         self.inside[work.task_id] = work
+
+    def flush(self) -> None:
+        self.flushed += 1
 
     def cancel(self, task_id: bytes, attempt: int) -> bool:
         return self.inside.pop(task_id, None) is not None
@@ -170,6 +174,17 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def test_it_is_an_engine(rig: Rig) -> None:
     assert isinstance(rig.engine, Engine)
     assert rig.engine.capacity == rig.engine.status().capacity == 1
+
+
+def test_a_flush_reaches_the_pools_that_were_given_something(rig: Rig) -> None:
+    first, other = rig.at('a', rig.submit('a')), rig.at('b', rig.submit('b'))
+    rig.engine.flush()
+    rig.wait(lambda: first.flushed and other.flushed)
+    before = first.flushed, other.flushed
+    rig.submit('a')
+    rig.engine.flush()
+    rig.wait(lambda: first.flushed > before[0])
+    assert other.flushed == before[1]
 
 
 def test_equal_values_share_a_pool_and_others_have_their_own(rig: Rig) -> None:
