@@ -85,8 +85,7 @@ class HtexEngine:
         self.max_retries_on_system_failure = max_retries_on_system_failure
         self.provider = provider or self.default_provider()
         self.encrypted = encrypted
-        self._address, self._label = address, label
-        self._working_dir, self._sandbox = working_dir, run_in_sandbox
+        self._address, self._label, self._working_dir, self._sandbox = address, label, working_dir, run_in_sandbox
         self._job_status = options.job_status(job_status_kwargs, strategy)
         self._container = options.container(container_type, container_uri, container_cmd_options)
         self._per_minute = options.per_minute(max_blocks_per_minute)
@@ -112,14 +111,11 @@ class HtexEngine:
         self._inside, self._waiting = Inside(), Waiting()
         self._changed, self._feeding, self._stopping = threading.Condition(), threading.Lock(), threading.Event()
         self._build: build.Build | None = None
-        self._demand = self._told = 0
-        self._reported, self._pace = 0.0, Pace()
-        self._facts: dict[str, Any] = {}
-        self._breaker: dict[str, Any] = {}
+        self._demand, self._told, self._reported, self._pace = 0, 0, 0.0, Pace()
+        self._facts, self._breaker = dict[str, Any](), dict[str, Any]()
         self._state, self._reason, self._broken = 'starting', '', ''
-        self._place = Place()
         self._deliver: Deliver = lambda event: None
-        self._threads: list[threading.Thread] = []
+        self._place, self._threads = Place(), list[threading.Thread]()
 
     # -- Engine ------------------------------------------------------------------------------------------------------
 
@@ -246,9 +242,8 @@ class HtexEngine:
         return evidence or child.obituary()
 
     def _ready(self) -> None:
-        with self._changed:
-            self._state, self._reason, self._told = 'ready', '', 0
-            self._changed.notify_all()
+        self._state, self._reason, self._told = 'ready', '', 0
+        self._call()
 
     def _ended(self, ends: list[tuple[int, bytes]]) -> None:
         with self._changed:
