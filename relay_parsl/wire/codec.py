@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgpack
@@ -28,12 +27,11 @@ TEXT = 64 * 1024
 ID_BYTES, HASH_BYTES = 16, 32
 DEEPEST = 32
 """The deepest nesting of a plain value. msgpack reads deeper ones than it writes: what is taken in must be such that it can go out again."""
+SHORT = 1024
+"""Bytes within which the short fields before a long one end."""
 
 _LIST, _LONG_BYTES = 0x90, b'\xc6'
 """msgpack's bytes for a list of up to 15 fields, and for bytes with a length of 4 bytes."""
-KNOWN, SHORT = 4096, 1024
-"""Headers that are remembered, and the bytes of the longest: strangers send them too."""
-
 Plain = Any
 """What msgpack carries: None, bool, int, float, str, bytes, lists and maps of them."""
 Read = Callable[[Plain, 'BodyReader'], Any]
@@ -166,13 +164,13 @@ def encode_header(header: TaskHeader | ResultHeader) -> bytes:
 
 def task_header(data: bytes) -> TaskHeader:
     """Read what `encode_header` wrote. Raises ProtocolError."""
-    header: TaskHeader = _TASK_HEADERS(data) if len(data) <= SHORT else _TASK_HEADERS.__wrapped__(data)
+    header: TaskHeader = _READ_TASK(data)
     return header
 
 
 def result_header(data: bytes) -> ResultHeader:
     """Read what `encode_header` wrote. Raises ProtocolError."""
-    header: ResultHeader = _RESULT_HEADERS(data) if len(data) <= SHORT else _RESULT_HEADERS.__wrapped__(data)
+    header: ResultHeader = _READ_RESULT(data)
     return header
 
 
@@ -383,5 +381,4 @@ _ITEM_READERS: dict[Any, Read] = {}
 _MESSAGES = get_args(messages.Message)
 _READERS: dict[str, Read] = {kind.__name__: _message_reader(kind) for kind in _MESSAGES}
 _WRITERS: dict[str, list[tuple[str, Write]]] = {kind.__name__: _message_writer(kind) for kind in _MESSAGES}
-_TASK_HEADERS, _RESULT_HEADERS = (lru_cache(maxsize=KNOWN)(_header_reader(kind)) for kind in (TaskHeader, ResultHeader))
-"""A party reads the header of one task several times on its way; it is bytes that do not change."""
+_READ_TASK, _READ_RESULT = _header_reader(TaskHeader), _header_reader(ResultHeader)
