@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete
+from relay_parsl.relay.heads import Heads
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
@@ -91,7 +92,7 @@ class Core:
         self.endpoints: dict[Id, EndpointSession] = {}
         self.followers: dict[tuple[Id, Id], set[ClientSession]] = defaultdict(set)
         self.watchers: dict[Id, set[ClientSession]] = defaultdict(set)
-        self.fresh: dict[tuple[Id, str, Id], list[TaskRow]] = {}  # queues of which all came in this turn: not read back to be leased
+        self.heads = Heads()
         self.ended: dict[tuple[Id, Id], list[Ended]] = defaultdict(list)  # what ended in this turn, by followed group: not read back to be delivered
         self.said: dict[Id, dict[Id, TaskState]] = {}  # of endpoints that are away: what they last said of their leases
         self.changes: dict[Id, None] = {}  # watched tasks whose state may have changed
@@ -159,16 +160,22 @@ class Core:
         for row in rows:
             queues.setdefault((row.endpoint, row.pool, row.account), []).append(row)
         for key, new in queues.items():
-            endpoint, pool, account = key
-            older = self.waiting[endpoint].get(pool, Counter())[account] if key not in self.fresh else 0
-            fresh = self.fresh.get(key, [])
-            self.count_waiting(endpoint, pool, account, len(new))  # which forgets `fresh`
-            if not older:
-                self.fresh[key] = fresh + new
+            if key[0] in self.endpoints:
+                self.heads.add(key, new, self._length(*key))
+            self._count_waiting(*key, len(new))
 
-    def count_waiting(self, endpoint: Id, pool: str, account: Id, change: int) -> None:
-        """Tasks came into a queue, or left it."""
-        self.fresh.pop((endpoint, pool, account), None)
+    def dequeue(self, endpoint: Id, pool: str, rows: Iterable[TaskRow]) -> None:
+        """The first tasks of some accounts' queues have left them."""
+        for account, count in Counter([row.account for row in rows]).items():
+            self.heads.take((endpoint, pool, account), count)
+            self._count_waiting(endpoint, pool, account, -count)
+
+    def wait(self, task: TaskInfo, change: int) -> None:
+        """A task came back into its queue (1), or left it from anywhere (-1)."""
+        self.heads.forget((task.endpoint, task.pool, task.account))
+        self._count_waiting(task.endpoint, task.pool, task.account, change)
+
+    def _count_waiting(self, endpoint: Id, pool: str, account: Id, change: int) -> None:
         pools = self.waiting[endpoint]
         accounts = pools[pool]
         accounts[account] += change
@@ -179,12 +186,17 @@ class Core:
             del pools[pool]
         self.ready[endpoint] = None
 
+    def _length(self, endpoint: Id, pool: str, account: Id) -> int:
+        return self.waiting[endpoint].get(pool, Counter())[account]
+
     def head(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
         """The next tasks of a queue, as many as one turn may have in memory."""
-        fresh = self.fresh.get((endpoint, pool, account))
-        if fresh is None:
-            return self.store.waiting(endpoint, pool, account, limit, TURN_BYTES)
-        return sorted(fresh, key=lambda row: (row.priority, row.number))[:limit]
+        key = (endpoint, pool, account)
+        rows = self.heads.first(key, limit)
+        if len(rows) < min(limit, self._length(*key)):
+            rows = self.store.waiting(*key, max(limit, self.heads.page), TURN_BYTES)
+            self.heads.fill(key, rows)
+        return rows[:limit]
 
     def release(self, task: TaskInfo) -> None:
         """A lease has ended: out of the memory of the session that holds it."""
@@ -233,7 +245,7 @@ class Core:
             task = each.task
             each.until = max(task.expires, least)
             if task.stage == Stage.QUEUED:
-                self.count_waiting(task.endpoint, task.pool, task.account, -1)
+                self.wait(task, -1)
             else:
                 self.release(task)
             groups.setdefault((task.account, task.group), []).append(each)

@@ -153,6 +153,7 @@ class Doors:
             self._watches.leave(session)
         elif self._core.endpoints.get(session.account) is session:
             del self._core.endpoints[session.account]
+            self._core.heads.leave(session.account)
             if session.details:
                 self._core.said[session.account] = session.details
             for task_id in session.leases:

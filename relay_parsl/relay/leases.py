@@ -112,7 +112,7 @@ class Leases:
         self._core.store.requeue([(lease.number, attempt) for lease, attempt in tasks])
         for lease, _ in tasks:
             self._core.release(lease)
-            self._core.count_waiting(lease.endpoint, lease.pool, lease.account, 1)
+            self._core.wait(lease, 1)
             self._core.changed(lease.id)
 
     # -- What endpoints are told ------------------------------------------------------------------------------------
@@ -172,8 +172,7 @@ class Leases:
         if whole:
             self._core.store.lease(whole)
             self._core.hold(session, whole)
-            for account, count in Counter([row.account for row in whole]).items():
-                self._core.count_waiting(session.account, whole[0].pool, account, -count)
+            self._core.dequeue(session.account, whole[0].pool, whole)
 
     def _fail_damaged(self, rows: Sequence[TaskRow]) -> None:
         """Never executed: the seal would not open, and nobody would learn why."""

@@ -163,7 +163,6 @@ class RelayReactor:
         self._doors.settle(now)
         self._strangers.clear()
         self._leases.flush(now)
-        self._core.fresh.clear()
         self._delivery.flush(now)
         self._watches.flush()
 

@@ -8,7 +8,7 @@ from relay_parsl.client import reactor as client_reactor
 from relay_parsl.endpoint import announce, outcomes
 from relay_parsl.endpoint import outbox as endpoint_outbox
 from relay_parsl.endpoint import pulls as endpoint_pulls
-from relay_parsl.relay import calendar, core, delivery, leases
+from relay_parsl.relay import calendar, core, delivery, heads, leases
 from relay_parsl.relay import pulls as relay_pulls
 
 SEGMENT, BATCH, PAGE = 256, 25, 20
@@ -18,6 +18,6 @@ SMALL = (
     (outcomes, 'SLACK', 0), (endpoint_pulls, 'SEGMENT', SEGMENT), (endpoint_pulls, 'AT_ONCE', 3), (calendar, 'SLICE', 7),
     (core, 'BATCH_TASKS', BATCH), (delivery, 'BATCH_TASKS', BATCH), (leases, 'BATCH_TASKS', BATCH),
     (leases, 'TURN_TASKS', 30), (relay_pulls, 'SEGMENT', SEGMENT),
-    (relay_pulls, 'AT_ONCE', 2),
+    (relay_pulls, 'AT_ONCE', 2), (heads, 'ROWS', 40), (heads, 'PAGE', 7),
 )  # fmt: skip
 """Module, name, value."""
