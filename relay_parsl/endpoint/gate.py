@@ -104,7 +104,7 @@ class Gate:
             call = payload.decode_call(grant.open('task', start.header, start.payload))
         except (SealError, ProtocolError) as error:
             raise Refusal(f'denied: {error}') from None
-        if reason := _odd(call.options):
+        if call.options and (reason := _odd(call.options)):
             raise TaskRejected(reason)
         function = self._function(grant, start.info.function)
         if function.digest != call.function:

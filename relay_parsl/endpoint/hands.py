@@ -48,6 +48,7 @@ class Hands:
         self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
         self._pools: set[str] = set()
         """Whose engines were given something in this turn."""
+        self._began = 0.0
         self.again = False
         self.exit: do.Exit | None = None
         self._inside: dict[tuple[bytes, int], TaskHeader] = {}
@@ -71,6 +72,7 @@ class Hands:
 
     def act(self, effects: Iterable[do.Effect]) -> None:
         """Do them, in order, and put on record what was started: a line for each account and function, not for each task."""
+        self._began = self._now()
         for effect in effects:
             self._acts[type(effect)](effect)
         if self._pools:
@@ -139,7 +141,7 @@ class Hands:
         """What is in the task, or None: then it has its end."""
         info = effect.info
         try:
-            opened = self._gate.open(effect, self._now())
+            opened = self._gate.open(effect, self._began)
             self._gate.python(opened, self._crew.python(info.pool))
             if reason := self._crew.refusal(info.pool, opened.call.options):
                 raise TaskRejected(reason)

@@ -51,12 +51,12 @@ class Load:
         self._recent = HORIZON  # seconds of a task of the last ones that ended
         self._learned = self._heard = -math.inf
 
-    def add(self, function: int, now: float) -> None:
-        """HTEX gets a task."""
+    def add(self, function: int, now: float, tasks: int = 1) -> None:
+        """HTEX gets so many tasks."""
         if not self._size:
             self._heard = now
-        self._inside[function] += 1
-        self._count(function, 1)
+        self._inside[function] += tasks
+        self._count(function, tasks)
 
     def drop(self, function: int, tasks: int = 1) -> None:
         """HTEX has so many less."""

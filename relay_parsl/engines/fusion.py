@@ -15,7 +15,7 @@ what has ended with it (`engines.shift`): nobody waits longer behind another, on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 AIM = 0.02
 """Seconds of work in a chunk."""
@@ -31,8 +31,7 @@ SHARES = 2
 """Chunks that a worker is to find in the backlog yet: the last ones are small, so that all end together."""
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """What must be known of a waiting attempt."""
 
     account: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -54,17 +54,15 @@ class Inside:
         for number, work in zip(numbers, works):
             self._works[number] = (work, now)
             self._chunks[number] = numbers[0]
-            self.load.add(hash(work.function), now)
+        for function, count in Counter(hash(work.function) for work in works).items():
+            self.load.add(function, now, count)
         self._left[numbers[0]] = len(numbers)
         return numbers
 
     def cut(self, waiting: Waiting, workers: int, *, fuses: bool) -> list[Work]:
         """Take the next chunk off what waits: one attempt, or as many as go with it."""
         cut = Cut(most(len(waiting), workers, self.chunks) if fuses else 1)
-        works: list[Work] = []
-        while (work := waiting.peek()) is not None and cut.takes(self._item(work)) and (not works or urgency(work) == urgency(works[0])):
-            works.append(waiting.pop())
-        return works
+        return waiting.take_while(lambda work: cut.takes(self._item(work)))
 
     def _item(self, work: Work) -> Item:
         alone = self.is_strict(work) or work.options.get('timeout') is not None
@@ -73,7 +71,7 @@ class Inside:
 
     def is_strict(self, work: Work) -> bool:
         """Whether a worker that dies with it must have nothing else: it may not start twice, or is under suspicion."""
-        return work.at_most_once or (work.task_id, work.attempt) in self._alone
+        return work.at_most_once or (bool(self._alone) and (work.task_id, work.attempt) in self._alone)
 
     def part(self, number: int) -> None:
         """The worker of a chunk died, and nobody knows of which attempt: each goes alone from now on, and is known by that."""
@@ -179,10 +177,8 @@ def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[
     Its numbers and attempts, what Parsl is told of it, how long it takes (None: nobody knows), whether nothing else may be with its worker, and its
     frames.
     """
-    kept, keys, frames, refused = [], [], [], []
-    specification: dict[str, Any] = {'priority': 0}
-    seconds: float | None = 0.0
-    strict = False
+    kept, frames, refused = list[int](), list[bytes](), []
+    works: list[Work] = []
     for number in numbers:
         work = inside.get(number)
         if work is None:
@@ -194,9 +190,9 @@ def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[
             refused.append((work, str(error)))
             continue
         kept.append(number)
-        keys.append((work.task_id, work.attempt))
-        specification = {**needs(work), 'priority': urgency(work)}
-        each = inside.load.seconds(hash(work.function))
-        seconds = None if each is None or seconds is None else seconds + each
-        strict = strict or inside.is_strict(work)
-    return [kept, keys, specification, seconds, strict, encode_chunk(frames)], refused
+        works.append(work)
+    keys = [(work.task_id, work.attempt) for work in works]
+    specification = {**needs(works[0]), 'priority': urgency(works[0])} if works else {'priority': 0}  # all of a chunk are equally urgent
+    known = [inside.load.seconds(hash(work.function)) for work in works]
+    seconds = None if None in known else sum(filter(None, known))
+    return [kept, keys, specification, seconds, any(map(inside.is_strict, works)), encode_chunk(frames)], refused

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import OrderedDict, deque
+from collections.abc import Callable
+from itertools import takewhile
 
 from relay_parsl.engines.base import Work
 
@@ -12,7 +14,8 @@ Key = tuple[bytes, int]
 
 def urgency(work: Work) -> int:
     """Lower first: what its resource specification says to the engine, else its priority. What is no number is not for here to refuse."""
-    said = (work.options.get('resource_specification') or {}).get('priority')
+    asked = work.options.get('resource_specification')
+    said = asked.get('priority') if asked else None
     return said if type(said) is int else work.priority
 
 
@@ -47,6 +50,15 @@ class Waiting:
             raise IndexError('nothing waits')
         self._count -= 1
         return line.popitem(last=False)[1]
+
+    def take_while(self, fits: Callable[[Work], bool]) -> list[Work]:
+        """Take off the next ones of one urgency, up to the first that does not fit."""
+        line = self._first() or OrderedDict[Key, Work]()
+        taken = list(takewhile(fits, line.values()))
+        for _ in taken:
+            line.popitem(last=False)
+        self._count -= len(taken)
+        return taken
 
     def peek(self) -> Work | None:
         """The next one; None when there is none."""

@@ -53,3 +53,14 @@ def test_what_arrives_from_another_thread_waits_behind_the_others() -> None:
     waiting.arrive(work(4))
     assert [waiting.pop().task_id[0] for _ in range(len(waiting))] == [3, 1, 4]
     assert waiting.peek() is None
+
+
+def test_what_goes_together_is_of_one_urgency_and_ends_at_the_first_that_does_not_fit() -> None:
+    waiting = Waiting()
+    for each in (work(1), work(2, -1), work(3), work(4), work(5)):
+        waiting.push(each)
+
+    def taken(stop: int) -> list[int]:
+        return [each.task_id[0] for each in waiting.take_while(lambda each: each.task_id[0] < stop)]
+
+    assert [taken(9), taken(4), taken(4), len(waiting), taken(9), taken(9)] == [[2], [1, 3], [], 2, [4, 5], []]
