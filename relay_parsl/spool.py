@@ -6,10 +6,8 @@ An `OSError` (a full disk, a dead one) passes through: what it means is decided 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,26 +18,7 @@ Key = tuple[bytes, int, str]
 """Task id, attempt, direction (`task` or `result`)."""
 DIRECTIONS = ('task', 'result')
 
-MARK = 'relay-parsl-spool'
-"""The file that marks a directory as one into which neighbours may link bodies."""
-ALONE = 'RELAY_PARSL_NO_LINKS'
-"""With this environment variable set, a process exchanges bodies by segments only."""
-
 _NAME = re.compile(r'([0-9a-f]{32})\.(\d{1,9})\.(task|result)')
-
-
-def neighbourhood() -> str:
-    """Processes for which this is the same are of one user, on one running kernel, and see the same files: they may link files for each other.
-
-    '' where there is no such name. It is a hash, and tells a stranger nothing.
-    """
-    if os.environ.get(ALONE):
-        return ''
-    try:
-        boot, mounts = Path('/proc/sys/kernel/random/boot_id').read_text(), os.readlink('/proc/self/ns/mnt')
-    except OSError:
-        return ''
-    return hashlib.sha256(f'relay-parsl/1/near\0{boot}\0{mounts}\0{os.geteuid()}'.encode()).hexdigest()
 
 
 class Spool:
@@ -87,38 +66,6 @@ class Spool:
                 return os.pread(fd, length, offset)
         except FileNotFoundError:
             return b''
-
-    def open_door(self) -> str:
-        """Let neighbours link bodies into this directory; its path."""
-        os.close(os.open(self.directory / MARK, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        return str(self.directory.absolute())
-
-    def link(self, key: Key, into: str, name: Key) -> bool:
-        """Give the body a second name, in the spool of a neighbour; whether it has that now.
-
-        A stranger may have written `into`: it must be a private directory of our own user that was opened for this. What lies there under
-        another body's name stays.
-        """
-        directory = Path(into)
-        try:
-            about = os.lstat(directory)
-            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
-                return False
-            os.lstat(directory / MARK)
-            source, target = self.path(*key), Spool(directory).path(*name)
-            with suppress(FileExistsError):
-                os.link(source, target, follow_symlinks=False)
-            return os.path.samestat(os.lstat(source), os.lstat(target))
-        except (OSError, ValueError):
-            return False
-
-    def holds(self, key: Key, total: int) -> bool:
-        """Whether there is a body of our own user and of `total` bytes."""
-        try:
-            about = os.lstat(self.path(*key))
-        except FileNotFoundError:
-            return False
-        return stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid() and about.st_size == total
 
     def delete(self, key: Key) -> None:
         """Remove the body, if it is there."""

@@ -85,7 +85,7 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
     serve(home, listen, told, user, given)
 
 
-def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, Any]) -> None:
+def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, int]) -> None:
     """Be the relay, until it is told to stop. `limits`: those of its `RelaySettings` that are not the default ones."""
     from relay_parsl import daemon
     from relay_parsl.relay.reactor import RelaySettings

@@ -73,13 +73,6 @@ class WriteBody:
 
 
 @dataclass(frozen=True)
-class TakeBody:
-    """The relay says that it has linked a large result into our spool: look, then call `linked`."""
-
-    segment: Segment
-
-
-@dataclass(frozen=True)
 class Reconnect:
     """The relay is silent: make a fresh socket and call `connect`."""
 
@@ -92,4 +85,4 @@ class Refuse:
     reason: str
 
 
-Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, TakeBody, Reconnect, Refuse]
+Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, Reconnect, Refuse]

@@ -26,7 +26,6 @@ class Link:
         self._phase = 'off'
         self._heard = self._said = self._pinged = 0.0
         self.session = 0
-        self.near = False
 
     @property
     def open(self) -> bool:
@@ -48,7 +47,6 @@ class Link:
         if self._phase == 'refused' or (self._phase == 'open' and message.session <= self.session):
             return False
         self._phase, self.session, self._pinged = 'open', message.session, now
-        self.near = bool(message.near) and message.near == self._hello.near
         return True
 
     def refused(self, code: str, reason: str) -> None:

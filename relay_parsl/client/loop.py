@@ -7,7 +7,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,7 @@ from relay_parsl.client.routes import Routes
 from relay_parsl.client.settling import Settler, rejection_error
 from relay_parsl.client.trust import own_grant
 from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, StoreError
-from relay_parsl.spool import Spool, neighbourhood
+from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
 from relay_parsl.wire.messages import Body, Goodbye, Id, Message, Ping, Pong, Segment
@@ -56,7 +55,7 @@ class Loop:
         self._spool = spool
         self._idle = idle
         self._dealer = Dealer(target.relay.url, target.relay.key, target.credentials.keys.curve)
-        self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON}, near=neighbourhood())
+        self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON})
         self.questions = Questions(self.reactor)
         self._routes = Routes(target, self.reactor, self.questions.ask, self.questions.order, self._fail)
         self._arrivals = Arrivals(board, settler, self._routes.grants, spool)
@@ -70,13 +69,12 @@ class Loop:
         self._told = 0
         self._told_at = 0.0
         self._started = self._ticked = time.monotonic()
-        self._welcomed = self._warned = self._near = False
+        self._welcomed = self._warned = False
         self._closing = False
         self._acts: dict[type, Callable[[Any], None]] = {
             r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Settle: self._settle, r.Changed: self._changed,
             r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: self._got,
-            r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.TakeBody: self._take_body,
-            r.Reconnect: self._reconnect, r.Refuse: self._refuse,
+            r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.Reconnect: self._reconnect, r.Refuse: self._refuse,
         }  # fmt: skip
 
     def post(self, item: tuple[Order, TaskFuture] | Callable[[], None]) -> None:
@@ -113,8 +111,6 @@ class Loop:
         self._greet_again(now)
         for message in self._dealer.receive():
             self.reactor.receive(message, now)
-        if self.reactor.near != self._near:
-            self._open_door()
         self._take_inbox()
         if self._asked and now - self._told_at >= WATCH_PAUSE:
             self._watch_more(now)
@@ -242,17 +238,15 @@ class Loop:
     def _read_body(self, effect: r.ReadBody) -> None:
         fetch = effect.fetch
         key = (fetch.task_id, 0, 'task')
-        total, data, linked = -1, b'', False
+        total, data = -1, b''
         if fetch.task_id in self._bodies:
             try:
-                spool = self._spool()
-                total = spool.size(key)
-                linked = bool(fetch.into) and spool.link(key, fetch.into, key)
-                data = b'' if linked else spool.read(key, fetch.offset, fetch.length)
+                total = self._spool().size(key)
+                data = self._spool().read(key, fetch.offset, fetch.length)
             except OSError as error:
                 total, data = -1, b''
                 log.error('large arguments of a task cannot be read: %s', error)
-        self._send(r.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data), linked)))
+        self._send(r.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _write_body(self, effect: r.WriteBody) -> None:
         segment = effect.segment
@@ -264,21 +258,6 @@ class Loop:
         except OSError as error:
             remedy = 'make room there, or set TMPDIR to a directory with more, and submit again'
             self._abandon(segment, StoreError(f'the large result could not be written to {directory}: {error}; {remedy}'))
-
-    def _take_body(self, effect: r.TakeBody) -> None:
-        segment = effect.segment
-        key = (segment.task_id, segment.attempt, 'result')
-        whole = self._spool().holds(key, segment.total)
-        if not whole:
-            self.reactor.pulls.door = ''
-            self._arrivals.delete(key)
-        self.reactor.linked(segment.task_id, time.monotonic(), whole=whole)
-
-    def _open_door(self) -> None:
-        """A relay on this host links large results into our spool, if there can be one."""
-        self._near = self.reactor.near
-        with suppress(OSError):
-            self.reactor.pulls.door = self._spool().open_door() if self._near else ''
 
     def _abandon(self, segment: Segment, error: StoreError) -> None:
         """This task's alone; a full disk is nothing to the others."""

@@ -21,26 +21,16 @@ class Pull:
     header: ResultHeader
     todo: deque[int] = field(default_factory=deque)
     asked: dict[int, float] = field(default_factory=dict)
-    near: bool = True
-
-    def begin(self) -> None:
-        """All of it is still to be fetched."""
-        self.todo = deque(range(0, self.header.body, SEGMENT))
-        self.asked.clear()
-
-    def most(self, door: str) -> int:
-        """Segments that may be on their way: one, while it may bring the link to all of it."""
-        return 1 if self.near and door else IN_FLIGHT
 
     def length(self, offset: int) -> int:
         """How many bytes [B] the segment at `offset` has."""
         return min(SEGMENT, self.header.body - offset)
 
-    def fetch(self, now: float, door: str) -> Fetch:
+    def fetch(self, now: float) -> Fetch:
         """Ask for the next segment."""
         offset = self.todo.popleft()
         self.asked[offset] = now
-        return Fetch(self.header.task_id, self.header.attempt, 'result', offset, self.length(offset), door if self.near else '')
+        return Fetch(self.header.task_id, self.header.attempt, 'result', offset, self.length(offset))
 
     def ask_again(self, before: float) -> None:
         """Forget what was asked for at or before this time and did not come."""
@@ -55,15 +45,12 @@ class Pulls:
 
     def __init__(self) -> None:
         self._pulls: dict[Id, Pull] = {}
-        self.door = ''
-        """The path of our spool, while the relay is a neighbour."""
 
     def start(self, delivered: Delivered, header: ResultHeader) -> None:
         """Begin, or go on when the same result is delivered again."""
         known = self._pulls.get(delivered.task_id)
         if known is None or known.header.attempt != header.attempt:
-            pull = self._pulls[delivered.task_id] = Pull(delivered, header)
-            pull.begin()
+            self._pulls[delivered.task_id] = Pull(delivered, header, deque(range(0, header.body, SEGMENT)))
 
     def drop(self, task_id: Id) -> None:
         """The task is over for us."""
@@ -76,23 +63,9 @@ class Pulls:
             return None
         if segment.total == -1:
             return pull
-        if segment.linked and pull.near and segment.total == pull.header.body:
-            pull.todo.clear()
-            pull.asked.clear()
-            return pull
         if segment.total != pull.header.body or len(segment.data) != pull.length(segment.offset):
             return None
-        pull.near = False
         del pull.asked[segment.offset]
-        return pull
-
-    def linked(self, task_id: Id, *, whole: bool) -> Pull | None:
-        """The pull, when all of its body is there; else it goes on by segments."""
-        pull = self._pulls.get(task_id)
-        if pull is not None and not whole:
-            pull.near = False
-            pull.begin()
-            return None
         return pull
 
     def restart(self) -> None:
@@ -110,6 +83,6 @@ class Pulls:
         room = IN_FLIGHT - sum(len(pull.asked) for pull in self._pulls.values())
         fetches: list[Fetch] = []
         for pull in self._pulls.values():
-            while pull.todo and len(fetches) < room and len(pull.asked) < pull.most(self.door):
-                fetches.append(pull.fetch(now, self.door))
+            while pull.todo and len(fetches) < room:
+                fetches.append(pull.fetch(now))
         return fetches

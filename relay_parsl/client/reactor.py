@@ -7,10 +7,9 @@ leave undone is said again: at once in a new session, and by timers within one. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
-from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, TakeBody, WriteBody
+from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
 from relay_parsl.client.link import Link
 from relay_parsl.client.opened import PAGE, Opened
 from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
@@ -30,8 +29,7 @@ T = TypeVar('T')
 
 # fmt: off
 __all__ = [
-    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'TakeBody',
-    'WriteBody',
+    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody',
 ]
 # fmt: on
 
@@ -39,17 +37,17 @@ __all__ = [
 class ClientReactor:
     """One client process towards one relay."""
 
-    def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20), near: str = '') -> None:
-        """`instance` names the process; `window` is how many results [count, B] may be on their way to it; `near` its neighbourhood."""
+    def __init__(self, instance: Id, *, versions: dict[str, str] | None = None, window: tuple[int, int] = (1000, 64 << 20)) -> None:
+        """`instance` names the process; `window` is how many results [count, B] may be on their way to it."""
         self._effects: list[Effect] = []
-        self._link = Link(m.Hello('client', instance, versions=dict(versions or {}), near=near), self._effects)
+        self._link = Link(m.Hello('client', instance, versions=dict(versions or {})), self._effects)
         self._window = m.Window({'': window})
         self.limits: dict[str, int] = {}
         self.outbox = Outbox()
         self.open = Opened()
         self._followed: set[Id] = set()
         self._objects = Objects()
-        self.pulls = Pulls()
+        self._pulls = Pulls()
         self._cancels: dict[Id, float] = {}
         self._rejects: dict[Id, None] = {}
         self._requests = Requests()
@@ -69,18 +67,6 @@ class ClientReactor:
     def connected(self) -> bool:
         """Whether the relay has welcomed this session."""
         return self._link.open
-
-    @property
-    def near(self) -> bool:
-        """Whether the relay is a neighbour."""
-        return self._link.near
-
-    def linked(self, task_id: Id, now: float, *, whole: bool) -> None:
-        """Of a `TakeBody`: whether all of the result is there."""
-        pull = self.pulls.linked(task_id, whole=whole)
-        if pull is not None:
-            self._settle_pulled(pull.delivered, pull.header)
-        self._pump(now)
 
     def take(self) -> list[Effect]:
         """What to do now, in order."""
@@ -106,7 +92,7 @@ class ClientReactor:
         if not self._link.tick(now):
             return
         self.outbox.late(now - RESEND)
-        self.pulls.tick(now)
+        self._pulls.tick(now)
         self._pump(now)
         self._say_cancels([each for each, asked in self._cancels.items() if asked <= now - RESEND and each in self.open], now)
         self._link.say_all(self._requests.late(now - RESEND, now))
@@ -192,7 +178,7 @@ class ClientReactor:
         self.limits = message.limits
         self.outbox.restart()
         self._objects.restart()
-        self.pulls.restart()
+        self._pulls.restart()
         self._refresh(now, list(self.open))
         self._pump(now)
         self._say_cancels([each for each in self._cancels if each in self.open], now)
@@ -263,7 +249,7 @@ class ClientReactor:
         for each in message.results:
             header = _header_of(each)
             if header is not None and header.body and self._knows(each.task_id):
-                self.pulls.start(each, header)
+                self._pulls.start(each, header)
             else:
                 self._finish(each, header)
                 self._received.append(each.task_id)
@@ -276,16 +262,14 @@ class ClientReactor:
     def _fetch(self, message: m.Fetch, now: float) -> None:
         if message.direction == 'task':
             self.outbox.alive(message.task_id, now)
-            self._effects.append(ReadBody(message if self._link.near else replace(message, into='')))
+            self._effects.append(ReadBody(message))
 
     def _segment(self, message: m.Segment, now: float) -> None:
-        pull = self.pulls.take(message)
+        pull = self._pulls.take(message)
         if pull is None:
             return
         if message.total == -1:
             self._settle_pulled(Delivered(message.task_id, Status.FAILED, b'', 'lost: the relay no longer has the result', Body(b'')), None)
-        elif message.linked:
-            self._effects.append(TakeBody(message))
         else:
             self._effects.append(WriteBody(message))
             if not pull.todo and not pull.asked:
@@ -309,7 +293,7 @@ class ClientReactor:
 
     def _close(self, task_id: Id) -> None:
         self._cancels.pop(task_id, None)
-        self.pulls.drop(task_id)
+        self._pulls.drop(task_id)
         self.open.remove(task_id)
 
     def _finish(self, delivered: Delivered, header: ResultHeader | None = None) -> None:
@@ -348,7 +332,7 @@ class ClientReactor:
         while batch := self.outbox.batch(now):
             self._link.say_all(map(m.Objects, batches(self._objects.fresh(batch))))
             self._link.say(m.Submit(tuple([entry.task for entry in batch])))
-        self._link.say_all(self.pulls.due(now))
+        self._link.say_all(self._pulls.due(now))
 
     def _refresh(self, now: float, ids: Sequence[Id]) -> None:
         """Say again what no answer confirms: a lost one would leave results where they are."""

@@ -41,10 +41,6 @@ class EndpointSettings:
     """Seconds in which no task comes or ends after which it ends; 0 is never."""
     stock: int = 256 << 20
     """Bytes of functions and grants to keep when no task refers to them."""
-    near: str = ''
-    """This process's neighbourhood."""
-    door: str = ''
-    """The path of its spool, for a relay in the same one."""
 
 
 class Books:
@@ -60,7 +56,7 @@ class Books:
         self.holdings = Holdings(settings.pools, settings.pool_margins)
         self.stock = Stock(settings.stock)
         self.pulls = Pulls()
-        hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions), settings.near)
+        hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))
         self.link = Link(hello, self.out)
         self.draining = False
 

@@ -88,14 +88,6 @@ class SpoolWrite:
 
 
 @dataclass(frozen=True)
-class SpoolTake:
-    """The relay says that it has linked the task's body into our spool: look, then call `linked`."""
-
-    key: BodyKey
-    total: int
-
-
-@dataclass(frozen=True)
 class SpoolSync:
     """Make a result's body durable, then call `spooled`."""
 
@@ -139,6 +131,6 @@ class Exit:
 
 # fmt: off
 Effect = Union[
-    Send, Start, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolTake, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
+    Send, Start, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
 ]
 # fmt: on

@@ -33,7 +33,7 @@ from relay_parsl.engines.base import Changed
 from relay_parsl.errors import ConfigError, HomeError, StoreError
 from relay_parsl.home import Credentials, RelayEntry
 from relay_parsl.home.audit import AuditLog
-from relay_parsl.spool import Spool, neighbourhood
+from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
 from relay_parsl.wire import codec
@@ -123,7 +123,7 @@ class Endpoint:
         spool = self._open_spool()
         self._sync = Syncer(spool, self._wake)
         gate = Gate(self._credentials.keys, self._credentials.id, epoch, self._config.function_policy, trusted)
-        self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings(spool.open_door()))
+        self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
         self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync, self._note), self._now)
         labels = {pool: spec.label for pool, spec in self._config.pools.items()}
         self._crew.start(self._home / 'runs', lambda pool: f'{labels[pool]}-{epoch}')
@@ -167,7 +167,7 @@ class Endpoint:
         self._journal.commit()
         return epoch
 
-    def _settings(self, door: str) -> EndpointSettings:
+    def _settings(self) -> EndpointSettings:
         engines = self._crew.engines
         margins = {pool: int(getattr(engine, 'margin', 0)) for pool, engine in engines.items()}
         return EndpointSettings(
@@ -180,8 +180,6 @@ class Endpoint:
             grace=self._grace,
             idle_soft=self._config.life.idle_soft,
             idle_hard=self._config.life.idle_hard,
-            near=neighbourhood(),
-            door=door,
         )
 
     def _open_spool(self) -> Spool:

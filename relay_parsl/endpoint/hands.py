@@ -61,7 +61,6 @@ class Hands:
             do.Keep: self._keep,
             do.Drop: lambda effect: self._gate.drop(effect.hash),
             do.SpoolWrite: self._write,
-            do.SpoolTake: self._take,
             do.SpoolSync: lambda effect: self._sync.add(effect.key),
             do.SpoolSend: self._read,
             do.SpoolDelete: lambda effect: self._spool.delete(effect.key),
@@ -210,13 +209,8 @@ class Hands:
     def _read(self, effect: do.SpoolSend) -> None:
         fetch = effect.fetch
         key = (fetch.task_id, fetch.attempt, fetch.direction)
-        linked = bool(fetch.into) and self._spool.link(key, fetch.into, key)
-        data = Body(b'' if linked else self._spool.read(key, fetch.offset, fetch.length))
-        self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, self._spool.size(key), data, linked)))
-
-    def _take(self, effect: do.SpoolTake) -> None:
-        self._reactor.linked(effect.key, whole=self._spool.holds(effect.key, effect.total))
-        self.again = True
+        data = Body(self._spool.read(key, fetch.offset, fetch.length))
+        self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, self._spool.size(key), data)))
 
     def _reconnect(self, _effect: do.Reconnect) -> None:
         log.info('the relay is silent (%s): connecting anew', self._dealer.failure or 'no reason known')

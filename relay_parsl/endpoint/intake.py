@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import BodyKey, Drop, Keep, SpoolDelete, SpoolTake, SpoolWrite, Withdraw
+from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite, Withdraw
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
@@ -46,9 +46,8 @@ class Intake:
             self.seen = self.declared = 0
             self._serials.clear()
         self._returned.clear()  # `Held` says it now
-        link = self._books.link
         self._books.stock.ask_again()
-        self._books.pulls.restart(self._books.settings.door if link.near else '')
+        self._books.pulls.restart()
 
     def declare(self) -> int:
         """What is about to be said of the dispatches up to now holds for ever: later copies of them are dropped."""
@@ -99,28 +98,10 @@ class Intake:
         if message.total == -1:
             self._outcomes.refuse(holding, 'body-gone: the relay has the arguments no more', now)
         elif self._books.pulls.take(message):
-            key = (message.task_id, holding.attempt, 'task')
-            if message.linked:
-                self._books.out.append(SpoolTake(key, message.total))
-                return
-            self._books.out.append(SpoolWrite(key, message.offset, message.data))
-            self._pulled(holding)
-
-    def linked(self, key: BodyKey, *, whole: bool) -> None:
-        """Large arguments are whole in the spool, or are not there although the relay said so."""
-        holding = self._books.holdings.get(key[0])
-        if holding is None or holding.attempt != key[1] or not holding.pulling:
-            return
-        if whole:
-            self._pulled(holding)
-        else:
-            self._books.out.append(SpoolDelete(key))
-            self._books.pulls.again(key[0])
-
-    def _pulled(self, holding: Holding) -> None:
-        if self._books.pulls.done(holding.info.task_id):
-            holding.pulling = False
-            self._books.holdings.ready(holding)
+            self._books.out.append(SpoolWrite((message.task_id, holding.attempt, 'task'), message.offset, message.data))
+            if self._books.pulls.done(message.task_id):
+                holding.pulling = False
+                self._books.holdings.ready(holding)
 
     def hand_back(self) -> None:
         """Give back everything that no engine has, and ask the engines for what waits in them. What may run only once stays where it is."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from relay_parsl.endpoint.effects import Effect, Exit, Reconnect, Send
 from relay_parsl.wire.messages import Goodbye, Hello, Message, Ping, Refused, Welcome
 
@@ -31,7 +29,6 @@ class Link:
         self._out = out
         self.live = False
         self.session = 0
-        self.near = False
         self._connected = False
         self._heard = 0.0
         self._asked = 0.0
@@ -69,8 +66,7 @@ class Link:
             return False
         self.live, self.session = True, message.session
         self.lost_at = self._twin_since = None
-        self.near = bool(message.near) and message.near == self._hello.near
-        self._hello = replace(self._hello, takeover=False)
+        self._hello = Hello('endpoint', self._hello.instance, self._hello.epoch, versions=self._hello.versions)
         return True
 
     def astray(self, now: float) -> None:

@@ -102,8 +102,7 @@ class Outcomes:
             self._books.link.send(Segment(message.task_id, message.attempt, 'result', message.offset, -1, Body(b'')))
         else:
             length = min(message.length, SEGMENT + SLACK)
-            into = message.into if self._books.link.near else ''
-            self._books.out.append(SpoolSend(Fetch(message.task_id, message.attempt, 'result', message.offset, length, into)))
+            self._books.out.append(SpoolSend(Fetch(message.task_id, message.attempt, 'result', message.offset, length)))
 
     def leave(self, holding: Holding) -> None:
         """Hold a task no more; what was there for it alone goes with it."""

@@ -18,16 +18,6 @@ class _Pull:
         self.size = size
         self.todo = list(range(0, size, SEGMENT))[::-1]
         self.asked: dict[int, float] = {}
-        self.near = True
-
-    def again(self) -> None:
-        """All of it, by segments."""
-        self.todo, self.near = list(range(0, self.size, SEGMENT))[::-1], False
-        self.asked.clear()
-
-    def most(self, door: str) -> int:
-        """Segments that may be on their way: one, while it may bring the link to all of it."""
-        return 1 if self.near and door else AT_ONCE
 
 
 class Pulls:
@@ -36,7 +26,6 @@ class Pulls:
     def __init__(self) -> None:
         """None yet."""
         self._all: OrderedDict[Id, _Pull] = OrderedDict()
-        self._door = ''
 
     def add(self, task_id: Id, attempt: int, size: int) -> None:
         """Begin to pull a sealed body of `size` bytes."""
@@ -46,9 +35,8 @@ class Pulls:
         """The task ended before its body was here."""
         self._all.pop(task_id, None)
 
-    def restart(self, door: str = '') -> None:
-        """A new session: what was asked for and did not come is asked for again. `door`: our spool, when the relay is a neighbour."""
-        self._door = door
+    def restart(self) -> None:
+        """A new session: what was asked for and did not come is asked for again."""
         for pull in self._all.values():
             pull.todo += sorted(pull.asked, reverse=True)
             pull.asked.clear()
@@ -59,12 +47,11 @@ class Pulls:
         flying = sum(len(pull.asked) for pull in self._all.values())
         for task_id, pull in self._all.items():
             late = [offset for offset, at in pull.asked.items() if now - at >= AGAIN]
-            room = min(AT_ONCE - flying, pull.most(self._door) - len(pull.asked))
-            fresh = [pull.todo.pop() for _ in range(min(len(pull.todo), max(0, room)))]
+            fresh = [pull.todo.pop() for _ in range(min(len(pull.todo), max(0, AT_ONCE - flying)))]
             flying += len(fresh)
             for offset in late + fresh:
                 pull.asked[offset] = now
-                found.append(Fetch(task_id, pull.attempt, 'task', offset, min(SEGMENT, pull.size - offset), self._door if pull.near else ''))
+                found.append(Fetch(task_id, pull.attempt, 'task', offset, min(SEGMENT, pull.size - offset)))
         return found
 
     def take(self, segment: Segment) -> bool:
@@ -72,20 +59,10 @@ class Pulls:
         pull = self._all.get(segment.task_id)
         if pull is None or segment.total != pull.size or segment.offset not in pull.asked:
             return False
-        if segment.linked and pull.near:
-            pull.todo.clear()
-            pull.asked.clear()
-            return True
         if len(segment.data) != min(SEGMENT, pull.size - segment.offset):
             return False
-        pull.near = False
         del pull.asked[segment.offset]
         return True
-
-    def again(self, task_id: Id) -> None:
-        """It was not linked after all: by segments, then."""
-        if task_id in self._all:
-            self._all[task_id].again()
 
     def done(self, task_id: Id) -> bool:
         """Whether the body is complete; then it is forgotten here."""

@@ -110,10 +110,6 @@ class EndpointReactor:
         """The body of a `SpoolSync` is durable."""
         self._outcomes.spooled(key, now)
 
-    def linked(self, key: BodyKey, *, whole: bool) -> None:
-        """Of a `SpoolTake`: whether all of the body is there."""
-        self._intake.linked(key, whole=whole)
-
     def unspooled(self, key: BodyKey, reason: str, now: float) -> None:
         """A `SpoolWrite` failed: the task cannot have its arguments."""
         holding = self._books.holdings.get(key[0])

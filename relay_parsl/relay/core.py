@@ -69,10 +69,6 @@ class RelaySettings:
     """How long a live endpoint has to answer when a second one says `Hello`."""
     pulls: int = 64
     """Large bodies that come in at a time from one session."""
-    near: str = ''
-    """The relay's neighbourhood; '' when it has none."""
-    door: str = ''
-    """The path of its spool, for its neighbours."""
     versions: dict[str, str] = field(default_factory=dict)
 
 

@@ -138,8 +138,7 @@ class Doors:
     def _welcome(self, session: Session, now: float) -> None:
         settings = self._core.settings
         limits = {'payload': settings.payload_limit, 'body': settings.body_limit, 'object': settings.object_limit, 'silence': int(settings.dead)}
-        session.near = bool(settings.near) and session.hello.near == settings.near
-        self._core.send(session, m.Welcome(session.number, now, limits, settings.near if session.near else ''))
+        self._core.send(session, m.Welcome(session.number, now, limits))
 
     def _end_all(self, over: Callable[[Session], bool]) -> None:
         for session in [each for each in self._core.sessions.values() if over(each)]:

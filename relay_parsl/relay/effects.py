@@ -36,14 +36,6 @@ class SpoolSync:
 
 
 @dataclass(frozen=True)
-class SpoolTake:
-    """A neighbour says that it has linked the body here: if it has `total` bytes then as `SpoolSync`, else tell the reactor with `not_linked`."""
-
-    key: Key
-    total: int
-
-
-@dataclass(frozen=True)
 class SpoolSend:
     """Answer a `Fetch` with a `Segment` from the spooled body `key`."""
 
@@ -73,4 +65,4 @@ class Stop:
     """An operator has asked the relay to stop."""
 
 
-Effect = Union[Send, SpoolWrite, SpoolSync, SpoolTake, SpoolSend, SpoolDelete, Audit, Stop]
+Effect = Union[Send, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Audit, Stop]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Union
 
 from relay_parsl.relay.core import Core
-from relay_parsl.relay.effects import Key, SpoolDelete, SpoolSend, SpoolSync, SpoolTake, SpoolWrite
+from relay_parsl.relay.effects import Key, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
 from relay_parsl.relay.records import Stage
 from relay_parsl.relay.sessions import ClientSession, EndpointSession
 from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Id, Result, Segment, Task
@@ -37,13 +37,6 @@ class Pull:
     todo: deque[int]
     asked: dict[int, float] = field(default_factory=dict)
     synced: bool = False
-    near: bool = False
-    """Its source is a neighbour and shall link the whole body: only one segment is asked for, and what comes tells."""
-
-    def begin(self) -> None:
-        """All of it is still to be fetched."""
-        self.todo = deque(range(0, self.total, SEGMENT))
-        self.asked.clear()
 
 
 class Pulls:
@@ -63,10 +56,10 @@ class Pulls:
         if pull is None or pull.account != session.account or pull.total != total:
             if sum(each.source == session.routing for each in self._pulls.values()) >= self._core.settings.pulls:
                 return
-            pull = self._pulls[key] = Pull(key, total, session.account, session.routing, item, now, deque(), near=session.near)
-            pull.begin()
+            pull = Pull(key, total, session.account, session.routing, item, now, deque(range(0, total, SEGMENT)))
+            self._pulls[key] = pull
         if pull.source != session.routing:
-            pull.source, pull.near = session.routing, pull.near and session.near
+            pull.source = session.routing
             pull.todo.extendleft(pull.asked)
             pull.asked.clear()
         pull.item, pull.touched = item, now
@@ -80,15 +73,9 @@ class Pulls:
         pull = self._pulls.get((message.task_id, message.attempt, message.direction))
         if pull is None or pull.source != session.routing or message.offset not in pull.asked:
             return
-        if message.linked and pull.near and message.total == pull.total:
-            pull.todo.clear()
-            pull.asked.clear()
-            self._core.do(SpoolTake(pull.key, pull.total))
-            return
         if message.total != pull.total or len(message.data) != min(SEGMENT, pull.total - message.offset):
             self._give_up(pull)
             return
-        pull.near = False  # it cannot link: by segments, then
         del pull.asked[message.offset]
         pull.touched = now
         self._core.do(SpoolWrite(pull.key, message.offset, message.data))
@@ -105,18 +92,6 @@ class Pulls:
         pull.synced = True
         if self.complete(pull, now):
             self._pulls.pop(key, None)
-
-    def not_linked(self, key: Key, now: float) -> None:
-        """There is no such file, or another one: fetch it by segments. Another kernel may have the same name for a directory."""
-        pull = self._pulls.get(key)
-        if pull is None:
-            return
-        self._core.do(SpoolDelete(key))
-        pull.near = False
-        pull.begin()
-        session = self._core.sessions.get(pull.source)
-        if isinstance(session, (ClientSession, EndpointSession)):
-            self._ask(session, pull, now)
 
     def failed(self, key: Key) -> None:
         """The spool could not write it; it is offered again, and refused while the disk is full."""
@@ -145,11 +120,10 @@ class Pulls:
 
     def _ask(self, session: Either, pull: Pull, now: float) -> None:
         task_id, attempt, direction = pull.key
-        into, most = (self._core.settings.door, 1) if pull.near else ('', AT_ONCE)
-        while pull.todo and len(pull.asked) < most:
+        while pull.todo and len(pull.asked) < AT_ONCE:
             offset = pull.todo.popleft()
             pull.asked[offset] = now
-            self._core.send(session, Fetch(task_id, attempt, direction, offset, min(SEGMENT, pull.total - offset), into))
+            self._core.send(session, Fetch(task_id, attempt, direction, offset, min(SEGMENT, pull.total - offset)))
 
     def _give_up(self, pull: Pull) -> None:
         self._pulls.pop(pull.key, None)
@@ -163,7 +137,7 @@ class Pulls:
         if key is None or not 0 < message.length <= SEGMENT or message.offset < 0:
             self._core.send(session, Segment(message.task_id, message.attempt, message.direction, message.offset, -1, Body(b'')))
         else:
-            self._core.do(SpoolSend(session.routing, message if session.near else replace(message, into=''), key))
+            self._core.do(SpoolSend(session.routing, message, key))
 
     def _readable(self, session: Either, message: Fetch) -> Key | None:
         if isinstance(session, EndpointSession):

@@ -24,7 +24,7 @@ from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike, RelaySettings
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.doors import Doors
-from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolTake, SpoolWrite, Stop
+from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.intake import Intake
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pull, Pulls
@@ -35,12 +35,7 @@ from relay_parsl.relay.watch import Watches
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Message, Task
 
-# fmt: off
-__all__ = [
-    'Audit', 'Effect', 'Enrolment', 'RelayReactor', 'RelaySettings', 'Send', 'SpoolDelete', 'SpoolSend', 'SpoolSync', 'SpoolTake', 'SpoolWrite',
-    'Stop',
-]
-# fmt: on
+__all__ = ['Audit', 'Effect', 'Enrolment', 'RelayReactor', 'RelaySettings', 'Send', 'SpoolDelete', 'SpoolSend', 'SpoolSync', 'SpoolWrite', 'Stop']
 
 CANCEL_AGAIN = 10.0
 """Seconds between repetitions of the cancels that an endpoint has not obeyed yet."""
@@ -134,10 +129,6 @@ class RelayReactor:
     def spool_failed(self, key: Key) -> None:
         """A body could not be written."""
         self._pulls.failed(key)
-
-    def not_linked(self, key: Key, now: float) -> None:
-        """The body of a `SpoolTake` is not there."""
-        self._pulls.not_linked(key, now)
 
     def tick(self, now: float) -> None:
         """Timers; call it about every second, and again at once while `busy`. Raises StoreError."""

@@ -19,11 +19,11 @@ from relay_parsl.daemon import settle, terminated_by
 from relay_parsl.errors import ProtocolError, SealError, StoreError
 from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
-from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolTake, SpoolWrite, Stop
+from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage
 from relay_parsl.relay.sqlite import SqliteStore
-from relay_parsl.spool import Spool, neighbourhood
+from relay_parsl.spool import Spool
 from relay_parsl.transport import Peer, Router
 from relay_parsl.version import VERSION
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
@@ -70,7 +70,7 @@ class RelayServer:
         self._lives = 0
         self._acts: dict[type, Callable[[Any], None]] = {
             Send: self._send, SpoolWrite: self._spool_write, SpoolSync: self._spool_sync, SpoolSend: self._spool_send,
-            SpoolTake: self._spool_take, SpoolDelete: self._spool_delete, Audit: self._note, Stop: lambda _effect: self.stop(),
+            SpoolDelete: self._spool_delete, Audit: self._note, Stop: lambda _effect: self.stop(),
         }  # fmt: skip
 
     # -- From outside -----------------------------------------------------------------------------------------------
@@ -125,7 +125,6 @@ class RelayServer:
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
-        self._settings = replace(self._settings, near=neighbourhood(), door=self._spool.open_door())
         self._audit = AuditLog(directory / 'audit.log')
         self._open.append(self._audit.close)
         self._found()
@@ -276,20 +275,11 @@ class RelayServer:
     def _spool_sync(self, effect: SpoolSync) -> None:
         self._syncs.put(effect.key)
 
-    def _spool_take(self, effect: SpoolTake) -> None:
-        key = effect.key
-        if self._spool.holds(key, effect.total):
-            self._syncs.put(key)
-        else:
-            self._events.append(lambda now: self._reactor.not_linked(key, now))
-
     def _spool_send(self, effect: SpoolSend) -> None:
         fetch = effect.fetch
         total = self._spool.size(effect.key)
-        linked = bool(fetch.into) and self._spool.link(effect.key, fetch.into, (fetch.task_id, fetch.attempt, fetch.direction))
-        data = b'' if linked else self._spool.read(effect.key, fetch.offset, fetch.length)
-        segment = Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data), linked)
-        self._send(Send(effect.routing, segment))
+        data = self._spool.read(effect.key, fetch.offset, fetch.length)
+        self._send(Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _spool_delete(self, effect: SpoolDelete) -> None:
         self._spool.delete(effect.key)

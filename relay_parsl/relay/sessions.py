@@ -23,8 +23,6 @@ class Session:
     hello: Hello
     heard: float
     pinged: float = 0.0
-    near: bool = False
-    """Whether it is a neighbour: of the same user, on the same host."""
 
 
 @dataclass(eq=False)

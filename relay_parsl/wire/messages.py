@@ -56,30 +56,22 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message of a session. Who it is comes from the CURVE key alone; `role` is `client` or `endpoint`.
-
-    `near` is `relay_parsl.spool.neighbourhood()`: a relay of the same one exchanges large bodies by links instead of segments.
-    """
+    """The first message of a session. Who it is comes from the CURVE key alone; `role` is `client` or `endpoint`."""
 
     role: str
     instance: Id
     epoch: int = 0
     takeover: bool = False
     versions: dict[str, str] = field(default_factory=dict)
-    near: str = ''
 
 
 @dataclass(frozen=True)
 class Welcome:
-    """The session is open. `limits`: payload bytes, tasks a batch, seconds of silence; `time` is the relay's clock.
-
-    `near` repeats that of `Hello` when it is the relay's own, too.
-    """
+    """The session is open. `limits`: payload bytes, tasks a batch, seconds of silence; `time` is the relay's clock."""
 
     session: int
     time: float
     limits: dict[str, int] = field(default_factory=dict)
-    near: str = ''
 
 
 @dataclass(frozen=True)
@@ -323,22 +315,18 @@ class Report:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Ask for `length` bytes at `offset` of a sealed body; `direction` is `task` or `result`.
-
-    `into` names the asker's spool: a neighbour may link the whole body there instead.
-    """
+    """Ask for `length` bytes at `offset` of a sealed body; `direction` is `task` or `result`."""
 
     task_id: Id
     attempt: int
     direction: str
     offset: int
     length: int
-    into: str = ''
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The bytes asked for; `total` is -1 when the body is gone. `linked`: no bytes, for the whole body was linked where `Fetch.into` says."""
+    """The bytes asked for; `total` is -1 when the body is gone."""
 
     task_id: Id
     attempt: int
@@ -346,7 +334,6 @@ class Segment:
     offset: int
     total: int
     data: Body
-    linked: bool = False
 
 
 # fmt: off

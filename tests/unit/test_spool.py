@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay_parsl.errors import StoreError
-from relay_parsl.spool import ALONE, Key, Spool, neighbourhood
+from relay_parsl.spool import Key, Spool
 
 KEY: Key = (bytes(range(16)), 1, 'task')
 
@@ -117,63 +117,3 @@ def test_descriptors_are_given_back(spool: Spool) -> None:
         spool.read(KEY, 0, 1)
         spool.sync(KEY)
     assert len(os.listdir('/proc/self/fd')) == before
-
-
-@pytest.fixture
-def doors(tmp_path: Path) -> tuple[Spool, Spool]:
-    """Two spools of one user."""
-    made = []
-    for name in ('one', 'other'):
-        (tmp_path / name).mkdir(mode=0o700)
-        made.append(Spool(tmp_path / name))
-    return made[0], made[1]
-
-
-def test_a_body_is_linked_for_a_neighbour_under_the_name_it_asks_for(doors: tuple[Spool, Spool]) -> None:
-    mine, theirs = doors
-    mine.write(KEY, 0, b'sealed')
-    name = (KEY[0], 7, 'task')
-    into = theirs.open_door()
-    assert mine.link(KEY, into, name)
-    assert mine.link(KEY, into, name)  # the answer was lost: the same again
-    assert theirs.holds(name, 6)
-    assert not theirs.holds(name, 7)
-    mine.delete(KEY)
-    assert theirs.read(name, 0, 10) == b'sealed'
-    assert theirs.keys() == [name]
-
-
-def test_nothing_is_linked_into_what_was_not_opened_for_it(doors: tuple[Spool, Spool], tmp_path: Path) -> None:
-    mine, theirs = doors
-    mine.write(KEY, 0, b'sealed')
-    assert not mine.link(KEY, str(theirs.directory), KEY)
-    into = theirs.open_door()
-    (tmp_path / 'sign').symlink_to(into)
-    for bad in (str(tmp_path / 'sign'), str(tmp_path / 'nowhere'), 'nul\0', ''):
-        assert not mine.link(KEY, bad, KEY)
-    theirs.directory.chmod(0o755)
-    assert not mine.link(KEY, into, KEY)
-    assert theirs.keys() == []
-
-
-def test_a_body_that_is_gone_or_in_the_way_is_not_linked(doors: tuple[Spool, Spool]) -> None:
-    mine, theirs = doors
-    into = theirs.open_door()
-    assert not mine.link(KEY, into, KEY)
-    mine.write(KEY, 0, b'sealed')
-    theirs.write(KEY, 0, b'other')
-    assert not mine.link(KEY, into, KEY)
-    assert theirs.read(KEY, 0, 10) == b'other'
-
-
-def test_what_is_no_file_is_not_held(doors: tuple[Spool, Spool], tmp_path: Path) -> None:
-    mine, _ = doors
-    (tmp_path / 'secret').write_bytes(b'sealed')
-    mine.path(*KEY).symlink_to(tmp_path / 'secret')
-    assert not mine.holds(KEY, 6)
-
-
-def test_a_process_may_stay_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert neighbourhood() == neighbourhood()
-    monkeypatch.setenv(ALONE, '1')
-    assert neighbourhood() == ''
