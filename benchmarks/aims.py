@@ -44,7 +44,7 @@ class Aim:
         theirs = samples(self.suite, self.peer_case or self.case, self.peer, self.metric)
         if not ours or not theirs or not min(theirs):
             return None
-        return _spread(median(ours) / median(theirs), [mine / other for mine, other in zip(ours, theirs)])
+        return _spread(median(ours) / median(theirs), [mine / other for mine, other in zip(reversed(ours), reversed(theirs))])
 
     def met(self, value: float) -> bool:
         """Whether the bound is kept."""

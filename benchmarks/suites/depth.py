@@ -21,25 +21,27 @@ LAST = 4
 CLIENTS, EACH = 2, 100_000
 """Clients that fill in what is before, at once, and tasks for each: it keeps a future of every one."""
 AGAIN = 10.0
-"""Seconds, at most, for the first level once more."""
+"""Seconds, at most, for the first level on the other relay."""
 LATE = 10.0
 """Seconds over time for the chunks that are timed."""
+TURNS = 6
+"""Chunks for each of two relays beside one another."""
 
 
 def run(run: Run) -> None:
-    """As deep as the budget allows; then the first level again on a fresh relay, for the machine may have changed in the meantime."""
-    end = time.monotonic() + run.budget(85.0, 30.0)
+    """As deep as the budget allows; then that relay beside a fresh one, for the machine may have changed in the meantime."""
+    end = time.monotonic() + run.budget(80.0, 30.0)
     try:
         with LoneRelay() as relay:
-            deeper(run, relay, LEVELS[:1] if run.quick else LEVELS, end)
-        with LoneRelay() as relay:
-            deeper(run, relay, LEVELS[:1], time.monotonic() + AGAIN)
+            reached = deeper(run, relay, LEVELS[:1] if run.quick else LEVELS, end)
+            if reached > LEVELS[0]:
+                beside(run, relay, reached)
     except VisitError as error:
         run.report.note(f'{NAME}: {error}')
 
 
-def deeper(run: Run, relay: LoneRelay, levels: Sequence[int], end: float) -> None:
-    """Measure at each level, until `end` (monotonic)."""
+def deeper(run: Run, relay: LoneRelay, levels: Sequence[int], end: float) -> int:
+    """Measure at each level, until `end` (monotonic). Returns how deep it went."""
     reached = 0
     for level in levels:
         before = relay.cpu()
@@ -48,7 +50,21 @@ def deeper(run: Run, relay: LoneRelay, levels: Sequence[int], end: float) -> Non
         report(run, relay, reached, rates, 1e6 * (relay.cpu() - before) / max(1, added))
         if reached < level:
             run.report.note(f'{NAME}: cut by the time at {reached:,} of {level:,} tasks')
-            return
+            break
+    return reached
+
+
+def beside(run: Run, deep: LoneRelay, depth: int) -> None:
+    """Chunks for a relay with little in it and for a deep one, in turns."""
+    with LoneRelay() as shallow:
+        deeper(run, shallow, LEVELS[:1], time.monotonic() + AGAIN)
+        with shallow.client() as here, deep.client() as there:
+            for client in (here, there):
+                client.order('fill', count=1)
+            for _ in range(TURNS):
+                for client, case in ((here, LEVELS[0]), (there, depth)):
+                    rate = client.order('fill', count=CHUNK)['tasks_per_s']
+                    run.report.add(NAME, str(case), OURS, submit_rate=(rate, '1/s'))
 
 
 def fill(relay: LoneRelay, count: int, end: float) -> tuple[int, list[float]]:
