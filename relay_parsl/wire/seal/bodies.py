@@ -19,6 +19,11 @@ from relay_parsl.wire.messages import SEGMENT
 
 TAG = 16
 """Bytes that sealing adds to each segment."""
+ROOMS = 8
+"""Buffers of a segment that a process keeps: fresh ones cost more, in pages that the system must clear, than what is done with them."""
+AHEAD = 64 * 1024
+"""Bytes that small reads of a stream take at a time."""
+_rooms: list[bytearray] = []
 _BODY = b'relay-parsl/1/body\0'
 
 
@@ -59,16 +64,16 @@ def open_stream(key: bytes, length: int, source: BinaryIO) -> io.BufferedReader:
 
     Reading raises what `open_body` raises; so read it to its end, and nothing may be used before that.
     """
-    return io.BufferedReader(_Opening(key, length, source), SEGMENT)
+    return io.BufferedReader(_Opening(key, length, source), AHEAD)
 
 
 def _seal(key: bytes, length: int, take: Callable[[int], Any], target: BinaryIO) -> None:
-    """In one buffer: a fresh one for each segment costs more than its encryption."""
-    cipher, context, room = _cipher(key), _context(length), memoryview(bytearray(min(length, SEGMENT) + TAG))
+    cipher, context, room = _cipher(key), _context(length), _take_room()
     for index, size, last in _plan(length):
-        sealed = room[: size + TAG]
+        sealed = memoryview(room)[: size + TAG]
         cipher.encrypt_into(_nonce(index, last), take(size), context, sealed)
         target.write(sealed)
+    _keep_room(room)
 
 
 class _Row:
@@ -101,10 +106,12 @@ class _Opening(io.RawIOBase):
     """A sealed body as a file of its plaintext. `due`: index, length and whether it is the last, of the segment to come."""
 
     def __init__(self, key: bytes, length: int, source: BinaryIO) -> None:
+        self._rooms: list[bytearray] = []
         self._cipher, self._context, self._source = _cipher(key), _context(length), source
         self._plan = _plan(length)
         self.due = next(self._plan, None)
-        self._sealed = memoryview(bytearray(min(length, SEGMENT) + TAG))
+        self._rooms.append(_take_room())
+        self._sealed = memoryview(self._rooms[0])
         self._held = memoryview(b'')
 
     def readable(self) -> bool:
@@ -119,12 +126,24 @@ class _Opening(io.RawIOBase):
             if len(view) >= size:
                 self.next_into(view[:size])
                 return size
-            held = memoryview(bytearray(size))
+            held = self._second_room()[:size]
             self.next_into(held)
             self._held = held
         count = min(len(view), len(self._held))
         view[:count], self._held = self._held[:count], self._held[count:]
         return count
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        for room in self._rooms:
+            _keep_room(room)
+        self._rooms, self._held, self.due = [], memoryview(b''), None
+        super().close()
+
+    def _second_room(self) -> memoryview:
+        if len(self._rooms) < 2:
+            self._rooms.append(_take_room())
+        return memoryview(self._rooms[1])
 
     def next_into(self, plain: memoryview) -> None:
         """Decrypt the segment that is due, which is as long as `plain`."""
@@ -139,6 +158,19 @@ class _Opening(io.RawIOBase):
             self._cipher.decrypt_into(_nonce(index, last), sealed, self._context, plain)
         except InvalidTag:
             raise SealError(f'segment {index} of the body does not hold') from None
+
+
+def _take_room() -> bytearray:
+    """A buffer for a segment and its tag, which nobody else has."""
+    try:
+        return _rooms.pop()
+    except IndexError:
+        return bytearray(SEGMENT + TAG)
+
+
+def _keep_room(room: bytearray) -> None:
+    if len(_rooms) < ROOMS:
+        _rooms.append(room)
 
 
 def _fill(source: BinaryIO, view: memoryview) -> None:
