@@ -1,6 +1,6 @@
 """Large bodies on disk, sealed as they came: a file each, named by our own hexadecimal ids and by nothing that a stranger wrote.
 
-Nothing is kept open or in memory, so threads may share a `Spool`: the loop writes, a helper thread calls `sync`.
+Nothing is kept open or in memory, so threads may share a `Spool`: the loop writes, those of a `Helper` sync and delete.
 An `OSError` (a full disk, a dead one) passes through: what it means is decided by the loop.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from relay_parsl.errors import StoreError
 
@@ -18,6 +20,8 @@ Key = tuple[bytes, int, str]
 """Task id, attempt, direction (`task` or `result`)."""
 DIRECTIONS = ('task', 'result')
 
+HANDS = 4
+"""Threads of a helper: a file system commits together what several ask for at once."""
 _NAME = re.compile(r'([0-9a-f]{32})\.(\d{1,9})\.(task|result)')
 
 
@@ -84,3 +88,57 @@ class Spool:
             yield fd
         finally:
             os.close(fd)
+
+
+class Helper:
+    """Waits for the disk in a loop's place. Only `finished` is called in its threads.
+
+    A body may come anew under the name of one whose deletion still waits: say `spare` before it is written, and `keep` when it was linked.
+    """
+
+    def __init__(self, spool: Spool, finished: Callable[[Key, OSError | None], None]) -> None:
+        """`finished` is told of each `sync`, and what went wrong."""
+        self._spool = spool
+        self._finished = finished
+        self._pool = ThreadPoolExecutor(HANDS, 'relay-parsl-spool')
+        self._doomed: set[Key] = set()
+        self._deleting = Lock()
+
+    def sync(self, key: Key) -> None:
+        """Have the body on disk for sure, then call `finished`."""
+        self._pool.submit(self._sync, key)
+
+    def delete(self, key: Key) -> None:
+        """Have it removed, some time."""
+        self._doomed.add(key)
+        self._pool.submit(self._delete, key)
+
+    def spare(self, key: Key) -> None:
+        """The body is about to be written: if it is still to be removed, then now."""
+        if key in self._doomed:
+            self._delete(key)
+
+    def keep(self, key: Key) -> None:
+        """The body has come in one piece: what is there now stays."""
+        if key in self._doomed:
+            with self._deleting:
+                self._doomed.discard(key)
+
+    def close(self) -> None:
+        """Finish what was asked for, and end the threads."""
+        self._pool.shutdown()
+
+    def _sync(self, key: Key) -> None:
+        try:
+            self._spool.sync(key)
+        except OSError as error:
+            self._finished(key, error)
+        else:
+            self._finished(key, None)
+
+    def _delete(self, key: Key) -> None:
+        with self._deleting:
+            if key in self._doomed:
+                self._doomed.discard(key)
+                with suppress(OSError):  # a spool is swept when its process starts
+                    self._spool.delete(key)

@@ -300,7 +300,7 @@ class Loop:
     def _drop_body(self, task_id: Id) -> None:
         if task_id in self._bodies:
             self._bodies.discard(task_id)
-            self._arrivals.delete((task_id, 0, 'task'))
+            self._arrivals.delete_later((task_id, 0, 'task'))
 
     def cancel(self, task_id: Id) -> None:
         """Ask for the end of a task; one that is not sealed yet is dropped there."""

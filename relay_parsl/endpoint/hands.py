@@ -61,9 +61,9 @@ class Hands:
             do.Keep: self._keep,
             do.Drop: lambda effect: self._gate.drop(effect.hash),
             do.SpoolWrite: self._write,
-            do.SpoolSync: lambda effect: self._sync.add(effect.key),
+            do.SpoolSync: lambda effect: self._sync.sync(effect.key),
             do.SpoolSend: self._read,
-            do.SpoolDelete: lambda effect: self._spool.delete(effect.key),
+            do.SpoolDelete: lambda effect: self._sync.delete(effect.key),
             do.Demand: lambda effect: self._crew.engines[effect.pool].demand(effect.count),
             do.Reconnect: self._reconnect,
             do.Exit: self._end,
@@ -97,8 +97,10 @@ class Hands:
         if info is None:
             return
         if event.body:
+            key = (info.task_id, event.attempt, 'result')
+            self._sync.keep(key)
             try:
-                os.replace(event.body, self._spool.path(info.task_id, event.attempt, 'result'))
+                os.replace(event.body, self._spool.path(*key))
             except OSError as error:
                 failure = TaskError(f'the result was written, and is not where its worker said: {error.strerror}')
                 self._reactor.finished(self._gate.failure(info, event.attempt, failure), now)
@@ -199,6 +201,7 @@ class Hands:
         self.again = True
 
     def _write(self, effect: do.SpoolWrite) -> None:
+        self._sync.spare(effect.key)
         try:
             self._spool.write(effect.key, effect.offset, effect.data)
         except OSError as error:

@@ -1,65 +1,33 @@
-"""Result files on disk for good: fsync in a thread of its own, for a gigabyte takes a while and the loop must not."""
+"""Result files on disk for good: fsync in threads of its own, for a gigabyte takes a while and the loop must not."""
 
 from __future__ import annotations
 
 import logging
-import threading
+from collections import deque
 from collections.abc import Callable
 
 from relay_parsl.endpoint.effects import BodyKey
-from relay_parsl.errors import RelayError
-from relay_parsl.spool import Spool
+from relay_parsl.spool import Helper, Key, Spool
+from relay_parsl.wire.messages import Id
 
 log = logging.getLogger(__name__)
 
 
-class Syncer:
-    """Makes result files durable, one after the other."""
+class Syncer(Helper):
+    """Makes result files durable, and removes what nobody needs."""
 
     def __init__(self, spool: Spool, wake: Callable[[], None]) -> None:
-        """`wake` is called, in the thread, when `done` has something to say."""
-        self._spool = spool
+        """`wake` is called, in a thread, when `done` has something to say."""
+        super().__init__(spool, self._note)
         self._wake = wake
-        self._todo: list[BodyKey] = []
-        self._done: list[BodyKey] = []
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    def add(self, key: BodyKey) -> None:
-        """Sync this one, after those before it."""
-        with self._changed:
-            self._todo.append(key)
-            self._changed.notify()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name='endpoint-sync', daemon=True)
-            self._thread.start()
+        self._done: deque[BodyKey] = deque()
 
     def done(self) -> list[BodyKey]:
-        """Those that are durable since the last call."""
-        with self._changed:
-            done, self._done = self._done, []
-        return done
+        """Those that are durable since the last call, as far as the disk can do that."""
+        return [self._done.popleft() for _ in range(len(self._done))]
 
-    def close(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._todo or self._closed)
-                if self._closed:
-                    return
-                key = self._todo.pop(0)
-            try:
-                self._spool.sync(key)
-            except (OSError, RelayError) as error:
-                log.error('the result of task %s may not survive a power failure: %s', key[0].hex(), error)
-            with self._changed:
-                self._done.append(key)
-            self._wake()
+    def _note(self, key: Key, error: OSError | None) -> None:
+        if error is not None:
+            log.error('the result of task %s may not survive a power failure: %s', key[0].hex(), error)
+        self._done.append((Id(key[0]), key[1], key[2]))
+        self._wake()

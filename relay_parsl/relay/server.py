@@ -1,10 +1,9 @@
-"""The relay's loop: poll, drain, begin, decide, commit, and only then speak. One thread, and one more that calls fsync for large bodies."""
+"""The relay's loop: poll, drain, begin, decide, commit, and only then speak. One thread, and a few more that sync and delete large bodies."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import queue
 import resource
 import shutil
 import threading
@@ -23,7 +22,8 @@ from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, Spo
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage
 from relay_parsl.relay.sqlite import SqliteStore
-from relay_parsl.spool import Spool
+from relay_parsl.spool import Helper, Spool
+from relay_parsl.spool import Key as SpoolKey
 from relay_parsl.transport import Peer, Router
 from relay_parsl.version import VERSION
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
@@ -63,7 +63,6 @@ class RelayServer:
         self._running = False
         self._open: list[Callable[[], None]] = []
         self._events: deque[Callable[[float], None]] = deque()
-        self._syncs: queue.SimpleQueue[Key | None] = queue.SimpleQueue()
         self._wake: Callable[[], None] = lambda: None
         self._offset = time.time() - time.monotonic()
         self._ticked = self._looked = 0.0
@@ -131,9 +130,8 @@ class RelayServer:
         self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))
         self._open.append(self._router.close)
         self._wake = self._router.wake
-        helper = threading.Thread(target=self._fsync, name='relay-parsl-fsync', daemon=True)
-        helper.start()
-        self._open += [helper.join, lambda: self._syncs.put(None)]
+        self._helper = Helper(self._spool, self._synced)
+        self._open.append(self._helper.close)
         self._audit.write(self._now(), 'start', {'version': VERSION, 'port': self.port})
 
     def _found(self) -> None:
@@ -266,6 +264,7 @@ class RelayServer:
             self._reactor.unreachable(effect.routing, self._now())
 
     def _spool_write(self, effect: SpoolWrite) -> None:
+        self._helper.spare(effect.key)
         try:
             self._spool.write(effect.key, effect.offset, effect.data)
         except OSError:
@@ -273,7 +272,7 @@ class RelayServer:
             self._spool_failed(effect.key)
 
     def _spool_sync(self, effect: SpoolSync) -> None:
-        self._syncs.put(effect.key)
+        self._helper.sync(effect.key)
 
     def _spool_send(self, effect: SpoolSend) -> None:
         fetch = effect.fetch
@@ -282,7 +281,7 @@ class RelayServer:
         self._send(Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _spool_delete(self, effect: SpoolDelete) -> None:
-        self._spool.delete(effect.key)
+        self._helper.delete(effect.key)
 
     def _note(self, effect: Audit) -> None:
         if effect.event == 'crowded':
@@ -292,17 +291,15 @@ class RelayServer:
         except OSError:
             log.exception('the audit log cannot be written')
 
-    def _fsync(self) -> None:
-        """The helper thread: a large body's fsync stalls nobody."""
-        while (key := self._syncs.get()) is not None:
-            try:
-                self._spool.sync(key)
-            except OSError:
-                log.exception('the spool could not be synced')
-                self._spool_failed(key)
-            else:
-                self._events.append(lambda now, key=key: self._reactor.spooled(key, now))  # type: ignore[misc]
-            self._wake()
+    def _synced(self, name: SpoolKey, error: OSError | None) -> None:
+        """In a helper's thread: a large body's fsync stalls nobody."""
+        key = (Id(name[0]), name[1], name[2])
+        if error is not None:
+            log.error('the spool could not be synced: %s', error)
+            self._spool_failed(key)
+        else:
+            self._events.append(lambda now: self._reactor.spooled(key, now))
+        self._wake()
 
     def _spool_failed(self, key: Key) -> None:
         self._events.append(lambda _now: self._reactor.spool_failed(key))

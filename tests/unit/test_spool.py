@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay_parsl.errors import StoreError
-from relay_parsl.spool import Key, Spool
+from relay_parsl.spool import HANDS, Helper, Key, Spool
 
 KEY: Key = (bytes(range(16)), 1, 'task')
 
@@ -117,3 +118,52 @@ def test_descriptors_are_given_back(spool: Spool) -> None:
         spool.read(KEY, 0, 1)
         spool.sync(KEY)
     assert len(os.listdir('/proc/self/fd')) == before
+
+
+class Slow(Spool):
+    """Its disk does nothing before it may."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.may = Event()
+
+    def sync(self, key: Key) -> None:
+        self.may.wait(10)
+        super().sync(key)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Slow:
+    return Slow(tmp_path)
+
+
+def test_a_helper_waits_for_the_disk_and_says_how_it_went(slow: Slow) -> None:
+    heard: dict[Key, type | None] = {}
+    helper = Helper(slow, lambda key, error: heard.update({key: type(error) if error else None}))
+    gone: Key = (bytes(16), 1, 'task')
+    slow.write(KEY, 0, b'abc')
+    helper.sync(KEY)
+    helper.sync(gone)
+    assert heard == {}
+    slow.may.set()
+    helper.close()
+    assert heard == {KEY: None, gone: FileNotFoundError}
+
+
+def test_what_comes_anew_outlives_a_late_deletion(slow: Slow) -> None:
+    helper = Helper(slow, lambda _key, _error: None)
+    keys: list[Key] = [(bytes([n]) * 16, 1, 'task') for n in range(3)]
+    for _ in range(HANDS):
+        helper.sync(KEY)  # all threads wait for the disk
+    for key in keys:
+        slow.write(key, 0, b'older')
+        helper.delete(key)
+    written, linked, gone = keys
+    helper.spare(written)
+    slow.write(written, 0, b'new')
+    helper.keep(linked)
+    slow.may.set()
+    helper.close()
+    assert slow.keys() == [written, linked]
+    assert slow.size(gone) == -1
+    assert slow.read(written, 0, 10) == b'new'
