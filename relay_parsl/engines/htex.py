@@ -184,7 +184,7 @@ class HtexEngine:
     def demand(self, count: int) -> None:
         """See `Engine`."""
         self._demand = count
-        self._call()
+        self._go()
 
     def status(self) -> EngineStatus:
         """See `Engine`."""
@@ -337,6 +337,9 @@ class HtexEngine:
 
     def _go(self) -> None:
         """Hand over what may go now, without waiting for anything: another thread between costs more than all of it."""
+        with self._changed:
+            if not self._may_feed():
+                return
         if self._feeding.acquire(blocking=False):
             try:
                 self._hand_over()
