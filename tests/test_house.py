@@ -11,7 +11,7 @@ OURS = sorted((ROOT / 'relay_parsl').rglob('*.py'))
 ALL = OURS + [path for folder in ('tests', 'examples', 'benchmarks', 'configs') for path in sorted((ROOT / folder).rglob('*.py'))]
 MIRRORS = {
     ('executor.py', '__init__'),
-    ('htex.py', '__init__'),
+    ('settings.py', '__init__'),
     ('relay.py', '__init__'),
     ('srun.py', '__init__'),
     ('shell.py', '__init__'),

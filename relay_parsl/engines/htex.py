@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from parsl.providers import LocalProvider
-from parsl.providers.base import ExecutionProvider
-
-from relay_parsl.engines import build, launch, options, roster, script
+from relay_parsl.engines import build, launch, options, roster
 from relay_parsl.engines.base import Changed, Deliver, EngineStatus, Lost, Running, Work
-from relay_parsl.engines.blocks import Htex
-from relay_parsl.engines.breaker import PER_MINUTE
 from relay_parsl.engines.demand import Pace
 from relay_parsl.engines.frames import Place, event_of
 from relay_parsl.engines.inside import SHOW_AFTER, Inside, pack
-from relay_parsl.engines.pool import place_of, refused_options, rejection
+from relay_parsl.engines.pool import place_of, rejection
+from relay_parsl.engines.settings import HtexSettings
 from relay_parsl.engines.waiting import Waiting
 from relay_parsl.errors import BlocksFailed, TaskCancelled
 
@@ -38,7 +33,7 @@ PAUSES = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds before the next engine, by how many in a row no worker ever connected to."""
 
 
-class HtexEngine:
+class HtexEngine(HtexSettings):
     """Runs tasks on nodes that Parsl's HighThroughputExecutor gets from a provider.
 
     Args:
@@ -57,55 +52,6 @@ class HtexEngine:
         max_blocks_per_minute: batch jobs that are submitted in a minute, at most; up to three first ones at once.
         **htex_options: other parameters of `parsl.executors.HighThroughputExecutor`.
     """
-
-    kind: ClassVar[type[Htex]] = Htex
-    """The executor behind it."""
-    fuses: ClassVar[bool] = True
-    """Whether short tasks travel together."""
-
-    def __init__(  # noqa: PLR0913  mirrors the engine of Globus Compute and Parsl's executor behind it
-        self,
-        *,
-        provider: ExecutionProvider | None = None,
-        address: str | None = None,
-        label: str = '',
-        max_retries_on_system_failure: int = 2,
-        job_status_kwargs: dict[str, Any] | None = None,
-        encrypted: bool = True,
-        working_dir: str | None = None,
-        run_in_sandbox: bool = False,
-        strategy: str | None = None,
-        container_type: str | None = None,
-        container_uri: str | None = None,
-        container_cmd_options: str | None = None,
-        max_blocks_per_minute: int = PER_MINUTE,
-        **htex_options: Any,
-    ) -> None:
-        """See the class. Raises ConfigError, which names what is wrong."""
-        self.max_retries_on_system_failure = max_retries_on_system_failure
-        self.provider = provider or self.default_provider()
-        self.encrypted = encrypted
-        self._address, self._label, self._working_dir, self._sandbox = address, label, working_dir, run_in_sandbox
-        self._job_status = options.job_status(job_status_kwargs, strategy)
-        self._container = options.container(container_type, container_uri, container_cmd_options)
-        self._per_minute = options.per_minute(max_blocks_per_minute)
-        self._options = options.htex(htex_options, self.provider, self.kind)
-        self._fails = self._options.get('block_error_handler', True) is True
-        self._expected, self._prefetch = options.expectation(self.provider, self._options, address, self.kind)
-        self._start_empty()
-
-    @staticmethod
-    def default_provider() -> ExecutionProvider:
-        """Where blocks come from when nobody says."""
-        return LocalProvider()
-
-    def refusal(self, work: Work) -> str:
-        """Why the attempt's resource specification cannot be met; '' when it can."""
-        return refused_options(work)
-
-    def needs(self, _work: Work) -> dict[str, Any]:
-        """What Parsl is told of an attempt's resources, beside its priority."""
-        return {}
 
     def _start_empty(self) -> None:
         self._inside, self._waiting = Inside(), Waiting()
@@ -136,22 +82,6 @@ class HtexEngine:
         self._threads = [threading.Thread(target=live, name=f'{label}-{name}', daemon=True) for name, live in lives.items()]
         for thread in self._threads:
             thread.start()
-
-    def batch_script(self, label: str) -> str:
-        """The batch script of a block, with words in capitals for what only a start knows; '' where the provider submits none."""
-        return script.render(self._plan(label, script.ADDRESS), self.kind)
-
-    def _plan(self, label: str, address: str) -> dict[str, Any]:
-        return {
-            'kind': self.kind,
-            'fuses': self.fuses,
-            'expected': self._expected,
-            'label': re.sub(r'[^\w.-]', '-', '.'.join(filter(None, [label, self._label]))),
-            'htex': {**self._options, 'provider': self.provider, 'address': address, 'encrypted': self.encrypted},
-            'job_status': self._job_status,
-            'container': self._container,
-            'max_blocks_per_minute': self._per_minute,
-        }
 
     def submit(self, work: Work) -> None:
         """See `Engine`."""
