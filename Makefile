@@ -44,7 +44,7 @@ conformance: $(READY)  ## Parsl's own test suite on RelayExecutor
 bench: $(BENCH_READY)  ## The benchmarks, beside every peer that can be installed; at most 10 minutes. Figures go into README.md and docs
 	$(BENCH)/bin/python -m pytest --capture=no --quiet --override-ini faulthandler_timeout=0 benchmarks; code=$$?; $(BENCH)/bin/python -m benchmarks.publish && exit $$code
 
-bench-deep: $(BENCH_READY)  ## 1,000,000 queued tasks and an argument of 1 GB, added to the last results; 6 GB of memory
+bench-deep: $(BENCH_READY)  ## 1,000,000 queued tasks and an argument of 1 GB in whatever time they take, added to the last results
 	$(BENCH)/bin/python -m benchmarks --deep --add
 	$(BENCH)/bin/python -m benchmarks.publish
 

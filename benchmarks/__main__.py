@@ -17,8 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__)
     parser.add_argument('--suite', action='append', choices=list(SUITES), help='one of them, may be given again; by default all')
     parser.add_argument('--quick', action='store_true', help='one suite in less than 50 s: fewer cases, tasks and peers')
-    parser.add_argument('--deep', action='store_true', help='only 1,000,000 queued tasks and an argument of 1 GB, without a limit on time')
-    parser.add_argument('--gigabyte', action='store_true', help='also an argument of 1 GB; needs 6 GB of memory')
+    parser.add_argument('--deep', action='store_true', help='only 1,000,000 queued tasks and an argument of 1 GB, in whatever time they take')
     parser.add_argument('--add', action='store_true', help='keep what the file holds of what is not measured now')
     parser.add_argument('--rounds', type=int, default=3, help='of each system, at most')
     parser.add_argument('--systems', default='', help='names with commas between, of those that stand beside each other; by default all')
@@ -29,7 +28,6 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(
         path=options.json,
         quick=options.quick,
-        gigabyte=options.gigabyte,
         deep=options.deep,
         rounds=options.rounds,
         systems=systems,

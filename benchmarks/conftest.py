@@ -1,4 +1,4 @@
-"""One report for the whole session: `pytest benchmarks [--quick] [--gigabyte] [--results FILE]`."""
+"""One report for the whole session: `pytest benchmarks [--quick] [--results FILE]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from benchmarks.run import Run
 def pytest_addoption(parser: pytest.Parser) -> None:
     """As those of `python -m benchmarks`."""
     parser.addoption('--quick', action='store_true', help='each suite in less than 50 s')
-    parser.addoption('--gigabyte', action='store_true', help='also an argument of 1 GB')
     parser.addoption('--results', type=Path, default=DEFAULT, help='the JSON file')
 
 
@@ -23,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """The run whose results are written at the end."""
     options = request.config.option
-    suites = tuple(str(item.callspec.params['suite']) for item in request.session.items if isinstance(item, pytest.Function))
-    run = Run(path=options.results, quick=options.quick, gigabyte=options.gigabyte, suites=suites)
+    marked = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, 'callspec')]
+    suites = tuple(str(each['suite']) for each in marked if 'suite' in each)
+    run = Run(path=options.results, quick=options.quick, suites=suites)
     yield run
     finish(run)

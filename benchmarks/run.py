@@ -37,8 +37,7 @@ class Run:
         report: Where samples go.
         path: The JSON file, written after each suite: a run that is cut off leaves what it had.
         quick: One suite in less than 50 s: fewer cases, tasks and peers.
-        deep: Only what has no place in ten minutes, in whatever time it takes: 1,000,000 queued tasks, an argument of 1 GB (6 GB of memory).
-        gigabyte: Also the case of a 1 GB argument.
+        deep: Only the largest cases, in whatever time they take: on a slow machine they have no place in ten minutes.
         rounds: How many at most.
         systems: Those that take part; empty for all.
         suites: Those that run: one may be measured on the visits of another.
@@ -48,7 +47,6 @@ class Run:
     report: Report = field(default_factory=Report)
     path: Path = DEFAULT
     quick: bool = False
-    gigabyte: bool = False
     rounds: int = 3
     systems: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
@@ -66,7 +64,15 @@ class Run:
         return [Stop(name, name) for name, each in SYSTEMS.items() if each.version is not None and name in (self.systems or SYSTEMS)]
 
     def rounds_of(
-        self, suite: str, stops: Sequence[Stop], budget: float, measure: Callable[[Visit, Stop], None], *, sure: bool = True, repeat: float = 1.0
+        self,
+        suite: str,
+        stops: Sequence[Stop],
+        budget: float,
+        measure: Callable[[Visit, Stop], None],
+        *,
+        sure: bool = True,
+        repeat: float = 1.0,
+        most: int = 9,
     ) -> None:
         """Visit the stops in turn, round after round, until the plan is fulfilled or the time is up; what was left out becomes a note.
 
@@ -77,11 +83,12 @@ class Run:
             measure: Measures one that runs, and adds samples to the report.
             sure: Visit ours and the first of the others once, whatever the time.
             repeat: What a later visit takes, as a share of the first.
+            most: Rounds at most, whatever the run's.
         """
         by_name = {stop.name: stop for stop in stops}
         first = (OURS, HTEX) if self.quick else (OURS, HTEX, GLOBUS)
         principal = [stop.name for stop in stops if sure and stop.system in first]
-        plan = Plan(list(by_name), principal, self.rounds, budget, self.rounds if self.quick else 2, repeat)
+        plan = Plan(list(by_name), principal, min(most, self.rounds), budget, self.rounds if self.quick else 2, repeat)
         start = time.monotonic()
         while (name := plan.next(time.monotonic() - start)) is not None:
             begin = time.monotonic()
@@ -96,4 +103,4 @@ class Run:
             print(f'  {now - start:4.0f} of {budget:.0f} s: {name}, round {plan.done[name]}, took {now - begin:.1f} s', flush=True)
         if cut := plan.cut():
             missing = ', '.join(f'{count} of {name}' for name, count in cut.items())
-            self.report.note(f'{suite}: cut after {budget:.0f} s; of {self.rounds} rounds each, these were left out: {missing}')
+            self.report.note(f'{suite}: cut after {budget:.0f} s; of {plan.rounds} rounds each, these were left out: {missing}')

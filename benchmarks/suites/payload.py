@@ -1,6 +1,8 @@
-"""Arguments that come back: MB/s one way, and the peak memory of each party; and one argument of 1 GB, when asked for."""
+"""Arguments that come back: MB/s one way, and the peak memory of each party; and one argument of 1 GB."""
 
 from __future__ import annotations
+
+import psutil
 
 from benchmarks.aims import OURS
 from benchmarks.run import Run, Stop
@@ -9,6 +11,8 @@ from benchmarks.visit import Visit, VisitError
 NAME = 'payload'
 SIZES = {'1 kB': 1000, '10 kB': 10_000, '100 kB': 100_000, '1 MB': 1_000_000, '10 MB': 10_000_000}
 LARGEST = '10 MB'
+NEEDED = 6e9
+"""Bytes of memory for an argument of 1 GB: two processes hold it, and files of it may stay in the cache."""
 BACKLOG = 50e6
 """Bytes that are under way at a time, at most, but for ten of the largest."""
 
@@ -31,9 +35,12 @@ def run(run: Run) -> None:
         peaks(run, visit, stop.system, 'peak memory')
 
     if not run.deep:
-        run.rounds_of(NAME, run.installed(), run.budget(65.0), measure, repeat=0.6)
-    if run.gigabyte or run.deep:
-        run.rounds_of(NAME, [Stop(OURS, OURS)], 1.0, lambda visit, stop: gigabyte(run, visit, stop))
+        run.rounds_of(NAME, run.installed(), run.budget(55.0), measure, repeat=0.6)
+    free = psutil.virtual_memory().available
+    if free < NEEDED:
+        run.report.note(f'{NAME}: 1 GB: left out, for it needs {NEEDED / 1e9:g} GB of memory, and {free / 1e9:.1f} are free')
+    elif not run.quick:
+        run.rounds_of(f'{NAME}, 1 GB', [Stop(OURS, OURS)], 1.0, lambda visit, stop: gigabyte(run, visit, stop), most=1)
 
 
 def gigabyte(run: Run, visit: Visit, stop: Stop) -> None:
