@@ -1,10 +1,10 @@
 """Which attempts travel to a worker together, as one task of HTEX: a *chunk*. Pure.
 
-HTEX passes some two thousand tasks a second; a chunk costs it as much as one. The rules:
+A chunk costs everybody about as much as one task does. The rules:
 
 ```
-a worker idles                     nothing is fused: what waits goes to the workers alone
-measured short                     as many as run in AIM together; no more than leave the other workers as much to do
+little waits                       nothing is fused: what could keep other workers busy goes to them alone
+measured short                     as many as run in AIM together, but no more than leave every worker as much twice; where none idles, GRAIN
 never measured, or long            alone
 `at_most_once`, with a timeout,
 or with nodes of its own           alone
@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 AIM = 0.02
 """Seconds of work in a chunk."""
+GRAIN = 0.002
+"""Seconds of work that go to one worker while all are busy, however little waits: to share them out costs more than they do."""
 BUDGET = 0.05
 """Seconds after which a worker takes no more of its chunk."""
 LEAST = 0.0002
@@ -48,25 +50,22 @@ class Item(NamedTuple):
         return AIM if self.alone or self.seconds is None else max(LEAST, self.seconds)
 
 
-def most(waiting: int, workers: int, chunks: int) -> int:
+def most(waiting: int, workers: int) -> int:
     """Attempts of the next chunk, at most.
 
     Args:
         waiting: attempts that could travel.
         workers: workers that are there.
-        chunks: chunks that are with them now.
     """
-    if chunks < workers or not workers:
-        return 1
-    return max(1, min(MOST, waiting // (SHARES * workers)))
+    return max(1, min(MOST, waiting // (SHARES * workers))) if workers else 1
 
 
 class Cut:
     """One chunk as it is put together, from the first of the waiting ones on."""
 
-    def __init__(self, room: int) -> None:
-        """Has `room` for so many attempts."""
-        self._room = room
+    def __init__(self, room: int, grain: float = 0.0) -> None:
+        """Has `room` for so many attempts, or for as many more as run in `grain` seconds."""
+        self._room, self._grain = room, grain
         self._account = b''
         self._seconds, self._bytes, self._count = 0.0, 0, 0
 
@@ -81,9 +80,10 @@ class Cut:
         return True
 
     def _fits(self, item: Item) -> bool:
+        seconds = self._seconds + item.cost - 1e-9
         return (
-            self._count < self._room
+            (self._count < self._room or seconds <= self._grain)
             and item.account == self._account
-            and self._seconds + item.cost <= AIM + 1e-9
+            and seconds <= AIM
             and self._bytes + item.size <= BYTES
         )

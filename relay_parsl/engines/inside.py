@@ -10,7 +10,7 @@ from typing import Any
 from relay_parsl.engines.base import Event, Finished, Work
 from relay_parsl.engines.demand import Load
 from relay_parsl.engines.frames import Place, encode_chunk, encode_work
-from relay_parsl.engines.fusion import Cut, Item, most
+from relay_parsl.engines.fusion import GRAIN, Cut, Item, most
 from relay_parsl.engines.waiting import Waiting, urgency
 from relay_parsl.errors import ProtocolError
 
@@ -61,7 +61,8 @@ class Inside:
 
     def cut(self, waiting: Waiting, workers: int, *, fuses: bool) -> list[Work]:
         """Take the next chunk off what waits: one attempt, or as many as go with it."""
-        cut = Cut(most(len(waiting), workers, self.chunks) if fuses else 1)
+        idle = self.chunks < workers
+        cut = Cut(most(len(waiting), workers), 0.0 if idle else GRAIN) if fuses and workers else Cut(1)
         return waiting.take_while(lambda work: cut.takes(self._item(work)))
 
     def _item(self, work: Work) -> Item:

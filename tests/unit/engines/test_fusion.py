@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import Place, encode_work, head_of
-from relay_parsl.engines.fusion import AIM, BUDGET, BYTES, LEAST, MOST, SHARES, Cut, Item, most
+from relay_parsl.engines.fusion import AIM, BUDGET, BYTES, GRAIN, LEAST, MOST, SHARES, Cut, Item, most
 from relay_parsl.engines.inside import Inside
 from relay_parsl.engines.patience import Patience
 from relay_parsl.engines.shift import RESULTS, Attempt, Shift
@@ -46,12 +46,17 @@ def test_what_goes_alone(other: Item) -> None:
         assert cut([other, SHORT, SHORT]) == 1
 
 
-def test_nothing_is_fused_while_a_worker_idles() -> None:
-    assert most(1000, 4, 3) == 1
-    assert most(1000, 0, 0) == 1
-    assert most(600, 4, 4) == 600 // (SHARES * 4)
-    assert most(10**6, 4, 4) == MOST
-    assert most(3, 4, 9) == 1
+def test_nothing_is_fused_that_another_worker_could_do() -> None:
+    assert most(1000, 0) == 1
+    assert [most(waiting, 4) for waiting in (1, 4, 15, 16, 600, 10**6)] == [1, 1, 1, 2, 600 // (SHARES * 4), MOST]
+    assert cut([SHORT] * 10, room=1) == 1
+
+
+def test_where_all_are_busy_little_is_not_made_less() -> None:
+    chunk = Cut(1, GRAIN)
+    assert [chunk.takes(SHORT) for _ in range(20)].count(True) == round(GRAIN / LEAST)
+    chunk = Cut(1, GRAIN)
+    assert [chunk.takes(Item(b'a', GRAIN, 1)) for _ in range(2)] == [True, False]
 
 
 def shift_of(works: list[Work], now: float) -> Shift:
