@@ -3,8 +3,9 @@
 ```
  accounts, invites, objects      few, packed
  functions                       registered, by account
- tasks ── queue                  what waits, in the order in which it will be leased
-   │  └── leases                 what endpoints hold, a row a dispatch
+ tasks ── queue                  what waits, in the order in which it will be leased: a row for consecutive numbers
+   ├───── dates                  when to look whose time is over: likewise
+   ├───── leases                 what endpoints hold, a row a dispatch
    └───── ends, received         what is done, group by group in its order; what may lose its body
 ```
 
@@ -41,9 +42,9 @@ CREATE TABLE tasks (n INTEGER PRIMARY KEY, id BLOB NOT NULL, account INTEGER NOT
     reason TEXT NOT NULL, spooled INTEGER NOT NULL, tried INTEGER NOT NULL,
     sum INTEGER NOT NULL, header BLOB NOT NULL, result BLOB NOT NULL, payload BLOB NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks (id);
-CREATE INDEX tasks_due ON tasks (due);
-CREATE TABLE queue (endpoint INTEGER, pool TEXT, account INTEGER, priority INTEGER, n INTEGER,
-    PRIMARY KEY (endpoint, pool, account, priority, n)) WITHOUT ROWID;
+CREATE TABLE queue (endpoint INTEGER, pool TEXT, account INTEGER, priority INTEGER, first INTEGER, last INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, pool, account, priority, first)) WITHOUT ROWID;
+CREATE TABLE dates (due REAL, first INTEGER, last INTEGER NOT NULL, PRIMARY KEY (due, first)) WITHOUT ROWID;
 CREATE TABLE leases (session INTEGER, serial INTEGER, endpoint INTEGER NOT NULL, epoch INTEGER NOT NULL, tasks TEXT NOT NULL,
     PRIMARY KEY (session, serial)) WITHOUT ROWID;
 CREATE TABLE ends (account INTEGER, grp BLOB, done INTEGER, n INTEGER NOT NULL, PRIMARY KEY (account, grp, done)) WITHOUT ROWID;
@@ -63,8 +64,9 @@ INSERT INTO tasks SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.prio
     ifnull(l.attempt, t.attempt), ifnull(l.cancel, 0), t.done, t.status, ifnull(r.reason, ''), ifnull(r.body, 0), ifnull(r.attempt, 0),
     ifnull(r.sum, t.sum), t.header, ifnull(r.header, x''), ifnull(r.payload, t.payload)
     FROM tasks_1 t LEFT JOIN results r ON r.done = t.done AND t.done > 0 LEFT JOIN leases_1 l ON l.endpoint = t.endpoint AND l.n = t.n;
-INSERT INTO queue SELECT endpoint, pool, account, priority, n FROM tasks WHERE done = 0 AND n NOT IN (SELECT n FROM leases_1);
+INSERT INTO queue SELECT endpoint, pool, account, priority, n, n FROM tasks WHERE done = 0 AND n NOT IN (SELECT n FROM leases_1);
 INSERT INTO leases SELECT session, serial, endpoint, epoch, group_concat(n) FROM leases_1 GROUP BY session, serial;
+INSERT INTO dates SELECT due, n, n FROM tasks;
 INSERT INTO ends SELECT account, grp, done, n FROM tasks WHERE done > 0;
 INSERT INTO received SELECT t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
 INSERT INTO marks SELECT 'done', max(done) FROM results WHERE 1 HAVING max(done) IS NOT NULL;

@@ -199,15 +199,51 @@ def opened(path: Path) -> SqliteStore:
 def test_what_is_leased_in_the_turn_that_brought_it_was_never_in_the_queue(path: Path) -> None:
     store = opened(path)
     changes = store._db.total_changes
-    store.add([task(3)])
-    lease(store, 3, session=5)
-    assert store._db.total_changes == changes + 2, 'its row and that of the dispatch'
+    store.add([task(number, expires=9000.0) for number in range(3, 103)])
+    lease(store, *range(3, 103), session=5)
+    assert store._db.total_changes == changes + 102, 'the rows of the tasks, of their date and of the dispatch'
     assert store.queued() == [(SITE, '', ANN, 1)]
     store.commit()
     store.close()
     again = opened(path)
-    assert [info.number for info in again.leases(SITE)] == [3]
+    assert [info.number for info in again.leases(SITE)] == list(range(3, 103))
     again.close()
+
+
+def test_what_waits_is_a_row_for_consecutive_numbers_whoever_leaves(path: Path) -> None:
+    store = opened(path)
+    store.add([task(number, priority=number > 50) for number in range(3, 103)])
+    store.commit()
+    store.begin()
+    assert store._one('SELECT count(*) FROM queue')[0] == 3
+    lease(store, 1, *range(3, 40))
+    finish(store, 45, 9)
+    finish(store, 102, 10)
+    store.requeue([(7, 2), (8, 2)])
+    left = [7, 8, *range(40, 45), *range(46, 102)]
+    assert [row.number for row in store.waiting(SITE, '', ANN, 999, 1 << 30)] == left
+    assert store.queued() == [(SITE, '', ANN, len(left))]
+    assert store._all('SELECT first, last FROM queue') == [(7, 8), (40, 44), (46, 50), (51, 101)]
+    plan = store._all("EXPLAIN QUERY PLAN SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last WHERE q.endpoint = 2"
+                      " AND q.pool = '' AND q.account = 1 ORDER BY q.priority, q.first, t.n LIMIT 9")  # fmt: skip
+    assert not [row for row in plan if 'TEMP B-TREE' in row[3]], 'as it comes, whatever waits'
+    store.close()
+
+
+def test_dates_are_put_off_for_whom_they_came_too_early_and_dropped_for_whom_is_forgotten(path: Path) -> None:
+    store = opened(path)
+    store.add([task(number, expires=2000.0 + number / 100) for number in range(3, 203)])
+    assert store._one('SELECT count(*) FROM dates WHERE due > 2000')[0] == 2
+    due = store.due(2000.05, 99)
+    assert [info.number for info in due] == [1, 2, 3, 4, 5]
+    for number in (1, 3, 4, 5):
+        finish(store, number, number + 10, until=3000.0)
+    assert [info.number for info in store.due(2000.05, 99)] == [2]
+    store.forget([2])
+    assert store.due(2000.05, 99) == []
+    assert store._all('SELECT due, first, last FROM dates WHERE first < 100') == [(2000.06, 3, 103), (3000.0, 1, 2)]
+    assert len(store.due(2500.0, 9)) == 9
+    store.close()
 
 
 def test_leases_are_found_again_but_for_those_that_are_over_or_wait_again(path: Path) -> None:

@@ -19,14 +19,17 @@ from relay_parsl.relay.schema import INFO, RESULT, STATUS, checksum
 from relay_parsl.relay.sqlite.books import Books
 from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
+from relay_parsl.relay.sqlite.runs import Place, dates, runs, without
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire.messages import Id
 
+WAITING = 'SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last'
+TOUCHED = """SELECT first, last FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?6 AND first >=
+    ifnull((SELECT max(first) FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?5), 0)"""
+UNQUEUE = 'DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND first = ?'
+QUEUE = 'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)'
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
-
-Place = tuple[int, str, int, int, int]
-"""A row of the queue: endpoint, pool, account, priority, number."""
 
 
 class SqliteStore(Books):
@@ -61,7 +64,7 @@ class SqliteStore(Books):
         """Write what has come into the queue in this turn, and not left it."""
         new, self._new = self._new, {}
         if new:
-            self._many('INSERT INTO queue VALUES (?, ?, ?, ?, ?)', new.values())
+            self._many(QUEUE, runs(new.values()))
 
     @property
     def _dispatches(self) -> Dispatches:
@@ -92,9 +95,9 @@ class SqliteStore(Books):
         if added < len(rows):
             own = {row.id: row.number for row in rows}
             known = {each for each, number in self._in('SELECT id, n FROM tasks WHERE id IN ({})', own) if own[each] != number}
-        for row in rows:
-            if row.id not in known:
-                self._new[row.number] = self._place(row)
+        new = [row for row in rows if row.id not in known] if known else rows
+        self._new.update({row.number: self._place(row) for row in new})
+        self._many('INSERT INTO dates VALUES (?, ?, ?)', dates([(row.number, row.expires) for row in new]))
         return known
 
     def find(self, ids: Collection[Id]) -> list[TaskInfo]:
@@ -102,14 +105,14 @@ class SqliteStore(Books):
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._settle()
-        rows = self._all('SELECT endpoint, pool, account, count(*) FROM queue GROUP BY endpoint, pool, account')
+        rows = self._all('SELECT endpoint, pool, account, sum(last - first + 1) FROM queue GROUP BY endpoint, pool, account')
         return [(self._ids[endpoint], pool, self._ids[account], count) for endpoint, pool, account, count in rows]
 
     def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
         self._settle()
         cursor = self._run(
-            f"""{INFO}, t.sum, t.header, t.payload FROM queue q CROSS JOIN tasks t ON t.n = q.n
-            WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.n LIMIT ?""",
+            f"""{INFO}, t.sum, t.header, t.payload FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last
+            WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.first, t.n LIMIT ?""",
             (self._numbers[endpoint], pool, self._numbers[account], limit),
         )
         rows = []
@@ -139,7 +142,8 @@ class SqliteStore(Books):
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         self._release([number for number, _ in tasks])
         self._many('UPDATE tasks SET attempt = ?, cancel = 0 WHERE n = ?', [(attempt, number) for number, attempt in tasks])
-        self._many('INSERT INTO queue SELECT endpoint, pool, account, priority, n FROM tasks WHERE n = ?', [(number,) for number, _ in tasks])
+        places = self._in('SELECT endpoint, pool, account, priority, n FROM tasks WHERE n IN ({})', [number for number, _ in tasks])
+        self._many(QUEUE, runs(places))
 
     def ask_cancel(self, numbers: Sequence[int]) -> None:
         self._many('UPDATE tasks SET cancel = 1 WHERE n = ?', [(number,) for number in numbers])
@@ -150,7 +154,7 @@ class SqliteStore(Books):
     def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
         self._settle()
         number = self._numbers[endpoint]
-        waiting = [each for (each,) in self._all('SELECT n FROM queue WHERE endpoint = ? LIMIT ?', (number, limit))]
+        waiting = [each for (each,) in self._all(f'{WAITING} WHERE q.endpoint = ? LIMIT ?', (number, limit))]
         return self._numbered([*waiting, *islice(self._dispatches.of(number), limit - len(waiting))])
 
     def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
@@ -184,8 +188,10 @@ class SqliteStore(Books):
     def _leave(self, tasks: Iterable[TaskInfo]) -> None:
         """Out of the queue."""
         older = [self._place(task) for task in tasks if self._new.pop(task.number, None) is None]
-        if older:
-            self._many('DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND n = ?', older)
+        for *lane, first, last in runs(older):
+            rows = self._all(TOUCHED, (*lane, first, last))
+            self._many(UNQUEUE, [(*lane, row[0]) for row in rows])
+            self._many(QUEUE, [(*lane, *each) for row in rows for each in without(row, first, last)])
 
     def _release(self, numbers: Sequence[int]) -> None:
         """Out of their dispatches, whose rows say what is left: these tasks live on."""
@@ -213,8 +219,7 @@ class SqliteStore(Books):
             ],
         )  # fmt: skip
         later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
-        if later:
-            self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # apart, for it moves an index entry
+        self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # its date is found to be too early when it comes
         numbers = self._numbers
         rows = [(numbers[each.task.account], Blob(each.task.group), each.done, each.task.number) for each in ended]
         self._many('INSERT INTO ends VALUES (?, ?, ?, ?)', rows)
@@ -240,7 +245,18 @@ class SqliteStore(Books):
         self._many('INSERT OR IGNORE INTO received VALUES (?)', [(each,) for each in numbers])
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
-        return list(map(self._info, self._all(f'{INFO} FROM tasks t WHERE t.due <= ? ORDER BY t.due LIMIT ?', (now, limit))))
+        """Dates that have come: of whom nothing is due they are put off, or dropped when all are forgotten."""
+        found: list[TaskInfo] = []
+        for date in self._all('SELECT due, first, last FROM dates WHERE due <= ? ORDER BY due LIMIT ?', (now, limit)):
+            rows = self._all(f'{INFO} FROM tasks t WHERE t.n BETWEEN ? AND ? AND t.due <= ? LIMIT ?', (*date[1:], now, limit - len(found)))
+            found += map(self._info, rows)
+            if not rows:
+                earliest = self._one('SELECT min(due) FROM tasks WHERE n BETWEEN ? AND ?', date[1:])[0]
+                self._run('DELETE FROM dates WHERE due = ? AND first = ?', date[:2])
+                self._many('INSERT INTO dates VALUES (?, ?, ?)', [(earliest, *date[1:])] if earliest is not None else [])
+            if len(found) >= limit:
+                break
+        return found
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         rows = self._in('SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried FROM tasks t WHERE t.n IN ({})', numbers)

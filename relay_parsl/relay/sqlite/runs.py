@@ -1,0 +1,46 @@
+"""Tasks that belong together are rows together: those with consecutive numbers are one row of the queue, and one of the calendar. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Lane = tuple[int, str, int, int]
+"""Of a queue what has one priority: endpoint, pool, account, priority."""
+Place = tuple[int, str, int, int, int]
+"""A lane, and a task's number."""
+Run = tuple[int, str, int, int, int, int]
+"""A lane, the first number and the last: all between are there too."""
+Date = tuple[float, int, int]
+"""When the earliest of some consecutive numbers is due, the first number and the last."""
+
+NEAR, LONGEST = 1.0, 500
+"""Seconds between what one date stands for, and numbers: so many rows are looked at, two or three times, when it has come."""
+
+
+def runs(places: Iterable[Place]) -> list[Run]:
+    """Places in as few rows as can be."""
+    found: list[list[int | str]] = []
+    for place in sorted(places):
+        if found and found[-1][5] == place[4] - 1 and found[-1][:4] == [*place[:4]]:
+            found[-1][5] = place[4]
+        else:
+            found.append([*place, place[4]])
+    return [tuple(each) for each in found]  # type: ignore[misc]
+
+
+def without(row: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
+    """What is left of a row, which is its first number and its last, when these are taken out of it."""
+    return [(start, end) for start, end in ((row[0], min(row[1], first - 1)), (max(row[0], last + 1), row[1])) if start <= end]
+
+
+def dates(tasks: Iterable[tuple[int, float]]) -> list[Date]:
+    """Numbers, ascending, and when they are due, in rows."""
+    found: list[tuple[float, int, int]] = []
+    for number, due in tasks:
+        if found:
+            earliest, first, last = found[-1]
+            if last == number - 1 and abs(due - earliest) <= NEAR and last - first < LONGEST - 1:
+                found[-1] = (min(due, earliest), first, number)
+                continue
+        found.append((due, number, number))
+    return found
