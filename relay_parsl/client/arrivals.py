@@ -11,7 +11,7 @@ from pathlib import Path
 from relay_parsl.client.board import Board
 from relay_parsl.client.effects import Settle
 from relay_parsl.client.futures import TaskFuture
-from relay_parsl.client.settling import Ending, Settler, settle_all
+from relay_parsl.client.settling import Ending, Settler, settle_all, settle_here
 from relay_parsl.errors import RelayError, SealError
 from relay_parsl.spool import Key, Spool
 from relay_parsl.wire.messages import Hash, Object, ResultHeader
@@ -19,6 +19,9 @@ from relay_parsl.wire.seal import Grant
 
 GRANT_PATIENCE = 60.0
 """Seconds until a grant of another process, which the relay should have, is given up."""
+
+FEW = 2
+"""Results, at most, that the I/O thread settles itself."""
 
 Grants = dict[Hash, tuple[Grant, bool]]
 """What results are opened with, and whether what is in them may be unpickled here."""
@@ -53,10 +56,14 @@ class Arrivals:
         return None
 
     def hand_over(self) -> None:
-        """To the thread that opens and settles."""
-        if self._ready:
-            self._settler.put(partial(settle_all, self._ready, self._settled))
-            self._ready = []
+        """To the thread that opens and settles; a few plain ones are settled at once, for a thread is slow to wake."""
+        if not self._ready:
+            return
+        ready, self._ready = self._ready, []
+        if len(ready) <= FEW and all(map(settle_here, ready)):
+            self._settled(ready)
+        else:
+            self._settler.put(partial(settle_all, ready, self._settled))
 
     def fail(self, future: TaskFuture, error: RelayError | None) -> None:
         """It ends here; None: it has ended already, by `cancel`."""

@@ -106,10 +106,10 @@ class Loop:
 
     def _turn(self) -> None:
         self._act()
-        self._rest()
+        arrived = self._rest()
         now = time.monotonic()
         self._greet_again(now)
-        for message in self._dealer.receive():
+        for message in self._dealer.receive() if arrived else ():
             self.reactor.receive(message, now)
         self._take_inbox()
         if self._asked and now - self._told_at >= WATCH_PAUSE:
@@ -119,14 +119,14 @@ class Loop:
             self.reactor.tick(now)
             self._look_around(now)
 
-    def _rest(self) -> None:
-        """Wait for something to do. Nobody needs to wake us while more of a burst is expected, or while we are at work."""
+    def _rest(self) -> bool:
+        """Wait for something to do; whether it is a message. Nobody needs to wake us while more of a burst is expected, or while we are at work."""
         if self._burst:
-            self._dealer.wait(LINGER)
-            return
+            return self._dealer.wait(LINGER)
         self._awake = False  # before the inbox is looked at: who posts after that look wakes us
-        self._dealer.wait(0.0 if self._inbox else 0.05 if self._unsent else TICK)
+        arrived = self._dealer.wait(0.0 if self._inbox else 0.05 if self._unsent else TICK)
         self._awake = True
+        return arrived
 
     def _greet_again(self, now: float) -> None:
         """The wire has connected anew by itself: the relay may be another process now. Without this, silence would tell, later."""

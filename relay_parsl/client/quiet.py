@@ -82,6 +82,14 @@ class QuietFuture(Future[Any]):
         """
         return self._result if self._state == FINISHED and self._exception is None else super().result(timeout)
 
+    def settle_unheard(self, result: Any) -> bool:
+        """As `settle`, but not if somebody wants to be called: then nothing is done."""
+        with _making:
+            if not self.seen_by_somebody:
+                return self.settle(result, None)
+        with self._condition:
+            return not self._done_callbacks and self.settle(result, None)
+
     def settle(self, result: Any, error: BaseException | None) -> bool:
         """Give it its result, or its exception; False: it has one. Callbacks run in this thread."""
         with _making:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import (
@@ -41,6 +41,10 @@ REJECTED: dict[str, type[RelayError]] = {
 
 LOST = frozenset({'lost', 'replayed', 'body-gone'})
 """Codes of an endpoint that cannot run the task any more, though it might have."""
+
+
+Read = Callable[..., Any]
+"""What a blob of an outcome is read with: `load_outcome`, or what raises where that would run code."""
 
 
 class Settler:
@@ -95,6 +99,19 @@ def settle_all(endings: list[Ending], then: Callable[[list[Ending]], None]) -> N
     then(endings)
 
 
+def settle_here(ending: Ending) -> bool:
+    """Settle a future in this thread, if no code of a user runs by that: the value is plain, and nobody is to be called. Whether it is settled."""
+    future, delivered, header, grant, trusted, body = ending
+    if future is None or future.done():
+        return True
+    if body is not None:
+        return False
+    try:
+        return future.settle_unheard(_value(delivered, header, grant, trusted=trusted, body=body, read=payload.load_plain))
+    except Exception:  # noqa: BLE001  whatever it is, the settler's thread says it properly
+        return False
+
+
 def settle(future: TaskFuture, delivered: Delivered, header: ResultHeader | None, grant: Grant | None, *, trusted: bool, body: Path | None) -> None:
     """Open what came and give it to the future.
 
@@ -124,7 +141,15 @@ def rejection_error(rejection: Rejection) -> RelayError:
     return kind(f'the relay did not take the task ({rejection.code}): {rejection.reason}')
 
 
-def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | None, *, trusted: bool, body: Path | None) -> object:
+def _value(
+    delivered: Delivered,
+    header: ResultHeader | None,
+    grant: Grant | None,
+    *,
+    trusted: bool,
+    body: Path | None,
+    read: Read = payload.load_outcome,
+) -> object:
     if header is None:
         raise _word(delivered)
     if header.task_id != delivered.task_id or header.status is not delivered.status:
@@ -137,9 +162,9 @@ def _value(delivered: Delivered, header: ResultHeader | None, grant: Grant | Non
     if outcome.ok is not (header.status is Status.SUCCESS):
         raise SealError('the result and its status contradict one another')
     if not outcome.body_key:
-        return payload.load_outcome(outcome.data, trusted=trusted)
+        return read(outcome.data, trusted=trusted)
     with _opened(body) as source:
-        return payload.load_outcome(open_stream(outcome.body_key, outcome.length, source), trusted=trusted)
+        return read(open_stream(outcome.body_key, outcome.length, source), trusted=trusted)
 
 
 def _word(delivered: Delivered) -> TaskError:

@@ -21,7 +21,7 @@ from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from relay_parsl.errors import ConfigError, ProtocolError
-from relay_parsl.transport.address import is_address
+from relay_parsl.transport.address import bind_failure, is_address
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import SEGMENT, Message
@@ -163,12 +163,17 @@ class Dealer:
                 log.warning('dropped what is no message of the relay: %s', error)
         return got
 
-    def wait(self, timeout: float) -> None:
-        """Until a message, a `wake`, or `timeout` seconds."""
+    def wait(self, timeout: float) -> bool:
+        """Until a message, a `wake`, or `timeout` seconds; whether there is a message."""
+        arrived = False
         for ready, _ in self._poller.poll(max(0, int(timeout * 1000))):
-            if ready == self._waker.reader.fileno():
+            if ready is self._socket:
+                arrived = True
+            elif ready is self._monitor:
+                self._watch()
+            else:
                 self._waker.drain()
-        self._watch()
+        return arrived
 
     def wake(self) -> None:
         """End a `wait`, from any thread."""
@@ -347,7 +352,7 @@ class Router:
         try:
             self._socket.bind(bind)
         except zmq.ZMQError as error:
-            raise ConfigError(_bind_failure(bind, error)) from None
+            raise ConfigError(bind_failure(bind, error.errno, error)) from None
         self._address = self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b'\0').decode()
         self._poller = zmq.Poller()
         for readable in (self._socket, self._zap, self._waker.reader, *filter(None, [self._doings])):
@@ -392,9 +397,3 @@ class Router:
 def _check_size(frames: list[bytes]) -> None:
     if any(len(frame) > MAX_FRAME for frame in frames):
         raise ProtocolError(f'a message is over {MAX_FRAME} bytes')
-
-
-def _bind_failure(bind: str, error: zmq.ZMQError) -> str:
-    if error.errno == zmq.EADDRINUSE:
-        return f'{bind} is in use: stop the other relay (relay-parsl relay stop) or choose another port with --bind'
-    return f'cannot listen on {bind!r}: {error}; --bind takes tcp://ADDRESS:PORT of this machine'

@@ -25,7 +25,7 @@ from relay_parsl.wire.payload.functions import (
     dump_source,
     load_function,
 )
-from relay_parsl.wire.payload.outcomes import dump_failure, dump_value, load_outcome, value_parts
+from relay_parsl.wire.payload.outcomes import dump_failure, dump_value, load_outcome, load_plain, value_parts
 from relay_parsl.wire.payload.pickling import Part
 from relay_parsl.wire.payload.values import (
     SERIALIZERS,
@@ -68,6 +68,7 @@ __all__ = [
     'load_arguments',
     'load_function',
     'load_outcome',
+    'load_plain',
     'serializer_name',
     'value_parts',
 ]

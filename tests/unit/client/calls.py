@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,17 @@ def fail(text: str) -> None:
 
 def leave() -> None:
     sys.exit(3)
+
+
+def thread_name() -> str:
+    return threading.current_thread().name
+
+
+class Where:
+    """Its pickle is read as the name of the thread that reads it."""
+
+    def __reduce__(self) -> Any:
+        return thread_name, ()
 
 
 def until(happened: object, timeout: float = LONG) -> None:

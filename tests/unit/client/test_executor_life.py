@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -21,8 +22,27 @@ from relay_parsl.errors import (
 )
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Id
-from tests.unit.client.calls import LONG, double, until
+from tests.unit.client.calls import LONG, Where, double, thread_name, until
 from tests.unit.client.fake_relay import FakeRelay
+
+
+def test_no_code_of_a_user_runs_in_the_io_thread(relay: FakeRelay, executor: Executor) -> None:
+    """Small plain results of which nobody is told are settled there; what would run code goes to the thread for that."""
+    settlers = {f'relay-parsl {executor.target.relay.name} results', threading.current_thread().name}  # who adds a callback late runs it himself
+    called: list[str] = []
+    futures = [executor.submit(double, 1) for _ in range(30)]
+    for each in futures:
+        each.add_done_callback(lambda _: called.append(thread_name()))
+    assert [each.result(LONG) for each in futures] == [2] * 30
+    until(lambda: len(called) == 30)
+    assert settlers.issuperset(called)
+    assert executor.submit(Where).result(LONG) in settlers
+    relay.runs = False
+    held = executor.submit(double, 1)
+    held.add_done_callback(lambda _: called.append(f'last {thread_name()}'))
+    relay.runs = True
+    until(lambda: called[-1].startswith('last'))
+    assert called[-1].endswith('results')
 
 
 def test_nothing_is_lost_over_a_restart_of_the_relay(relay: FakeRelay, executor: Executor) -> None:

@@ -80,6 +80,18 @@ async def _awaited(future: TaskFuture) -> Any:
     return await asyncio.wrap_future(future)
 
 
+def test_who_wants_to_be_called_is_heard_of_before_it_is_settled_unheard() -> None:
+    bare, looked, called = a_future(), a_future(), a_future()
+    assert looked._condition is not None
+    seen: list[Any] = []
+    called.add_done_callback(seen.append)
+    assert [each.settle_unheard(1) for each in (bare, looked, called)] == [True, True, False]
+    assert (bare.result(), looked.result(), called.done(), seen) == (1, 1, False, [])
+    assert [each.settle_unheard(2) for each in (bare, looked)] == [False, False]
+    assert called.settle(3, None)
+    assert seen == [called]
+
+
 def test_one_of_many_who_settle_it_wins() -> None:
     for _ in range(100):
         future, won, start = a_future(), [], threading.Barrier(3)

@@ -156,3 +156,24 @@ def test_results_of_strangers_are_never_unpickled() -> None:
 def test_a_value_that_cannot_be_read_here() -> None:
     with pytest.raises(SerializationError, match='cannot be loaded here: ModuleNotFoundError'):
         payload.load_outcome(codec.pack(['value', 'cloudpickle', b'\x80\x05cno_such_module\nx\n.']))
+
+
+@pytest.mark.parametrize('value', [None, 1, 'x', b'y', [1, {'a': (2.5, True)}], {3}], ids=repr)
+def test_plain_values_are_read_without_running_anything(value: Any) -> None:
+    assert payload.load_plain(payload.dump_value(value)) == value
+
+
+@pytest.mark.parametrize('value', [Fires([]), ValueError, 1j, 'x' * 5000], ids=lambda value: type(value).__name__)
+def test_what_is_not_plain_or_not_small_is_not_read_so(value: Any) -> None:
+    before = len(FIRED)
+    with pytest.raises(Exception, match=r'plain'):
+        payload.load_plain(payload.dump_value(value))
+    assert len(FIRED) == before
+
+
+def test_failures_and_pickles_of_strangers_are_not_read_as_plain_values() -> None:
+    with pytest.raises(SerializationError):
+        payload.load_plain(payload.dump_failure(ValueError('x')))
+    with pytest.raises(SerializationError):
+        payload.load_plain(payload.dump_value(1), trusted=False)
+    assert payload.load_plain(payload.dump_value([1], ('json',)), trusted=False) == [1]
