@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+CHANCES = 2
+"""Visits that may fail before a system is given up."""
 FIRST_GUESS = 12.0
 """Seconds that a visit is taken to last before there was one."""
 
@@ -30,12 +33,12 @@ class Plan:
     repeat: float = 1.0
     done: dict[str, int] = field(default_factory=dict)
     lasted: dict[str, float] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
+    failures: Counter[str] = field(default_factory=Counter)
 
     def next(self, elapsed: float) -> str | None:
         """The next system when `elapsed` seconds of the budget are gone; None when the plan is fulfilled, or nothing fits any more."""
         for number in range(self.rounds):
-            for system in (each for each in self.systems if self.done.get(each, 0) == number and each not in self.failed):
+            for system in (each for each in self.systems if self.done.get(each, 0) == number and not self.failed(each)):
                 if self._fits(system, elapsed):
                     return system
         return None
@@ -46,12 +49,16 @@ class Plan:
         self.done[system] = self.done.get(system, 0) + 1
 
     def fail(self, system: str) -> None:
-        """Not again."""
-        self.failed.add(system)
+        """A visit failed: once may be chance."""
+        self.failures[system] += 1
+
+    def failed(self, system: str) -> bool:
+        """Whether it is not visited again."""
+        return self.failures[system] >= CHANCES
 
     def cut(self) -> dict[str, int]:
         """How many rounds each system misses that did not fail."""
-        missing = {system: self.rounds - self.done.get(system, 0) for system in self.systems if system not in self.failed}
+        missing = {system: self.rounds - self.done.get(system, 0) for system in self.systems if not self.failed(system)}
         return {system: count for system, count in missing.items() if count}
 
     def _fits(self, system: str, elapsed: float) -> bool:
@@ -59,7 +66,7 @@ class Plan:
         if system in self.principal:
             return not self.done.get(system) or elapsed + self._cost(system) <= self.budget
         rounds = self.rounds if self.done.get(system) else min(self.reserve, self.rounds)
-        reserved = sum(self._cost(each) * max(0, rounds - self.done.get(each, 0)) for each in self.principal if each not in self.failed)
+        reserved = sum(self._cost(each) * max(0, rounds - self.done.get(each, 0)) for each in self.principal if not self.failed(each))
         return elapsed + self._cost(system) + reserved <= self.budget
 
     def _cost(self, system: str) -> float:

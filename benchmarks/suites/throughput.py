@@ -8,7 +8,7 @@ from benchmarks.aims import HTEX, OURS
 from benchmarks.measures import SUBMITS
 from benchmarks.run import Run, Stop
 from benchmarks.suites import latency
-from benchmarks.visit import Visit
+from benchmarks.visit import Visit, VisitError
 
 NAME = 'throughput'
 NO_OP = 'no-op'
@@ -37,7 +37,11 @@ def run(run: Run) -> None:
         cases = {} if run.quick or stop.name in seen else CASES
         seen.add(stop.name)
         for case, order in cases.items():
-            numbers = visit.order('burst', **order)
+            try:
+                numbers = visit.order('burst', **order)
+            except VisitError as error:
+                run.report.note(f'{NAME}: {case}: {error}')
+                break
             run.report.add(NAME, case, stop.system, tasks_per_s=(numbers['tasks_per_s'], '1/s'))
 
     run.rounds_of(NAME, run.installed(), run.budget(200.0), measure, repeat=1.0 if run.quick else 0.6)

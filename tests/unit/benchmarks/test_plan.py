@@ -42,8 +42,10 @@ def test_a_principal_is_measured_at_least_once_whatever_it_takes() -> None:
     assert plan.cut() == {'a': 2, 'b': 2, 'c': 3}
 
 
-def test_who_failed_is_not_visited_again_and_was_not_cut() -> None:
+def test_who_failed_twice_is_not_visited_again_and_was_not_cut() -> None:
     plan = Plan(['a', 'b'], ['a', 'b'], 3, 100.0)
+    plan.fail('b')
+    assert plan.cut() == {'a': 3, 'b': 3}
     plan.fail('b')
     assert follow(plan, dict.fromkeys('ab', 1.0))[0] == ['a', 'a', 'a']
     assert plan.cut() == {}
