@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.endpoint.reporting import fitted
-from relay_parsl.engines.base import Changed, Engine, EngineStatus, Event, Work
+from relay_parsl.engines.base import Changed, Engine, EngineStatus, Event
 from relay_parsl.errors import RelayError
 
 log = logging.getLogger(__name__)
@@ -71,10 +71,6 @@ class Crew:
         if not named or getattr(self.engines[pool], 'fills_in', False):
             return ''
         return f'user_endpoint_config.{next(iter(named))}: this endpoint fills in no template, so it takes no user_endpoint_config'
-
-    def submit(self, pool: str, work: Work) -> None:
-        """Hand an attempt to its engine; `flush` follows."""
-        self.engines[pool].submit(work)
 
     def flush(self, pools: Iterable[str]) -> None:
         """Have engines start what they were given."""

@@ -129,7 +129,7 @@ class Hands:
         )
         self._inside[info.task_id, effect.attempt] = info
         try:
-            self._crew.submit(info.pool, work)
+            self._crew.engines[info.pool].submit(work)
             self._pools.add(info.pool)
         except Exception as error:  # an engine may be anybody's, and options are the sender's: what it stumbles over ends this task, not all of them
             log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex())
@@ -144,7 +144,7 @@ class Hands:
         try:
             opened = self._gate.open(effect, self._began)
             self._gate.python(opened, self._crew.python(info.pool))
-            if reason := self._crew.refusal(info.pool, opened.call.options):
+            if opened.call.options and (reason := self._crew.refusal(info.pool, opened.call.options)):
                 raise TaskRejected(reason)
         except Refusal as refusal:
             log.warning('task %s is refused: %s', info.task_id.hex(), refusal)

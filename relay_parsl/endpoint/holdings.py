@@ -146,7 +146,8 @@ class Holdings:
 
     def requeue(self, holding: Holding, due: float) -> None:
         """The engine has lost it: its next try comes when it is due."""
-        self._leave_engine(holding)
+        if holding.phase is Phase.STARTED:
+            self.pools[holding.info.pool].started -= 1
         holding.phase = Phase.QUEUED
         holding.detail = None
         heapq.heappush(self._later, (due, holding.order, holding.info.task_id))
@@ -161,7 +162,8 @@ class Holdings:
 
     def finish(self, holding: Holding) -> None:
         """It will not run again."""
-        self._leave_engine(holding)
+        if holding.phase is Phase.STARTED:
+            self.pools[holding.info.pool].started -= 1
         holding.phase = Phase.FINISHED
 
     def remove(self, holding: Holding) -> None:
@@ -170,7 +172,3 @@ class Holdings:
         if self._all.pop(holding.info.task_id, None) is not None:
             self.moved += 1
             self.pools[holding.info.pool].held -= 1
-
-    def _leave_engine(self, holding: Holding) -> None:
-        if holding.phase is Phase.STARTED:
-            self.pools[holding.info.pool].started -= 1

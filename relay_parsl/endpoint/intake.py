@@ -161,7 +161,7 @@ class Intake:
             info = codec.task_header(leased.header)
         except ProtocolError:
             return  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
-        if info.pool != (pool := self._books.pool(info.pool)):
+        if not info.pool and (pool := self._books.pool('')):
             info = info._replace(pool=pool)
         holding, waiting = self._books.holdings.get(info.task_id), self._books.outbox.get(info.task_id)
         if holding is not None:

@@ -17,6 +17,8 @@ class Intervals:
         self._ends: list[int] = []
 
     def __contains__(self, number: int) -> bool:
+        if not self._ends or number > self._ends[-1]:
+            return False  # as new ones are
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number <= self._ends[at]
 
@@ -26,6 +28,9 @@ class Intervals:
 
     def add(self, number: int) -> None:
         """Put a number in; the numbers beside it grow together with it."""
+        if self._ends and number == self._ends[-1] + 1:
+            self._ends[-1] = number  # as most do
+            return
         at = bisect_right(self._starts, number)
         left = at > 0 and self._ends[at - 1] >= number - 1
         right = at < len(self._starts) and self._starts[at] == number + 1

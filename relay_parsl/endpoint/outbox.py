@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relay_parsl.endpoint.ledger import Kept, Ledger
 from relay_parsl.wire import codec
@@ -31,11 +31,11 @@ class Waiting:
     lease: int
     since: float
     spends: TaskHeader | None = None
+    size: int = field(init=False)
+    """Bytes on the wire."""
 
-    @property
-    def size(self) -> int:
-        """Bytes on the wire."""
-        return len(self.result.header) + len(self.result.payload)
+    def __post_init__(self) -> None:
+        self.size = len(self.result.header) + len(self.result.payload)
 
 
 class Outbox:
@@ -94,14 +94,14 @@ class Outbox:
         waiting = self._all.get(task_id)
         if waiting is None or attempt not in (waiting.info.attempt, waiting.lease):
             return None
-        self._land(task_id)
         del self._all[task_id]
+        if self._sent.pop(task_id, None) is not None:
+            self._flying -= waiting.size
         self._unsent.pop(task_id, None)
-        if task_id in self._unsaved:
-            del self._unsaved[task_id]
-        else:
+        if self._unsaved.pop(task_id, False) is False:
             self._ledger.forget(task_id)
-        self._spend(waiting)
+        if waiting.spends is not None:
+            self._ledger.spend(waiting.spends)
         return waiting
 
     def tick(self, now: float) -> None:

@@ -87,7 +87,7 @@ class HtexEngine(HtexSettings):
         """See `Engine`."""
         if reason := self.refusal(work):
             return self._deliver(rejection(work, reason))
-        if self._is_hopeless():
+        if self._broken and self._is_hopeless():
             return self._deliver(rejection(work, self._broken, BlocksFailed))
         return self._waiting.arrive(work)
 

@@ -61,7 +61,7 @@ class HtexSettings:
 
     def refusal(self, work: Work) -> str:
         """Why the attempt's resource specification cannot be met; '' when it can."""
-        return refused_options(work)
+        return refused_options(work) if work.options else ''
 
     def needs(self, _work: Work) -> dict[str, Any]:
         """What Parsl is told of an attempt's resources, beside its priority."""

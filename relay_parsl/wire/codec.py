@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgpack
@@ -249,6 +250,8 @@ def _map(item: Read) -> Read:
     return read
 
 
+_TUPLE: Callable[..., Any] = tuple.__new__
+"""What `_make` of a named tuple does, without a call more."""
 _LENGTHS: dict[Any, int] = {Id: ID_BYTES, Hash: HASH_BYTES}
 _ON_THE_WIRE: dict[Any, type] = {Id: bytes, Hash: bytes, bytes: bytes, bool: bool, int: int, float: float, str: str}
 _SIMPLE: dict[Any, Read] = {
@@ -281,7 +284,7 @@ def _item_reader(kind: Any) -> Read:
     hints, defaults = get_type_hints(kind), _defaults(kind)
     readers = [_reader(hints[name]) for name in _names(kind)]
     least, most = len(readers) - len(defaults), len(readers)
-    make = getattr(kind, '_make', lambda values: kind(*values))
+    make = partial(_TUPLE, kind) if hasattr(kind, '_make') else lambda values: kind(*values)
 
     def read(value: Plain, body: BodyReader) -> Any:
         if type(value) is not list or len(value) < least:
@@ -300,7 +303,7 @@ def _header_reader(kind: Any) -> Callable[[bytes], Any]:
     sized = [(at, _LENGTHS[hint]) for at, hint in enumerate(hints) if hint in _LENGTHS]
     places, lengths = [at for at, _ in sized], [length for _, length in sized]
     others = [(at, _reader(hint)) for at, hint in enumerate(hints) if hint is float or hint not in _ON_THE_WIRE]
-    slowly, nothing, make = _item_reader(kind), BodyReader(b''), kind._make
+    slowly, nothing, make = _item_reader(kind), BodyReader(b''), partial(_TUPLE, kind)
 
     def read(data: bytes) -> Any:
         if len(data) > TEXT:
