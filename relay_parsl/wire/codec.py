@@ -284,7 +284,7 @@ def _item_reader(kind: Any) -> Read:
     hints, defaults = get_type_hints(kind), _defaults(kind)
     readers = [_reader(hints[name]) for name in _names(kind)]
     least, most = len(readers) - len(defaults), len(readers)
-    make = partial(_TUPLE, kind) if hasattr(kind, '_make') else lambda values: kind(*values)
+    make: Callable[[list[Any]], Any] = partial(_TUPLE, kind) if issubclass(kind, tuple) else partial(_made, kind)
 
     def read(value: Plain, body: BodyReader) -> Any:
         if type(value) is not list or len(value) < least:
@@ -294,6 +294,10 @@ def _item_reader(kind: Any) -> Read:
 
     _ITEM_READERS[kind] = read
     return read
+
+
+def _made(kind: Callable[..., Any], values: list[Any]) -> Any:
+    return kind(*values)
 
 
 def _header_reader(kind: Any) -> Callable[[bytes], Any]:
