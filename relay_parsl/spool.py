@@ -38,7 +38,7 @@ class Spool:
             raise StoreError('no key of a spooled body')
         return self.directory / f'{task_id.hex()}.{attempt}.{direction}'
 
-    def write(self, key: Key, offset: int, data: bytes) -> None:
+    def write(self, key: Key, offset: int, data: bytes | memoryview) -> None:
         """Put `data` at `offset` [bytes]; not on disk for sure before `sync`."""
         with self._open(key, os.O_WRONLY | os.O_CREAT) as fd:
             rest = memoryview(data)

@@ -6,9 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from relay_parsl.wire.messages import SEGMENT, Delivered, Fetch, Id, ResultHeader, Segment
+from relay_parsl.wire.turns import turns
 
-IN_FLIGHT = 8
-"""Segments asked for at once, of all results together."""
+IN_FLIGHT = 16
+"""Segments asked for at once, of all results together; see `turns`."""
 PATIENCE = 10.0
 """Seconds until an unanswered `Fetch` is sent again."""
 
@@ -80,9 +81,4 @@ class Pulls:
 
     def due(self, now: float) -> list[Fetch]:
         """What to ask for now."""
-        room = IN_FLIGHT - sum(len(pull.asked) for pull in self._pulls.values())
-        fetches: list[Fetch] = []
-        for pull in self._pulls.values():
-            while pull.todo and len(fetches) < room:
-                fetches.append(pull.fetch(now))
-        return fetches
+        return [pull.fetch(now) for pull in turns(self._pulls.values(), IN_FLIGHT)]

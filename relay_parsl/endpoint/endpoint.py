@@ -35,6 +35,7 @@ from relay_parsl.home import Credentials, RelayEntry
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
+from relay_parsl.transport.memory import keep_buffers
 from relay_parsl.version import VERSION
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Id
@@ -110,6 +111,7 @@ class Endpoint:
             stack.callback(self._journal.close)
             self._audit = self._open_audit()
             stack.callback(self._audit.close)
+            keep_buffers()
             self._dealer = Dealer(self._relay.url, self._relay.key, self._credentials.keys.curve)
             stack.callback(self._dealer.close)
             self._wake = self._dealer.wake

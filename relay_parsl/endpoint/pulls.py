@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from relay_parsl.wire.messages import SEGMENT, Fetch, Id, Segment
+from relay_parsl.wire.turns import turns
 
 AGAIN = 10.0
 """Seconds after which an unanswered `Fetch` is repeated."""
-AT_ONCE = 8
-"""Segments that may be on their way at once, over all bodies."""
+AT_ONCE = 16
+"""Segments that may be on their way at once, over all bodies; see `turns`."""
 
 
 class _Pull:
-    def __init__(self, attempt: int, size: int) -> None:
+    def __init__(self, task_id: Id, attempt: int, size: int) -> None:
+        self.task_id = task_id
         self.attempt = attempt
         self.size = size
         self.todo = list(range(0, size, SEGMENT))[::-1]
         self.asked: dict[int, float] = {}
+
+    def fetch(self, now: float) -> Fetch:
+        offset = self.todo.pop()
+        self.asked[offset] = now
+        return Fetch(self.task_id, self.attempt, 'task', offset, min(SEGMENT, self.size - offset))
 
 
 class Pulls:
@@ -29,7 +36,7 @@ class Pulls:
 
     def add(self, task_id: Id, attempt: int, size: int) -> None:
         """Begin to pull a sealed body of `size` bytes."""
-        self._all[task_id] = _Pull(attempt, size)
+        self._all[task_id] = _Pull(task_id, attempt, size)
 
     def drop(self, task_id: Id) -> None:
         """The task ended before its body was here."""
@@ -43,16 +50,11 @@ class Pulls:
 
     def asks(self, now: float) -> list[Fetch]:
         """What to ask for now."""
-        found = []
-        flying = sum(len(pull.asked) for pull in self._all.values())
-        for task_id, pull in self._all.items():
-            late = [offset for offset, at in pull.asked.items() if now - at >= AGAIN]
-            fresh = [pull.todo.pop() for _ in range(min(len(pull.todo), max(0, AT_ONCE - flying)))]
-            flying += len(fresh)
-            for offset in late + fresh:
-                pull.asked[offset] = now
-                found.append(Fetch(task_id, pull.attempt, 'task', offset, min(SEGMENT, pull.size - offset)))
-        return found
+        for pull in self._all.values():
+            for offset in sorted([offset for offset, at in pull.asked.items() if now - at >= AGAIN], reverse=True):
+                del pull.asked[offset]
+                pull.todo.append(offset)
+        return [pull.fetch(now) for pull in turns(self._all.values(), AT_ONCE)]
 
     def take(self, segment: Segment) -> bool:
         """Whether this is a piece that we asked for, whole and not yet here."""

@@ -15,9 +15,10 @@ from relay_parsl.relay.effects import Key, SpoolDelete, SpoolSend, SpoolSync, Sp
 from relay_parsl.relay.records import Stage
 from relay_parsl.relay.sessions import ClientSession, EndpointSession
 from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Id, Result, Segment, Task
+from relay_parsl.wire.turns import turns
 
-AT_ONCE = 4
-"""Segments of one body that are asked for at a time."""
+AT_ONCE = 16
+"""Segments of all bodies of a session that are asked for at a time; see `turns`."""
 ASK_AGAIN, GIVE_UP = 10.0, 600.0
 """Seconds without an answer, and without any progress."""
 
@@ -66,7 +67,7 @@ class Pulls:
         if pull.synced:
             self.spooled(key, now)
         else:
-            self._ask(session, pull, now)
+            self._ask(session, now)
 
     def segment(self, session: Either, message: Segment, now: float) -> None:
         """A piece of a body that was asked of this session."""
@@ -79,10 +80,9 @@ class Pulls:
         del pull.asked[message.offset]
         pull.touched = now
         self._core.do(SpoolWrite(pull.key, message.offset, message.data))
-        if pull.todo:
-            self._ask(session, pull, now)
-        elif not pull.asked:
+        if not pull.todo and not pull.asked:
             self._core.do(SpoolSync(pull.key))
+        self._ask(session, now)
 
     def spooled(self, key: Key, now: float) -> None:
         """The whole body is on the disk."""
@@ -116,11 +116,11 @@ class Pulls:
             pull.todo.extendleft(late)
             session = self._core.sessions.get(pull.source)
             if late and isinstance(session, (ClientSession, EndpointSession)):
-                self._ask(session, pull, now)
+                self._ask(session, now)
 
-    def _ask(self, session: Either, pull: Pull, now: float) -> None:
-        task_id, attempt, direction = pull.key
-        while pull.todo and len(pull.asked) < AT_ONCE:
+    def _ask(self, session: Either, now: float) -> None:
+        for pull in turns([each for each in self._pulls.values() if each.source == session.routing], AT_ONCE):
+            task_id, attempt, direction = pull.key
             offset = pull.todo.popleft()
             pull.asked[offset] = now
             self._core.send(session, Fetch(task_id, attempt, direction, offset, min(SEGMENT, pull.total - offset)))

@@ -25,6 +25,7 @@ from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.spool import Helper, Spool
 from relay_parsl.spool import Key as SpoolKey
 from relay_parsl.transport import Peer, Router
+from relay_parsl.transport.memory import keep_buffers
 from relay_parsl.version import VERSION
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
 from relay_parsl.wire.seal import Card, read_card
@@ -115,6 +116,7 @@ class RelayServer:
     # -- Opening and closing ----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        keep_buffers()
         self._settings = replace(self._settings, connections=min(self._settings.connections, raise_open_files()))
         directory = self._home.directory('relay')
         path = directory / 'relay.key'

@@ -22,6 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import bind_failure, is_address
+from relay_parsl.transport.memory import LARGE
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import SEGMENT, Message
@@ -86,13 +87,13 @@ def _socket(context: Any, kind: int) -> Socket:
     return made
 
 
-def _frames(waiting: Socket, most: int) -> list[bytes]:
+def _frames(waiting: Socket, most: int) -> list[bytes | memoryview]:
     """The rest of a message whose first frame was read; frames past `most` are read and dropped."""
-    frames: list[bytes] = []
+    frames: list[bytes | memoryview] = []
     while waiting.getsockopt(zmq.RCVMORE):
-        frame = waiting.recv(zmq.NOBLOCK)
+        frame = waiting.recv(zmq.NOBLOCK, copy=False)
         if len(frames) <= most:
-            frames.append(frame)
+            frames.append(frame.bytes if len(frame) < LARGE else frame.buffer)
     return frames
 
 
@@ -152,10 +153,10 @@ class Dealer:
         size = 0
         while len(got) < limit and size < DRAIN:
             try:
-                frames = [self._socket.recv(zmq.NOBLOCK)]
+                first = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            frames += _frames(self._socket, 2)
+            frames = [first, *_frames(self._socket, 2)]
             size += sum(map(len, frames))
             try:
                 got.append(codec.decode(frames))

@@ -46,12 +46,12 @@ _PACKERS: list[Any] = []
 class BodyReader:
     """Cuts the body frame into the payloads whose lengths the header gives."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         """`data` is the whole body frame."""
         self._data = data
         self._at = 0
 
-    def take(self, length: Plain) -> bytes:
+    def take(self, length: Plain) -> bytes | memoryview:
         """The next `length` bytes. Raises ProtocolError when the frame holds fewer."""
         if type(length) is not int or not 0 <= length <= len(self._data) - self._at:
             raise ProtocolError('the body frame is shorter than its header says')
@@ -134,8 +134,8 @@ def encode(message: Message) -> list[bytes]:
     return [pack([*PROTOCOL, name, values]), b''.join(body)]
 
 
-def decode(frames: Sequence[bytes]) -> Message:
-    """The message in two frames.
+def decode(frames: Sequence[bytes | memoryview]) -> Message:
+    """The message in two frames. Of a `Segment` in a view the data is a view, too: it is only written to a file.
 
     Raises:
         ProtocolMismatch: it is of another major version.
@@ -144,7 +144,7 @@ def decode(frames: Sequence[bytes]) -> Message:
     """
     if len(frames) != 2:
         raise ProtocolError(f'a message has 2 frames, not {len(frames)}')
-    header = unpack(frames[0])
+    header = unpack(bytes(frames[0]))
     if not (isinstance(header, list) and len(header) >= 4 and type(header[0]) is int):
         raise ProtocolError('the header is no [major, minor, type, fields]')
     major, _minor, name, values = header[:4]
@@ -152,7 +152,7 @@ def decode(frames: Sequence[bytes]) -> Message:
         raise ProtocolMismatch(f'the other side speaks protocol {major}, this one {PROTOCOL[0]}: update the older of the two')
     if not isinstance(name, str) or name not in _READERS:
         raise UnknownMessage(name[:64] if isinstance(name, str) else type(name).__name__)
-    body = BodyReader(frames[1])
+    body = BodyReader(frames[1] if name == 'Segment' else bytes(frames[1]))
     message: Message = _READERS[name](values, body)
     body.end()
     return message

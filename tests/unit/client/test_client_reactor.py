@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from relay_parsl.client.outbox import FLIGHT_TASKS
+from relay_parsl.client.pulls import IN_FLIGHT
 from relay_parsl.client.reactor import Accept, Answer, Changed, ClientReactor, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
@@ -329,9 +330,10 @@ def test_a_result_that_cannot_be_kept_is_received_and_over() -> None:
 def test_fetches_in_flight_are_bounded_over_all_results() -> None:
     reactor = accepted(1, 2)
     reactor.receive(m.Deliver((result(1, body=20 * SEGMENT), result(2, body=20 * SEGMENT))), 0.0)
-    assert len([each for each in sent(reactor) if isinstance(each, m.Fetch)]) == 8
+    asked = [(each.task_id, each.offset) for each in sent(reactor) if isinstance(each, m.Fetch)]
+    assert asked == [(name(1), 0), (name(2), 0), *[(name(1), at * SEGMENT) for at in range(1, IN_FLIGHT - 1)]]
     reactor.receive(m.Segment(name(1), 1, 'result', 0, 20 * SEGMENT, Body(bytes(SEGMENT))), 0.0)
-    assert [each.offset for each in sent(reactor)] == [8 * SEGMENT]
+    assert [(each.task_id, each.offset) for each in sent(reactor)] == [(name(1), (IN_FLIGHT - 1) * SEGMENT)]
 
 
 def test_what_has_no_answer_is_repeated() -> None:

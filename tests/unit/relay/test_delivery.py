@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from relay_parsl.relay.effects import SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
+from relay_parsl.relay.pulls import AT_ONCE
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Segment, State, Status, TaskState
 from tests.unit.relay.stage import Party, Stage, an_id, attempts
@@ -153,12 +154,12 @@ def answer(party: Party, total: int) -> None:
 
 def test_a_large_task_is_accepted_when_its_body_is_on_the_disk(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint()
-    total = 6 * SEGMENT + 5
+    total = (AT_ONCE + 2) * SEGMENT + 5
     stage.submit(client, 'a', body=total)
-    assert len([each for each in client.inbox if isinstance(each, Fetch)]) == 4
+    assert len([each for each in client.inbox if isinstance(each, Fetch)]) == AT_ONCE
     while any(isinstance(each, Fetch) for each in client.inbox):
         answer(client, total)
-    assert [each.offset for each in spooling(stage, SpoolWrite)] == [SEGMENT * n for n in range(7)]  # type: ignore[attr-defined]
+    assert [each.offset for each in spooling(stage, SpoolWrite)] == [SEGMENT * n for n in range(AT_ONCE + 3)]  # type: ignore[attr-defined]
     key = (an_id('a'), 0, 'task')
     assert spooling(stage, SpoolSync) == [SpoolSync(key)]
     assert client.got(m.Accepted) == []
