@@ -70,7 +70,8 @@ def _busy(axes: Any, report: Report) -> bool:
     cases = list(dict.fromkeys(row.case for row in rows))
     for system in dict.fromkeys(row.system for row in rows):
         own = {row.case: 100 * row.median for row in rows if row.system == system}
-        axes.plot(cases, [own.get(case, float('nan')) for case in cases], marker='o', linestyle='', label=system)
+        shares = [own.get(case, float('nan')) for case in cases]
+        axes.plot(cases, shares, marker='o', linestyle='', label=system, color=COLOURS.get(system, OTHERS))
     axes.set(title='Busy share of the least busy accelerator', ylabel='%', xlabel='accelerators x workers on each, task')
     axes.tick_params('x', rotation=45)
     if rows:
@@ -105,8 +106,11 @@ def _twice(axes: Any, left: Sequence[Row], right: Sequence[Row], *, other: str, 
     for some, rows, marker, colour in ((axes, left, 'o', COLOURS[OURS]), (second, right, 's', OTHERS)):
         ordered = sorted(rows, key=lambda row: amount(row.case))
         some.plot([amount(row.case) for row in ordered], [row.median for row in ordered], marker=marker, color=colour)
-        some.set(ylim=(0, None))
+        some.set(ylim=(0, 1.15 * max((row.median for row in rows), default=0) or None))
+    amounts = [amount(row.case) for row in left]
     axes.set(xscale='log', ylabel=f'{ylabel} (circles)', **words)
+    axes.set_xticks(amounts, [f'{each:,}' for each in amounts])
+    axes.minorticks_off()
     second.set(ylabel=f'{other} (squares)')
     return bool(left)
 
