@@ -172,8 +172,8 @@ class Service:
                 self._out.put(['ended', [[number, encode_end(Death(why, f'{type(error).__name__}: {error}'))] for number in numbers]])
 
     def _say(self, message: list[Any]) -> None:
-        """Write one message. May block for as long as the endpoint does not read."""
-        with self._writing:
+        """Write one message. May block for as long as the endpoint does not read; that it is gone, who reads sees."""
+        with self._writing, contextlib.suppress(OSError):
             self._connection.send_bytes(codec.pack(message))
 
     def _send(self) -> None:
