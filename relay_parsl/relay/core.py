@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from relay_parsl.relay.accounts import Directory
-from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete
+from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete, hurried
 from relay_parsl.relay.heads import Heads
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
@@ -110,9 +110,9 @@ class Core:
     # -- What is to be done -----------------------------------------------------------------------------------------
 
     def take(self) -> list[Effect]:
-        """The effects of the turn."""
+        """The effects of the turn, the most awaited first."""
         effects, self._effects = self._effects, []
-        return effects
+        return hurried(effects)
 
     def send(self, session: Session, message: Message) -> None:
         """To a session."""

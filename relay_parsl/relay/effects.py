@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from relay_parsl.wire.messages import Fetch, Id, Message
+from relay_parsl.wire.messages import Deliver, Dispatch, Fetch, Id, Message
 
 Key = tuple[Id, int, str]
 """A spooled body: task, attempt (0 for `task`), direction (`task` or `result`)."""
@@ -66,3 +66,11 @@ class Stop:
 
 
 Effect = Union[Send, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Audit, Stop]
+
+
+def hurried(effects: list[Effect]) -> list[Effect]:
+    """First what goes to whom tasks or results go: somebody waits for those, and for no receipt. To each receiver in the order as it was."""
+    awaited = {each.routing for each in effects if isinstance(each, Send) and isinstance(each.message, (Dispatch, Deliver))}
+    if not awaited:
+        return effects
+    return sorted(effects, key=lambda each: not (isinstance(each, Send) and each.routing in awaited))

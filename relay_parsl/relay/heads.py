@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate
+from operator import attrgetter
 
 from relay_parsl.relay.records import TaskRow
 from relay_parsl.wire.messages import Id
@@ -39,9 +40,9 @@ class Heads:
     def add(self, key: Key, new: Sequence[TaskRow], older: int) -> None:
         """Tasks have come into a queue in which `older` ones waited. Those are kept of which all are known that come before them."""
         rows = self._rows.get(key, [])
-        first_of_new = min(map(_order, new))
-        if len(rows) == older and (not rows or _order(rows[-1]) < first_of_new):
-            self._keep(key, sorted(new, key=_order))
+        new = sorted(new, key=_order)
+        if len(rows) == older and (not rows or _order(rows[-1]) < _order(new[0])):
+            self._keep(key, new)
         elif rows:
             for row in new:
                 if _order(row) < _order(rows[-1]):
@@ -72,17 +73,16 @@ class Heads:
 
     def _keep(self, key: Key, rows: list[TaskRow]) -> None:
         """As many as there is room for."""
-        sizes = accumulate([row.size - row.body for row in rows])
-        fit = len(list(takewhile(lambda total: self._bytes + total <= self._room, sizes)))
-        kept = rows[: min(fit, self._most - self._count)]
+        totals = list(accumulate([row.size - row.body for row in rows], initial=self._bytes))
+        kept = rows[: max(0, min(bisect_right(totals, self._room) - 1, self._most - self._count))]
         if kept:
             self._rows.setdefault(key, []).extend(kept)
-            self._counted(kept, 1)
+            self._count += len(kept)
+            self._bytes = totals[len(kept)]
 
     def _counted(self, rows: Sequence[TaskRow], sign: int) -> None:
         self._count += sign * len(rows)
         self._bytes += sign * sum([row.size - row.body for row in rows])
 
 
-def _order(row: TaskRow) -> tuple[int, int]:
-    return row.priority, row.number
+_order = attrgetter('priority', 'number')
