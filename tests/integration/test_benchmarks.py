@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from benchmarks.lone import LoneRelay
+from benchmarks.run import LEAST, Run, Stop
+from benchmarks.suites import SUITES, run_suite
+from benchmarks.systems import Shape
 from benchmarks.visit import Visit, VisitError
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +46,33 @@ def test_what_a_lone_relay_is_given_stays_when_it_is_killed() -> None:
             assert client.order('fill', count=10)['tasks_per_s'] > 0
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     assert not relay.root.exists()
+
+
+def test_a_system_that_fails_is_named_and_the_others_go_on() -> None:
+    run, visited = Run(rounds=2), []
+    stops = [Stop('broken', 'no-such-system'), Stop('fine', 'many-endpoints', Shape(1))]
+    run.rounds_of('some suite', stops, 60.0, lambda visit, stop: visited.append((stop.name, visit.order('trips', most=3, seconds=5.0)['trips'])))
+    assert visited == [('fine', 3), ('fine', 3)]
+    assert [note for note in run.report.notes if note.startswith('some suite: broken: no-such-system ended')]
+
+
+def test_a_suite_that_goes_wrong_is_noted_and_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(run: Run) -> None:
+        run.report.add('sessions', '10', 'relay-parsl', relay_cpu=(0.5, 'cores'))
+        raise OSError('no more files')
+
+    monkeypatch.setitem(SUITES, 'sessions', breaks)
+    run = Run(path=tmp_path / 'results.json')
+    run_suite('sessions', run)
+    document = json.loads(run.path.read_text())
+    assert document['results'][0]['median'] == 0.5
+    assert 'sessions: OSError: no more files' in document['machine']['notes']
+
+
+def test_what_must_be_over_is_cut_short() -> None:
+    assert Run(end=time.monotonic() - 1.0).budget(200.0) == LEAST
+    assert Run(quick=True).budget(200.0) == 40.0
+    assert Run().budget(200.0) == 200.0
 
 
 def test_a_system_that_cannot_start_says_why() -> None:
