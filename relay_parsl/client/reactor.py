@@ -301,7 +301,8 @@ class ClientReactor:
         task_id = delivered.task_id
         if not self._knows(task_id):
             return
-        if self._answered(task_id):
+        if task_id in self.outbox:
+            self._answered(task_id)
             self._effects.append(Accept((task_id,)))
         self._close(task_id)
         self._effects.append(Settle(delivered, header))
