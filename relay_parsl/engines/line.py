@@ -1,30 +1,26 @@
-"""A worker's end of the control channel: dialled when its attempt has run for a while, closed when none does.
+"""A worker's end of the control channel: dialled when there is something to say, listened to while the worker has work.
 
-What it needs is imported then: short tasks never pay for it. Where it cannot be had (a firewall between nodes, no room at the other end) the attempt
-runs on as it would without, and the worker says so once.
+Nothing here waits, and there is no thread: the worker waits for its runner and for this at once. Where no connection can be had (a firewall between
+nodes, no room at the other end) the worker does what it would without, and says so once. What a connection needs is imported when it is dialled.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.engines.frames import Head
 
 if TYPE_CHECKING:
-    from relay_parsl.engines.control import Key
     from relay_parsl.transport import Dealer
     from relay_parsl.wire.messages import Message
 
 logger = logging.getLogger(__name__)
 
-TICK = 1.0
-"""Seconds between looks at whether there is still something to say."""
-LINGER = 20.0
-"""Seconds that a connection is kept for the next long attempt."""
 DIAL = 15.0
 """Seconds for a connection to come about."""
 REST = 300.0
@@ -32,109 +28,105 @@ REST = 300.0
 
 
 class Line:
-    """To the engine process that `contact` names (see `engines.listener`). `cancel` is called from its thread, with a task and an attempt."""
+    """To the engine process that `contact` names (see `engines.listener`). One thread uses it."""
 
     def __init__(self, contact: Sequence[Any]) -> None:
         """Dials nothing yet."""
         self._url, self._server_key, self._key = contact
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._dealer: Dealer | None = None
+        self._descriptors: tuple[int, ...] = ()
+        self._out: deque[Message] = deque()
         self._current: Head | None = None
-        self._parcels: list[Message] = []
-        self._rested = threading.Event()
+        self._said = 0  # the connection over which it was said that the current attempt runs
+        self._due = 0.0  # when the next try may be made, or this one has failed
         self._complained = False
-        self._cancel: Callable[[bytes, int], object] = lambda task_id, attempt: None
 
-    def tell(self, head: Head, cancel: Callable[[bytes, int], object]) -> None:
-        """This attempt runs, and takes long: say so, and `cancel` it when asked to."""
-        with self._lock:
-            self._current, self._cancel = head, cancel
-        self._dial()
+    @property
+    def connection(self) -> int:
+        """Counts the connections so far; 0 before the first."""
+        return self._dealer.handshakes if self._dealer is not None else 0
 
-    def hand(self, ends: Sequence[tuple[Key, bytes]], unstarted: Sequence[Key]) -> None:
-        """A chunk's attempts that have ended, and those that will not start here: they are not to wait for the one that runs."""
-        from relay_parsl.engines.control import say_ends, say_unstarted  # noqa: PLC0415  see above
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a poll has to wait for, unless `ready`."""
+        return self._descriptors
 
-        with self._lock:
-            self._parcels += [*say_ends(ends), *([say_unstarted(unstarted)] if unstarted else [])]
-        self._dial()
+    @property
+    def ready(self) -> bool:
+        """Whether something is to be heard now. To be asked before each wait: its descriptors tell of a change once."""
+        return self._dealer is not None and self._dealer.ready
 
-    def _dial(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name='control-line', daemon=True)
-                self._thread.start()
-            elif self._dealer is not None:
-                self._dealer.wake()
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something to say."""
+        return bool(self._out) or self._current is not None
+
+    def pause(self, now: float) -> float:
+        """Seconds until a try has failed or the next one is due, or inf."""
+        return inf if self.connection or (self._dealer is None and not self.wanted) else max(0.0, self._due - now)
+
+    def dial(self) -> bool:
+        """Begin to connect, if it is time to; whether its descriptors have changed."""
+        if self._dealer is not None or time.monotonic() < self._due:
+            return False
+        from relay_parsl.transport import Dealer  # noqa: PLC0415  see above
+
+        self._dealer = Dealer(self._url, self._server_key, self._key)
+        self._descriptors = self._dealer.descriptors
+        self._due = time.monotonic() + DIAL
+        return True
+
+    def tell(self, head: Head) -> None:
+        """This attempt runs, and takes long: say so, and again over each new connection."""
+        self._current, self._said = head, 0
 
     def over(self) -> None:
         """It runs no more."""
         self._current = None
 
-    def _serve(self) -> None:
-        """Until nothing has been said for a while."""
-        while True:
-            try:
-                connected = self._call()
-            except Exception:
-                logger.exception('the control channel failed')
-                connected = False
-            if not connected:
-                self._parcels.clear()  # they come with the result of their chunk
-                self._rested.wait(REST)
-            with self._lock:
-                if self._current is None and not self._parcels:
-                    self._thread = None
-                    return
+    def say(self, messages: Sequence[Message]) -> None:
+        """Say this as soon as there is a connection and room."""
+        self._out += messages
 
-    def _call(self) -> bool:
-        """One connection, from dialling to the end; whether there was one."""
-        from relay_parsl.transport import Dealer  # noqa: PLC0415  see above
+    def flush(self) -> None:
+        """Send what can be sent."""
+        if self._dealer is None or not self._dealer.handshakes:
+            return
+        if self._current is not None and self._said != self._dealer.handshakes:
+            self._said = self._dealer.handshakes
+            self._out.append(_running(self._current))
+        while self._out and self._dealer.send(self._out[0]):
+            self._out.popleft()
 
-        dealer = Dealer(self._url, self._server_key, self._key)
-        self._dealer = dealer
-        try:
-            return self._talk(dealer)
-        finally:
-            with self._lock:
-                self._dealer = None
-            dealer.close(last_words=True)
+    def hear(self) -> list[Message]:
+        """What has come."""
+        if self._dealer is None:
+            return []
+        heard = self._dealer.receive()
+        if not self._dealer.handshakes and time.monotonic() >= self._due:
+            self._give_up(self._dealer.failure)
+        return heard
 
-    def _talk(self, dealer: Dealer) -> bool:
-        from relay_parsl.engines.control import hear_cancel  # noqa: PLC0415
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._dealer is not None:
+            self._dealer.close()
+            self._dealer, self._descriptors = None, ()
 
-        said, useful, began = (0, None), time.monotonic(), time.monotonic()
-        while time.monotonic() - useful < LINGER:
-            dealer.wait(TICK)
-            for message in dealer.receive():
-                for key in hear_cancel(message):
-                    self._cancel(*key)
-            said = self._say(dealer, said)
-            if self._current is not None:
-                useful = time.monotonic()
-            if not dealer.handshakes and time.monotonic() - began > DIAL:
-                self._complain(dealer.failure)
-                return False
-        return bool(dealer.handshakes)
-
-    def _say(self, dealer: Dealer, said: tuple[int, Any]) -> tuple[int, Any]:
-        """State, not deltas: said again after each connection. Returns what was said last, and over which."""
-        from relay_parsl.engines import control, task  # noqa: PLC0415
-
-        while dealer.handshakes and self._parcels and dealer.send(self._parcels[0]):
-            self._parcels.pop(0)
-        head = self._current
-        if head is None or not dealer.handshakes or said == (dealer.handshakes, head.key):
-            return said
-        known = task.where()
-        detail = {name: str(known[name])[: control.VALUE] for name in control.KEYS if known.get(name)}
-        sent = dealer.send(control.say_running(control.Running(head.task_id, head.attempt, detail)))
-        return (dealer.handshakes, head.key) if sent else said
-
-    def _complain(self, why: str) -> None:
+    def _give_up(self, why: str) -> None:
+        self.close()
+        self._out.clear()  # it comes with the result of the shift
+        self._due = time.monotonic() + REST
         if not self._complained:
             self._complained = True
             logger.warning(
                 'no control channel to %s (%s): where tasks run is not shown, and a cancel takes effect at their end', self._url, why or 'silent'
             )
+
+
+def _running(head: Head) -> Message:
+    from relay_parsl.engines import control, task  # noqa: PLC0415  see above
+
+    known = task.where()
+    detail = {name: str(known[name])[: control.VALUE] for name in control.KEYS if known.get(name)}
+    return control.say_running(control.Running(head.task_id, head.attempt, detail))

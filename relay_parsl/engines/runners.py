@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from math import ceil, inf
+from collections.abc import Container, Mapping, Sequence
+from math import inf
 
 from relay_parsl.engines.frames import TASK_ID, Head
 from relay_parsl.engines.interrupts import SIGNALS
@@ -88,12 +88,19 @@ class Tail:
 class Runner:
     """One runner process. One thread calls; another may `kill`."""
 
-    def __init__(self, environment: Mapping[str, str], bell: Bell) -> None:
-        """Start one; `environment` is added to this process's own, `bell` ends a wait for it. Raises OSError when no process can be had."""
+    def __init__(self, environment: Mapping[str, str], poll: select.poll) -> None:
+        """Start one. Raises OSError when no process can be had.
+
+        Args:
+            environment: is added to this process's own.
+            poll: what its worker waits with; whatever it says, `heed` is to be asked.
+        """
         self.account: bytes | None = None
+        self.most = inf
+        """Seconds that a wait may take: some kernels do not tell of its end."""
         self.useful = False
         """Whether it has answered to anything yet."""
-        self._bell = bell
+        self._poll = poll
         ours, theirs = socket.socketpair()
         errors, into = os.pipe()
         self._tokens = Tokens()
@@ -122,50 +129,43 @@ class Runner:
         self._watch()
 
     def _watch(self) -> None:
-        self._poll = select.poll()
-        for number in (self._tokens.bell, self._bell.reader):
-            self._poll.register(number, select.POLLIN)
-        self._most, self._handle = inf, -1
+        self._handle = -1
+        self._poll.register(self._tokens.bell, select.POLLIN)
         try:
             self._handle = os.pidfd_open(self._process.pid)
             self._poll.register(self._handle, select.POLLIN)
         except (AttributeError, OSError):
-            self._most = OLD
+            self.most = OLD
 
     def alive(self) -> bool:
         """Whether it could take work now."""
         return self._process.poll() is None
 
     def pour(self, frames: Sequence[bytes]) -> None:
-        """Have it run these work frames, after those that it has. One that is dead is found by `wait`."""
+        """Have it run these work frames, after those that it has. One that is dead is found by `heed`."""
         self._tokens.give(len(frames))
         with contextlib.suppress(OSError):
-            self._stream.put(frames)
+            if not self._stream.put(frames):
+                self._poll.register(self._stream.fileno(), select.POLLOUT)
 
     def take_back(self) -> int:
         """How many of the last frames have not started; they never will."""
         return self._tokens.take_back()
 
-    def wait(self, pause: float | None) -> bool:
-        """Until it has come to the end of what it has, or the bell rings, or `pause` seconds. False: it is dead; a child may hold its pipes open."""
-        ready = self._ready(min(self._most, inf if pause is None else pause))
+    def heed(self, ready: Container[int]) -> bool:
+        """After a wait that these descriptors ended. False: it is dead; a child may hold its pipes open."""
         if self._stream.fileno() in ready:
-            with contextlib.suppress(OSError):
-                self._stream.push()
-        if self._bell.reader in ready:
-            self._bell.hush()
+            self._push()
         if self._tokens.bell in ready and not self._tokens.hush():
             return False
-        return not (self._handle in ready or self._most == OLD) or self.alive()
+        return not (self._handle in ready or self.most == OLD) or self.alive()
 
-    def _ready(self, seconds: float) -> set[int]:
-        """Rounded up to milliseconds, lest a wait of less spin."""
-        if self._stream.waits:
-            self._poll.register(self._stream.fileno(), select.POLLOUT)
-        ready = {number for number, _ in self._poll.poll(None if seconds == inf else ceil(1000 * seconds))}
-        if self._stream.waits:
+    def _push(self) -> None:
+        done = True
+        with contextlib.suppress(OSError):
+            done = self._stream.push()
+        if done:
             self._poll.unregister(self._stream.fileno())
-        return ready
 
     def answers(self) -> list[bytes]:
         """What it has said, in its order: end frames, and that a function with a timeout has started."""
@@ -214,6 +214,9 @@ class Runner:
         return RunnerDied(f'the process that ran the task {_how(code)}', where + (f'; it printed last:\n{said}' if said else ''))
 
     def _drop(self) -> None:
+        for number in (self._tokens.bell, self._handle, self._stream.fileno()):
+            with contextlib.suppress(KeyError, ValueError):
+                self._poll.unregister(number)
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

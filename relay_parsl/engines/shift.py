@@ -21,10 +21,12 @@ from relay_parsl.engines.frames import Head, head_of
 from relay_parsl.engines.fusion import BUDGET
 from relay_parsl.engines.patience import Patience
 
-RESULTS = 1 << 20
-"""Bytes of results after which the rest of a chunk goes elsewhere: large ones jam a node's manager."""
-POURED = 100
-"""Attempts that a runner has at once: their ends fit into a socket, so that it need not wait for its worker."""
+SLOWEST, QUICKEST = 2.0, 0.02
+"""Bounds of how the time that attempts take stands to what was thought."""
+TRUST = 0.3
+"""How much of it the last ones say."""
+POURED = 200
+"""Attempts that a runner has at once: the ends of most fit into a socket, so that it need not wait for its worker."""
 BYTES = 128 * 1024
 """Bytes of them; one always goes."""
 
@@ -39,6 +41,8 @@ class Attempt:
     head: Head
     until: float
     """When it goes elsewhere, if it has not started by then."""
+    seconds: float
+    """How long it takes, as is thought; inf: nobody knows."""
 
 
 Ends = list[tuple[Attempt, bytes]]
@@ -50,13 +54,14 @@ class Shift:
     def __init__(self, limit: float, patient: Callable[[float, float], Patience]) -> None:
         """Has nothing to do. `limit`: seconds for what has no timeout of its own, 0 for none; `patient` makes a Patience of a moment and a limit."""
         self.ends: Ends = []
-        """What has ended, in that order."""
+        """What has ended, in that order, and was not fetched."""
         self._limit = limit
         self._patient = patient
         self._waiting: deque[Attempt] = deque()
         self._poured: deque[Attempt] = deque()
-        self._size = 0  # bytes of `ends`
         self._count = 0
+        self._pace = 1.0  # how long they take, beside what was thought
+        self._seen = 0.0  # when the runner's last end was seen, or since when it has something to do
         self.patience = patient(inf, 0.0)
         """With the attempt that runs now, if one does."""
 
@@ -85,11 +90,24 @@ class Shift:
         """Those that have not ended."""
         return [*self._poured, *self._waiting]
 
-    def take(self, frames: Sequence[bytes], now: float) -> None:
-        """A chunk has come. Raises ProtocolError for what is none."""
-        attempts = [Attempt(self._count + place, frame, head_of(frame), now + BUDGET) for place, frame in enumerate(frames)]
+    def take(self, frames: Sequence[bytes], now: float, seconds: float | None = None) -> None:
+        """A chunk has come, which takes so many seconds, if anybody knows. Raises ProtocolError for what is none."""
+        each = inf if seconds is None else seconds / len(frames)
+        attempts = [Attempt(self._count + place, frame, head_of(frame), now + BUDGET, each) for place, frame in enumerate(frames)]
         self._count += len(attempts)
         self._waiting += attempts
+
+    def left(self, now: float) -> float:
+        """Seconds that what is here will take, as it looks: inf if nobody knows, 0 if there is nothing."""
+        if not self.busy:
+            return 0.0
+        left = self._pace * sum([each.seconds for each in self.here])
+        return max(1e-6, left - (now - self._seen if self._poured else 0.0))
+
+    def fetch(self) -> Ends:
+        """What has ended since the last time."""
+        ends, self.ends = self.ends, []
+        return ends
 
     def pour(self, now: float) -> list[bytes]:
         """What the runner is to be given now: of one account; one with a time limit alone, and nothing behind what has been told to end."""
@@ -98,7 +116,7 @@ class Shift:
         while self._waiting and self._goes(self._waiting[0], size):
             attempt = self._waiting.popleft()
             if not self._poured:
-                self.patience = self._patient(now, self.limit(attempt))
+                self.patience, self._seen = self._patient(now, self.limit(attempt)), now
             self._poured.append(attempt)
             poured.append(attempt.frame)
             size += len(attempt.frame)
@@ -123,11 +141,18 @@ class Shift:
 
     def ended(self, frames: Sequence[bytes], now: float) -> None:
         """The runner has ended as many as these are, the one that ran first."""
-        for frame in frames:
-            self.ends.append((self._poured.popleft(), frame))
-            self._size += len(frame)
-        if frames and self._poured:
+        if not frames:
+            return
+        ended = [(self._poured.popleft(), frame) for frame in frames]
+        self.ends += ended
+        self._learn(sum([attempt.seconds for attempt, _ in ended]), now)
+        if self._poured:
             self.patience = self._patient(now, self.limit(self._poured[0]))
+
+    def _learn(self, thought: float, now: float) -> None:
+        if 0 < thought < inf:
+            self._pace += TRUST * (min(SLOWEST, max(QUICKEST, (now - self._seen) / thought)) - self._pace)
+        self._seen = now
 
     def lost(self, frame: bytes, now: float) -> None:
         """The one that ran has this end, and its runner is gone; if none ran, the next one."""
@@ -140,15 +165,13 @@ class Shift:
         for _ in range(count):
             self._waiting.appendleft(self._poured.pop())
 
-    def late(self, now: float) -> bool:
-        """Whether some have waited too long, or more results would be too many: then they have to `leave`, all but one that runs."""
-        full = self._size >= RESULTS
+    def late(self, now: float, *, full: bool = False) -> bool:
+        """Whether some have waited too long, or results are too many (`full`): then they have to `leave`, all but one that runs."""
         behind = len(self._poured) > 1 or (bool(self._waiting) and (full or bool(self._poured) or len(self._waiting) > 1))
         return behind and (full or now >= self._oldest())
 
-    def leave(self, now: float) -> list[Attempt]:
+    def leave(self, now: float, *, full: bool = False) -> list[Attempt]:
         """Those that go elsewhere, once what has not started was taken back. One stays if none runs: else two workers might send it to and fro."""
-        full = self._size >= RESULTS
         stays = [self._waiting.popleft()] if self._waiting and not self._poured and not full else []
         held = list(self._waiting)
         self._waiting = deque([*stays, *[each for each in held if not full and now < each.until]])

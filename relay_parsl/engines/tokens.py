@@ -36,11 +36,6 @@ class Stream:
         """Of the socket."""
         return self._socket.fileno()
 
-    @property
-    def waits(self) -> bool:
-        """Whether something waits to go out."""
-        return bool(self._out)
-
     def put(self, frames: Sequence[bytes]) -> bool:
         """Send; whether all is out. Raises OSError when nobody reads any more."""
         self._out += b''.join([part for frame in frames for part in (len(frame).to_bytes(WIDTH, 'big'), frame)])

@@ -8,20 +8,29 @@ by a signal, and its runner is killed when it does not listen; either way the ne
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import select
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil, inf
 from typing import Any
 
 from relay_parsl.engines import accelerators, leash, ranks
-from relay_parsl.engines.frames import Death, decode_chunk, encode_end, encode_ends, with_environment
+from relay_parsl.engines.control import hear_cancel, say_ends, say_unstarted
+from relay_parsl.engines.frames import Death, decode_chunk, encode_end, with_environment
 from relay_parsl.engines.interrupts import CANCEL, STARTED, default_limit, interruption
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
 from relay_parsl.engines.runners import Bell, Runner, RunnerDied
 from relay_parsl.engines.shift import Attempt, Shift
+from relay_parsl.engines.talk import RESULTS, Talk
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire.messages import Cancel, Message
+
+logger = logging.getLogger(__name__)
 
 GIVE_UP = 3.0
 """Seconds that a function has to end once it was told to, before its runner is killed."""
@@ -38,9 +47,12 @@ class Worker:
         self._limit = default_limit()
         self._runner: Runner | None = None
         self._closed = False
-        self._bell = Bell()
+        self._bell, self._poll = Bell(), select.poll()
+        self._poll.register(self._bell.reader, select.POLLIN)
+        self._watched: tuple[int, ...] = ()
         self._keys: frozenset[Key] = frozenset()
         self._asked: deque[Key] = deque()
+        self._shift, self._talk = self._begin([]), Talk(0, 0.0)
 
     def prepare(self) -> None:
         """Have a runner ready. Raises OSError."""
@@ -48,21 +60,30 @@ class Worker:
             self._runner.close()
             self._runner = None
         if self._runner is None and not self._closed:
-            self._runner = Runner(self._environment, self._bell)
+            self._runner = Runner(self._environment, self._poll)
 
-    def run_chunk(self, data: bytes, nodes: dict[str, str]) -> bytes:
-        """A chunk of work frames to its end frames, each attempt with these variables; what has not started in time is not among them."""
-        shift = self._shift([with_environment(frame, nodes) if nodes else frame for frame in decode_chunk(data)])
-        self._work(shift)
-        return encode_ends([(attempt.place, end) for attempt, end in shift.ends])
+    def run_shift(self, data: bytes, nodes: dict[str, str], number: int = 0, seconds: float | None = None) -> bytes:
+        """A shift that begins with a chunk: work frames to their end frames; what has not started in time is not among them.
+
+        Args:
+            data: the chunk.
+            nodes: variables for each of its attempts.
+            number: of the shift; 0: it ends with this chunk.
+            seconds: how long its attempts take, if anybody knows.
+        """
+        frames = [with_environment(frame, nodes) if nodes else frame for frame in decode_chunk(data)]
+        self._shift, self._talk = self._begin(frames, seconds), Talk(number, time.monotonic())
+        self._work()
+        self._talk.ended([(attempt.place, end) for attempt, end in self._shift.fetch()])
+        return self._talk.result()
 
     def run(self, frame: bytes, doomed: Callable[[], bool] = lambda: False) -> bytes:
         """A work frame to its end frame; never raises for what happens in it. `doomed`: whether it was cancelled before it came here."""
-        shift = self._shift([frame])
+        self._shift, self._talk = self._begin([frame]), Talk(0, time.monotonic())
         if doomed():
             self._asked.extend(self._keys)
-        self._work(shift)
-        return shift.ends[0][1]
+        self._work()
+        return self._shift.ends[0][1]
 
     def interrupt(self, task_id: bytes, attempt: int) -> bool:
         """Cancel an attempt if it is here now; whether it is. From any thread."""
@@ -74,51 +95,75 @@ class Worker:
 
     # -- The work of a shift -----------------------------------------------------------------------------------------
 
-    def _shift(self, frames: Sequence[bytes]) -> Shift:
+    def _begin(self, frames: Sequence[bytes], seconds: float | None = None) -> Shift:
         shift = Shift(self._limit, lambda now, limit: Patience(now, limit, GIVE_UP))
-        shift.take(frames, time.monotonic())
+        if frames:
+            shift.take(frames, time.monotonic(), seconds)
         self._keys = frozenset(each.head.key for each in shift.here)
         return shift
 
-    def _work(self, shift: Shift) -> None:
-        """Until there is nothing left to do."""
-        while shift.busy:
-            self._survive(shift)
+    def _work(self) -> None:
+        """Until there is nothing left to do, and nothing more to come."""
+        while self._goes_on:
+            self._survive()
+        if self._line is not None:
+            self._line.say(self._talk.close())
+            self._line.flush()
         self._keys = frozenset()
         self._asked.clear()
 
-    def _survive(self, shift: Shift) -> None:
+    @property
+    def _goes_on(self) -> bool:
+        return self._shift.busy or self._talk.open(time.monotonic())
+
+    def _survive(self) -> None:
         try:
-            self._turn(shift, self._runner_of(shift))
+            self._turn(self._runner_of())
         except RunnerDied as death:
-            self._died(shift, death)
+            self._died(death)
         except OSError as error:
-            self._died(shift, RunnerDied(f'no process could be started for the task on {socket.gethostname()}: {error}'))
+            self._died(RunnerDied(f'no process could be started for the task on {socket.gethostname()}: {error}'))
 
-    def _turn(self, shift: Shift, runner: Runner) -> None:
-        """One wait, and what is to be done before and after it."""
-        if frames := shift.pour(time.monotonic()):
-            runner.pour(frames)
-        self._attend(shift, runner)
-        alive = runner.wait(shift.pause(time.monotonic()))
-        self._collect(shift, runner)
+    def _turn(self, runner: Runner) -> None:
+        """What is to be done now, and one wait."""
+        self._collect(runner)
         if runner is not self._runner:
+            return  # it was of no more use
+        if frames := self._shift.pour(time.monotonic()):
+            runner.pour(frames)
+        self._attend(runner)
+        full = self._talk.full or sum([len(end) for _, end in self._shift.ends]) >= RESULTS
+        if self._shift.late(time.monotonic(), full=full):
+            self._take_back(runner)
+            self._send_off(self._shift.leave(time.monotonic(), full=full))
+        self._say()
+        if not self._goes_on:
             return
-        if not alive:
-            self._take_back(shift, runner)
+        if not runner.heed(self._wait(runner.most)):
+            self._take_back(runner)
             raise runner.bury()
-        if shift.late(time.monotonic()):
-            self._take_back(shift, runner)
-            self._send_off(shift, shift.leave(time.monotonic()))
+        self._hear()
 
-    def _take_back(self, shift: Shift, runner: Runner) -> None:
+    def _wait(self, most: float) -> set[int]:
+        """Until something has come, or something is due: in milliseconds, rounded up, lest a wait of less spin."""
+        now = time.monotonic()
+        due = self._shift.pause(now)
+        seconds = min(most, inf if due is None else due, self._talk.pause(self._shift.left(now), now))
+        if self._line is not None:
+            seconds = 0.0 if self._line.ready else min(seconds, self._line.pause(now))
+        ready = {number for number, _ in self._poll.poll(None if seconds == inf else ceil(1000 * seconds))}
+        if self._bell.reader in ready:
+            self._bell.hush()
+        return ready
+
+    def _take_back(self, runner: Runner) -> None:
         """In this order: what was not taken back has begun, and all of that but one has ended and said so."""
-        shift.back(runner.take_back())
-        self._collect(shift, runner)
+        self._shift.back(runner.take_back())
+        self._collect(runner)
 
-    def _collect(self, shift: Shift, runner: Runner) -> None:
+    def _collect(self, runner: Runner) -> None:
         """Hear what the runner has said."""
-        said = runner.answers()
+        said, shift = runner.answers(), self._shift
         if STARTED in said:
             shift.patience.started(time.monotonic())
         if ends := [each for each in said if each != STARTED]:
@@ -129,11 +174,11 @@ class Worker:
             if reason and attempt is not None:
                 self._retire(runner, attempt)
 
-    def _attend(self, shift: Shift, runner: Runner) -> None:
+    def _attend(self, runner: Runner) -> None:
         """Do what is due for the attempt that runs."""
         if self._asked:
-            self._cancel(shift, runner)
-        attempt, patience = shift.running, shift.patience
+            self._cancel(runner)
+        attempt, patience = self._shift.running, self._shift.patience
         if attempt is None:
             return
         step = patience.step(time.monotonic())
@@ -142,35 +187,88 @@ class Worker:
         elif step is Step.KILL:
             runner.kill_all(attempt.head)
         elif step is Step.REPORT and self._line is not None:
-            self._line.tell(attempt.head, self.interrupt)
+            self._line.tell(attempt.head)
 
-    def _cancel(self, shift: Shift, runner: Runner) -> None:
+    def _cancel(self, runner: Runner) -> None:
         """Only now is it asked which one runs: the others go elsewhere, and end there."""
-        asked = [self._asked.popleft() for _ in range(len(self._asked))]
+        asked, shift = [self._asked.popleft() for _ in range(len(self._asked))], self._shift
         if shift.crowded:
-            self._take_back(shift, runner)
+            self._take_back(runner)
         if shift.running is not None and shift.running.head.key in asked:
             shift.patience.interrupt(CANCEL)
-        self._send_off(shift, [gone for key in asked if (gone := shift.drop(key)) is not None])
+        self._send_off([gone for key in asked if (gone := shift.drop(key)) is not None])
 
-    def _send_off(self, shift: Shift, gone: Sequence[Attempt]) -> None:
-        """They are not to wait for the one that runs; nor is what has ended."""
-        if self._line is not None and gone:
-            self._line.hand([(attempt.head.key, end) for attempt, end in shift.ends], [each.head.key for each in gone])
-
-    def _died(self, shift: Shift, death: RunnerDied) -> None:
+    def _died(self, death: RunnerDied) -> None:
         """Charge the one that ran. If none did, a runner that has never been of use is charged to the next one, lest this go on for ever."""
+        shift = self._shift
         useless = self._runner is None or not self._runner.useful
         attempt, patience = shift.running or (shift.next if useless else None), shift.patience
         self._renew()
         if self._line is not None:
             self._line.over()
         if attempt is None:
+            self._talk.close()
             return
         if patience.reason and not self._closed:
             shift.lost(_killed(patience, shift.limit(attempt), str(death.args[1])), time.monotonic())
         else:
             shift.lost(encode_end(Death('worker', str(death))), time.monotonic())
+
+    # -- The control channel -----------------------------------------------------------------------------------------
+
+    def _say(self) -> None:
+        """What there is to say, and no sooner than the runner has something to do: what a connection needs is imported meanwhile."""
+        if self._line is None:
+            return
+        if self._talk.number:
+            self._talk.ended([(attempt.place, end) for attempt, end in self._shift.fetch()])
+        if self._talk.number or self._line.wanted:
+            self._dial()
+        now = time.monotonic()
+        self._line.say(self._talk.connect(self._line.connection))
+        self._line.say(self._talk.say(self._shift.left(now), now))
+        self._line.flush()
+
+    def _send_off(self, gone: Sequence[Attempt]) -> None:
+        """They are not to wait for the one that runs; nor is what has ended."""
+        if self._line is None or not gone:
+            return
+        keys = [each.head.key for each in gone]
+        if self._talk.number:
+            self._line.say(self._talk.returned(keys))
+        else:
+            self._line.say([*say_ends([(attempt.head.key, end) for attempt, end in self._shift.ends]), say_unstarted(keys)])
+
+    def _hear(self) -> None:
+        """What the engine process has said."""
+        if self._line is not None:
+            for message in self._line.hear():
+                self._take(message)
+            self._watch()
+
+    def _take(self, message: Message) -> None:
+        try:
+            if isinstance(message, Cancel):
+                self._asked.extend(hear_cancel(message))
+            elif (refill := self._talk.hear(message)) is not None:
+                self._shift.take(decode_chunk(refill.chunk), time.monotonic(), refill.seconds)
+        except ProtocolError as error:
+            logger.warning('an engine process said what it may not: %s', error)
+
+    def _dial(self) -> None:
+        if self._line is not None and self._line.dial():
+            self._watch()
+
+    def _watch(self) -> None:
+        """Wait for the line as it is now, too."""
+        descriptors = self._line.descriptors if self._line is not None else ()
+        if descriptors == self._watched:
+            return
+        for number in self._watched:
+            self._poll.unregister(number)
+        for number in descriptors:
+            self._poll.register(number, select.POLLIN)
+        self._watched = descriptors
 
     # -- The runner --------------------------------------------------------------------------------------------------
 
@@ -185,18 +283,18 @@ class Worker:
         with contextlib.suppress(OSError):  # else the next task says why there can be no process
             self.prepare()
 
-    def _runner_of(self, shift: Shift) -> Runner:
+    def _runner_of(self) -> Runner:
         """One account's data never meets another's code, also not what it left in memory."""
-        attempt = shift.running or shift.next
-        account = attempt.head.account if attempt is not None else None
-        if self._runner is not None and self._runner.account not in (None, account):
+        attempt = self._shift.running or self._shift.next
+        if attempt is not None and self._runner is not None and self._runner.account not in (None, attempt.head.account):
             self._runner.close()
             self._runner = None
-        if shift.running is None:
+        if self._shift.running is None:
             self.prepare()
         if self._runner is None:
             raise RunnerDied('the engine stops')
-        self._runner.account = account
+        if attempt is not None:
+            self._runner.account = attempt.head.account
         return self._runner
 
     def kill(self) -> None:
@@ -234,4 +332,5 @@ def run_task(chunk: bytes, contact: Sequence[Any] = (), shift: int = 0, seconds:
         leash.die_with_parent()
         accelerators.correct(os.environ)
         _worker = Worker(line=Line(contact) if contact else None)
-    return _worker.run_chunk(chunk, ranks.taken(os.environ))  # nodes of an MPI engine's task: its own, and its runner outlives it
+    nodes = ranks.taken(os.environ)  # of an MPI engine's task: its own, and its runner outlives it
+    return _worker.run_shift(chunk, nodes, shift if contact else 0, seconds)
