@@ -49,15 +49,16 @@ class Talk:
     # -- What happens ------------------------------------------------------------------------------------------------
 
     def connect(self, connection: int) -> list[Message]:
-        """The number of the connection that there is, 0 before the first; returns what is to be said again when it is another one.
+        """The number of the connection that there is, 0 before the first; returns what is to be said over a new one: first of all, who is there.
 
-        What was said or sent over the last one may be lost: so nothing more is taken.
+        What was said or sent over the last one may be lost: so nothing more is taken, and all is said again.
         """
         if not self.number or connection == self._connection:
             return []
         self._closed = self._closed or self._connection > 0
         self._connection = connection
-        return [*map(control.say_parcel, self._parcels.values()), *self._gone, *self._farewell()]
+        here = control.say_window(self.number, 0, 0)
+        return [here, *map(control.say_parcel, self._parcels.values()), *self._gone, *self._farewell()]
 
     def ended(self, ends: Sequence[tuple[int, bytes]]) -> None:
         """These have ended, by place."""
@@ -91,7 +92,7 @@ class Talk:
     def say(self, left: float, now: float) -> list[Message]:
         """What is to be said now. `left`: seconds that what is here will take, inf if nobody knows, 0 if there is nothing."""
         self._idle = inf if left else min(self._idle, now)
-        if not self._connection:
+        if not self._connection or not self.number:
             return []
         said: list[Message] = [control.say_parcel(each) for each in self._wrap()]
         if now >= self._ends_at:

@@ -19,14 +19,14 @@ from math import ceil, inf
 from typing import Any
 
 from relay_parsl.engines import accelerators, leash, ranks
-from relay_parsl.engines.control import hear_cancel, say_ends, say_unstarted
+from relay_parsl.engines.control import hear_cancel
 from relay_parsl.engines.frames import Death, decode_chunk, encode_end, with_environment
 from relay_parsl.engines.interrupts import CANCEL, STARTED, default_limit, interruption
 from relay_parsl.engines.line import Line
 from relay_parsl.engines.patience import Patience, Step
 from relay_parsl.engines.runners import Bell, Runner, RunnerDied
 from relay_parsl.engines.shift import Attempt, Shift
-from relay_parsl.engines.talk import RESULTS, Talk
+from relay_parsl.engines.talk import Talk
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire.messages import Cancel, Message
 
@@ -74,7 +74,7 @@ class Worker:
         frames = [with_environment(frame, nodes) if nodes else frame for frame in decode_chunk(data)]
         self._shift, self._talk = self._begin(frames, seconds), Talk(number, time.monotonic())
         self._work()
-        self._talk.ended([(attempt.place, end) for attempt, end in self._shift.fetch()])
+        self._hand_in()
         return self._talk.result()
 
     def run(self, frame: bytes, doomed: Callable[[], bool] = lambda: False) -> bytes:
@@ -129,13 +129,12 @@ class Worker:
         self._collect(runner)
         if runner is not self._runner:
             return  # it was of no more use
+        self._attend(runner)
+        if self._shift.late(time.monotonic(), full=self._talk.full):
+            self._take_back(runner)
+            self._send_off(self._shift.leave(time.monotonic(), full=self._talk.full))
         if frames := self._shift.pour(time.monotonic()):
             runner.pour(frames)
-        self._attend(runner)
-        full = self._talk.full or sum([len(end) for _, end in self._shift.ends]) >= RESULTS
-        if self._shift.late(time.monotonic(), full=full):
-            self._take_back(runner)
-            self._send_off(self._shift.leave(time.monotonic(), full=full))
         self._say()
         if not self._goes_on:
             return
@@ -220,8 +219,7 @@ class Worker:
         """What there is to say, and no sooner than the runner has something to do: what a connection needs is imported meanwhile."""
         if self._line is None:
             return
-        if self._talk.number:
-            self._talk.ended([(attempt.place, end) for attempt, end in self._shift.fetch()])
+        self._hand_in()
         if self._talk.number or self._line.wanted:
             self._dial()
         now = time.monotonic()
@@ -229,15 +227,13 @@ class Worker:
         self._line.say(self._talk.say(self._shift.left(now), now))
         self._line.flush()
 
+    def _hand_in(self) -> None:
+        self._talk.ended([(attempt.place, end) for attempt, end in self._shift.fetch()])
+
     def _send_off(self, gone: Sequence[Attempt]) -> None:
         """They are not to wait for the one that runs; nor is what has ended."""
-        if self._line is None or not gone:
-            return
-        keys = [each.head.key for each in gone]
-        if self._talk.number:
-            self._line.say(self._talk.returned(keys))
-        else:
-            self._line.say([*say_ends([(attempt.head.key, end) for attempt, end in self._shift.ends]), say_unstarted(keys)])
+        if self._line is not None:
+            self._line.say(self._talk.returned([each.head.key for each in gone]))
 
     def _hear(self) -> None:
         """What the engine process has said."""
@@ -310,6 +306,8 @@ class Worker:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        if self._line is not None:
+            self._line.close()
         self._bell.close()
 
 

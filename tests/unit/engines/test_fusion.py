@@ -16,7 +16,7 @@ from relay_parsl.engines.frames import Place, encode_work, head_of
 from relay_parsl.engines.fusion import AIM, BUDGET, BYTES, GRAIN, LEAST, MOST, SHARES, Cut, Item, most
 from relay_parsl.engines.inside import Inside
 from relay_parsl.engines.patience import Patience
-from relay_parsl.engines.shift import RESULTS, Attempt, Shift
+from relay_parsl.engines.shift import Attempt, Shift
 from relay_parsl.engines.waiting import Waiting
 
 SHORT = Item(b'a', LEAST, 100)
@@ -208,16 +208,3 @@ def test_a_thousand_tasks_of_nothing_are_few_chunks_that_all_workers_share() -> 
     world = World([0.05] * 100, 2, 0.05)
     world.run()
     assert world.chunks == 100
-
-
-def test_large_results_end_a_chunk() -> None:
-    shift = shift_of([Work(bytes(16), n, b'a', b'f', b'') for n in range(4)], 0.0)
-    assert len(shift.pour(0.0)) == 4
-    shift.ended([bytes(RESULTS // 2)], 0.0)
-    assert not shift.late(0.0)
-    shift.ended([bytes(RESULTS // 2)], 0.0)
-    assert shift.late(0.0)
-    shift.back(1)
-    assert [each.head.attempt for each in shift.leave(0.0)] == [3]
-    assert shift.busy
-    assert not shift.late(0.0)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from math import inf
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from relay_parsl.engines import line as line_module
 from relay_parsl.engines import listener as listener_module
-from relay_parsl.engines.control import LARGEST, Running, say_cancel, say_running
+from relay_parsl.engines.control import LARGEST, Running, hear_cancel, say_cancel, say_running
 from relay_parsl.engines.dispatcher import Dispatcher, Ways
 from relay_parsl.engines.frames import Head, encode_chunk
 from relay_parsl.engines.line import Line
@@ -94,20 +95,26 @@ class Rig:
         return self.lines[-1]
 
     def tell(self, line: Line, attempt: int = 1) -> None:
-        line.tell(Head(b'a', TASK, attempt, 0.0), lambda *key: self.cancelled.append(key))
+        line.tell(Head(b'a', TASK, attempt, 0.0))
+
+    def eventually(self, condition: Callable[[], Any]) -> Any:
+        """Meanwhile workers do as theirs do."""
+        return eventually(lambda: [self.turn(line) for line in self.lines] and condition())
+
+    def turn(self, line: Line) -> None:
+        line.dial()
+        line.flush()
+        for message in line.hear():
+            self.cancelled += hear_cancel(message)
 
 
 @pytest.fixture(name='rig')
-def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(line_module, 'LINGER', 0.5)
-    monkeypatch.setattr(line_module, 'TICK', 0.1)
-    monkeypatch.setattr(line_module, 'REST', 0.1)
+def _rig() -> Iterator[Rig]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     rig = Rig()
     yield rig
     for line in rig.lines:
-        line.over()
-    eventually(lambda: all(line._thread is None for line in rig.lines))
+        line.close()
     rig.close()
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
@@ -117,44 +124,38 @@ def test_a_worker_says_that_it_runs_and_is_told_to_end(rig: Rig, monkeypatch: py
     monkeypatch.setenv('PARSL_WORKER_BLOCK_ID', '5')
     rig.enter(9, (TASK, 1))
     rig.tell(rig.line())
-    eventually(lambda: rig.told)
+    rig.eventually(lambda: rig.told)
     number, detail = rig.told[0]
     assert number == 9
     assert (detail['worker'], detail['block']) == ('3', '5')
     assert detail['host']
     rig.cancel(9)
-    eventually(lambda: rig.cancelled)
+    rig.eventually(lambda: rig.cancelled)
     assert rig.cancelled == [(TASK, 1)]
-
-
-def test_a_worker_hands_over_what_it_has_of_a_chunk(rig: Rig) -> None:
-    ours, ended, gone = (TASK, 1), (b'\x08' * 16, 2), (b'\x09' * 16, 1)
-    for number, key in enumerate((ours, ended, (b'\x0a' * 16, 3))):
-        rig.enter(number, key)
-    rig.line().hand([(ended, b'an end'), (gone, b'of another engine')], [(b'\x0a' * 16, 3), gone])
-    eventually(lambda: len(rig.said) == 2)
-    assert rig.said == [['ended', [(1, b'an end')]], ['returned', [2]]]
 
 
 def test_a_cancel_that_came_first_waits_for_the_worker(rig: Rig) -> None:
     rig.enter(9, (TASK, 1))
     rig.cancel(9)
     rig.tell(rig.line())
-    eventually(lambda: rig.cancelled)
+    rig.eventually(lambda: rig.cancelled)
 
 
-def test_one_connection_serves_attempt_after_attempt_and_ends_when_there_is_none(rig: Rig) -> None:
+def test_one_connection_serves_attempt_after_attempt_and_says_each_once(rig: Rig) -> None:
     for number in range(3):
         rig.enter(number, (TASK, number))
     line = rig.line()
     for number in range(3):
         rig.tell(line, number)
-        eventually(lambda number=number: number in [told for told, _ in rig.told])
+        rig.eventually(lambda number=number: number in [told for told, _ in rig.told])
+        rig.turn(line)
         line.over()
+        rig.turn(line)
     assert [told for told, _ in rig.told] == [0, 1, 2]
-    eventually(lambda: line._thread is None)
     router = rig.listener._router
     assert router is not None
+    assert router.connections == 1
+    line.close()
     eventually(lambda: router.connections == 0)
 
 
@@ -163,7 +164,7 @@ def test_what_no_engine_holds_is_not_passed_on(rig: Rig, caplog: pytest.LogCaptu
     other = rig.line()
     rig.enter(1, (TASK, 1))
     rig.tell(other)
-    eventually(lambda: rig.told)
+    rig.eventually(lambda: rig.told)
     assert [number for number, _ in rig.told] == [1]
 
 
@@ -208,7 +209,7 @@ def test_a_flood_cuts_its_own_connection(rig: Rig) -> None:
     finally:
         hostile.close()
     rig.tell(rig.line())
-    eventually(lambda: rig.told)
+    rig.eventually(lambda: rig.told)
 
 
 def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
@@ -246,20 +247,20 @@ def test_an_address_that_is_not_here_leaves_no_channel_and_says_so(monkeypatch: 
 
 
 def test_a_worker_that_cannot_get_through_says_so_once_and_tries_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    for name, value in (('DIAL', 0.2), ('REST', 0.05), ('TICK', 0.05)):
+    for name, value in (('DIAL', 0.2), ('REST', 0.05)):
         monkeypatch.setattr(line_module, name, value)
-    dialled = threading.Semaphore(0)
-
-    class Counted(Dealer):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            dialled.release()
-
-    monkeypatch.setattr('relay_parsl.transport.Dealer', Counted)
     line = Line(['tcp://127.0.0.1:9', new_key(), new_key()])
+    dialled = 0
     with caplog.at_level(logging.WARNING):
-        line.tell(Head(b'a', TASK, 1, 0.0), lambda *key: None)
-        assert all(dialled.acquire(timeout=20) for _ in range(3))
-        line.over()
-        eventually(lambda: line._thread is None)
+        line.tell(Head(b'a', TASK, 1, 0.0))
+        while dialled < 3:
+            assert line.pause(time.monotonic()) <= 0.2
+            dialled += line.dial()
+            line.flush()
+            line.hear()
+            time.sleep(0.01)
+    line.over()
+    line.close()
     assert caplog.text.count('no control channel to tcp://127.0.0.1:9 (unreachable)') == 1
+    assert not line.ready
+    assert line.pause(time.monotonic()) == inf
