@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from relay_parsl.engines.frames import Head
 
 if TYPE_CHECKING:
-    from relay_parsl.transport import Dealer
+    from relay_parsl.transport.polled import Polled
     from relay_parsl.wire.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Line:
     def __init__(self, contact: Sequence[Any]) -> None:
         """Dials nothing yet."""
         self._url, self._server_key, self._key = contact
-        self._dealer: Dealer | None = None
+        self._dealer: Polled | None = None
         self._descriptors: tuple[int, ...] = ()
         self._out: deque[Message] = deque()
         self._current: Head | None = None
@@ -69,9 +69,9 @@ class Line:
         """Begin to connect, if it is time to; whether its descriptors have changed."""
         if self._dealer is not None or time.monotonic() < self._due:
             return False
-        from relay_parsl.transport import Dealer  # noqa: PLC0415  see above
+        from relay_parsl.transport.polled import Polled  # noqa: PLC0415  see above
 
-        self._dealer = Dealer(self._url, self._server_key, self._key)
+        self._dealer = Polled(self._url, self._server_key, self._key)
         self._descriptors = self._dealer.descriptors
         self._due = time.monotonic() + DIAL
         return True

@@ -164,16 +164,6 @@ class Dealer:
                 log.warning('dropped what is no message of the relay: %s', error)
         return got
 
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """What a poll of one's own may wait for, instead of `wait`. They tell of a change once: so ask before each poll whether it is `ready`."""
-        return tuple(int(each.getsockopt(zmq.FD)) for each in (self._socket, self._monitor))
-
-    @property
-    def ready(self) -> bool:
-        """Whether `receive` has something to do."""
-        return any(each.getsockopt(zmq.EVENTS) & zmq.POLLIN for each in (self._socket, self._monitor))
-
     def wait(self, timeout: float) -> bool:
         """Until a message, a `wake`, or `timeout` seconds; whether there is a message."""
         arrived = False
