@@ -47,6 +47,7 @@ def seal_parts(key: bytes, parts: Iterable[bytes | bytearray | memoryview], targ
     """Seal what these hold one after the other into `target`; its length [B]. No more than a segment of it is ever copied at a time."""
     row = _Row(parts)
     _seal(key, row.length, row.take, target)
+    row.close()
     return row.length
 
 
@@ -84,16 +85,23 @@ class _Row:
         self.length = sum(len(view) for view in views)
         self._views = iter(views)
         self._rest = memoryview(b'')
+        self._room = _take_room()
 
-    def take(self, size: int) -> memoryview | bytearray:
-        """The next `size` bytes, which are there."""
-        first = self._piece(size)
-        if len(first) == size:
-            return first
-        found = bytearray(first)
-        while len(found) < size:
-            found += self._piece(size - len(found))
+    def take(self, size: int) -> memoryview:
+        """The next `size` bytes, which are there; until the next call."""
+        piece = self._piece(size)
+        if len(piece) == size:
+            return piece
+        found, done = memoryview(self._room)[:size], 0
+        while done < size:
+            found[done : done + len(piece)] = piece
+            done += len(piece)
+            piece = self._piece(size - done)
         return found
+
+    def close(self) -> None:
+        """Nothing more is taken."""
+        _keep_room(self._room)
 
     def _piece(self, most: int) -> memoryview:
         if not self._rest and most:
