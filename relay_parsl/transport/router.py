@@ -1,0 +1,185 @@
+"""The socket of who listens: the relay's, or an engine's for its workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import zmq
+from zmq.utils import z85
+from zmq.utils.monitor import recv_monitor_message
+
+from relay_parsl.errors import ConfigError, ProtocolError
+from relay_parsl.transport.address import bind_failure, is_address
+from relay_parsl.transport.sockets import LAST_WORDS, MAX_FRAME, Socket, arrived, check_library, check_size, contents, make_socket, public_key
+from relay_parsl.transport.waker import Waker
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Message
+
+log = logging.getLogger(__name__)
+
+_ZAP = 'inproc://zeromq.zap.01'
+_ZAP_DOMAIN = b'relay-parsl'
+_SELF_TEST = 5.0
+
+
+class Peer(NamedTuple):
+    """Where a message came from: the routing id that libzmq chose, and the CURVE public key (32 raw bytes) that the handshake proved."""
+
+    routing: bytes
+    key: bytes
+
+
+class Router:
+    """The relay's socket, or an engine's for its workers. One thread uses it; `wake` alone may be called from any."""
+
+    def __init__(self, bind: str, curve: bytes, admit: Callable[[bytes], bool], *, most: int | None = None, largest: int = MAX_FRAME) -> None:
+        """Listen.
+
+        Args:
+            bind: `tcp://address:port`; port 0 or `*` is any free one.
+            curve: the private key of who listens, 32 raw bytes.
+            admit: says by its public key who may connect.
+            most: connections at once; those beyond are refused. By default nobody counts.
+            largest: bytes of a frame; a longer one cuts the connection that it came by.
+
+        Raises:
+            ConfigError: the address cannot be had, or the self-test finds that strangers get in.
+        """
+        check_library()
+        if not is_address(bind):
+            raise ConfigError(f'cannot listen on {bind!r}: --bind takes tcp://ADDRESS:PORT of this machine')
+        self._admit = admit
+        self._most, self._open = most, set[int]()
+        self._context = zmq.Context()
+        self._context.setsockopt(zmq.MAX_SOCKETS, 8192)
+        self._waker = Waker()
+        self._zap: Socket = self._context.socket(zmq.REP)
+        self._socket = make_socket(self._context, zmq.ROUTER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, largest)
+        self._doings: Socket | None = None
+        if most is not None:
+            self._doings = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        try:
+            self._zap.bind(_ZAP)
+            self._listen(bind, curve)
+            self._refuses_strangers(public_key(curve))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def connections(self) -> int:
+        """How many there are, those in their handshake included; counted only where there is a `most`."""
+        while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            seen: Any = recv_monitor_message(self._doings)
+            (self._open.add if seen['event'] == zmq.EVENT_ACCEPTED else self._open.discard)(seen['value'])
+        return len(self._open)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on."""
+        return int(self._address.rsplit(':', 1)[1])
+
+    def wait(self, timeout: float) -> None:
+        """Until a message, a handshake, a `wake`, or `timeout` seconds."""
+        for ready, _ in self._poller.poll(max(0, int(timeout * 1000))):
+            if ready is self._zap:
+                self._authenticate()
+            elif ready == self._waker.reader.fileno():
+                self._waker.drain()
+            elif ready is self._doings:
+                log.debug('%d connections', self.connections)
+
+    def receive(self, limit: int = 256) -> list[tuple[Peer, Message | ProtocolError]]:
+        """What has arrived, up to `limit` messages, each with its sender; an error in the place of what is no message."""
+        self._authenticate()
+        got: list[tuple[Peer, Message | ProtocolError]] = []
+        for first, *frames in arrived(self._socket, limit):
+            peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
+            try:
+                got.append((peer, codec.decode(contents(frames))))
+            except ProtocolError as error:
+                got.append((peer, error))
+        return got
+
+    def send(self, routing: bytes, message: Message) -> bool:
+        """Hand a message to the wire. False: there is no such peer any more, or it does not read and its queue is full."""
+        frames = codec.encode(message)
+        check_size(frames)
+        try:
+            self._socket.send_multipart([routing, *frames], zmq.NOBLOCK)
+        except (zmq.Again, zmq.ZMQError) as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            return False
+        return True
+
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` end when this is readable, too."""
+        self._poller.register(descriptor, zmq.POLLIN)
+
+    def wake(self) -> None:
+        """End a `wait`, from any thread."""
+        self._waker.wake()
+
+    def close(self) -> None:
+        """Drop every connection; last words have a moment to leave."""
+        if self._doings is not None:
+            self._socket.disable_monitor()
+            self._doings.close(0)
+        self._zap.close(0)
+        self._socket.close(LAST_WORDS)
+        self._waker.close()
+        self._context.term()
+
+    def _listen(self, bind: str, curve: bytes) -> None:
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.BACKLOG, 1024)
+        self._socket.curve_server = True
+        self._socket.curve_secretkey = z85.encode(curve)
+        self._socket.zap_domain = _ZAP_DOMAIN
+        try:
+            self._socket.bind(bind)
+        except zmq.ZMQError as error:
+            raise ConfigError(bind_failure(bind, error.errno, error)) from None
+        self._address = self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b'\0').decode()
+        self._poller = zmq.Poller()
+        for readable in (self._socket, self._zap, self._waker.reader, *filter(None, [self._doings])):
+            self._poller.register(readable, zmq.POLLIN)
+
+    def _authenticate(self) -> None:
+        """Answer every handshake that waits; ZAP runs in this thread, so that `admit` may read what the loop reads."""
+        while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            request = self._zap.recv_multipart()
+            known = len(request) == 7 and request[2] == _ZAP_DOMAIN and request[5] == b'CURVE' and self._admit(request[6])
+            known = known and (self._most is None or self.connections <= self._most)
+            if not known:
+                log.info('refused a connection from %s', request[3].decode('ascii', 'replace') if len(request) > 3 else 'somewhere')
+            verdict = [b'200', b'OK', request[6].hex().encode()] if known else [b'400', b'unknown key', b'']
+            self._zap.send_multipart([b'1.0', request[1], *verdict, b''])
+
+    def _refuses_strangers(self, key: bytes) -> None:
+        """A server whose ZAP handler is not asked admits everybody in silence (measured): so a random key must fail before the relay opens."""
+        stranger = make_socket(self._context, zmq.DEALER)
+        stranger.curve_serverkey = z85.encode(key)
+        stranger.curve_publickey, stranger.curve_secretkey = zmq.curve_keypair()
+        monitor = stranger.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        poller = zmq.Poller()
+        poller.register(monitor, zmq.POLLIN)
+        poller.register(self._zap, zmq.POLLIN)
+        try:
+            stranger.connect(self._address.replace('[::]', '[::1]').replace('0.0.0.0', '127.0.0.1'))  # noqa: S104  read, not bound
+            for _ in range(int(_SELF_TEST / 0.05)):
+                poller.poll(50)
+                self._authenticate()
+                if monitor.poll(0):
+                    break
+            refused = bool(monitor.poll(0)) and recv_monitor_message(monitor)['event'] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        finally:
+            stranger.disable_monitor()
+            monitor.close(0)
+            stranger.close(0)
+        if not refused:
+            raise ConfigError('the self-test failed: a key that nobody enrolled was not refused, so this relay will not open its port')

@@ -1,0 +1,93 @@
+"""What sockets have in common: their settings, their keys, and how messages are read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import zmq
+from zmq.utils import z85
+
+from relay_parsl.errors import ConfigError, ProtocolError
+from relay_parsl.transport.memory import LARGE
+from relay_parsl.wire.messages import SEGMENT
+
+MAX_FRAME = 16 * SEGMENT
+"""Bytes. A longer frame cuts the connection, so that senders check before they send."""
+DRAIN = 32 * SEGMENT
+"""Bytes that one `receive` hands over at most, give or take a message: what bounds a turn's memory."""
+OLDEST_ZMQ = (4, 3, 5)
+"""Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
+LAST_WORDS = 3000
+"""Milliseconds; on a busy machine a goodbye needed more than 300, and its session was counted for half a minute."""
+FRAMES = 4
+"""Frames of a message that are kept: more than any has, so that one with too many is seen to be none. What is beyond is read and dropped."""
+
+Socket = Any  # zmq.Socket[bytes]: the stubs of pyzmq differ between its versions
+Frame = Any  # zmq.Frame, likewise
+
+
+def check_library() -> None:
+    """Raises ConfigError when libzmq is too old to be let near a network, or was built without CURVE."""
+    if zmq.zmq_version_info() < OLDEST_ZMQ or not zmq.has('curve'):
+        wanted = '.'.join(map(str, OLDEST_ZMQ))
+        raise ConfigError(f'libzmq {zmq.zmq_version()} is older than {wanted} or lacks CURVE: pip install --upgrade pyzmq')
+
+
+def new_key() -> bytes:
+    """A fresh private CURVE key, 32 bytes."""
+    return z85.decode(zmq.curve_keypair()[1])
+
+
+def public_key(curve: bytes) -> bytes:
+    """The public half of a raw private CURVE key, 32 bytes."""
+    return z85.decode(zmq.curve_public(z85.encode(curve)))
+
+
+def make_socket(context: Any, kind: int) -> Socket:
+    """The settings that every socket of ours has; the reasons stand in the options' names."""
+    made = context.socket(kind)
+    options = {
+        zmq.LINGER: 0,
+        zmq.MAXMSGSIZE: MAX_FRAME,
+        zmq.HANDSHAKE_IVL: 5_000,
+        zmq.HEARTBEAT_IVL: 10_000,
+        zmq.HEARTBEAT_TIMEOUT: 30_000,
+        zmq.HEARTBEAT_TTL: 40_000,
+        zmq.TCP_KEEPALIVE: 1,
+        zmq.TCP_KEEPALIVE_IDLE: 60,
+        zmq.IPV6: 1,
+    }
+    for option, value in options.items():
+        made.setsockopt(option, value)
+    return made
+
+
+def arrived(waiting: Socket, limit: int) -> Iterator[list[Frame]]:
+    """The messages that wait, frame by frame: `limit` at most, and `DRAIN` bytes.
+
+    Looks before it reads: that nothing is there is told by an exception, which takes as long as reading a message (measured).
+    """
+    size = 0
+    while limit > 0 and size < DRAIN and waiting.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        frames = [waiting.recv(zmq.NOBLOCK, copy=False)]
+        more = frames[0].more
+        while more:
+            frame = waiting.recv(zmq.NOBLOCK, copy=False)
+            more = frame.more
+            if len(frames) < FRAMES:
+                frames.append(frame)
+        size += sum(map(len, frames))
+        limit -= 1
+        yield frames
+
+
+def contents(frames: Sequence[Frame]) -> list[bytes | memoryview]:
+    """The bytes of frames; large ones are read where they lie."""
+    return [frame.bytes if len(frame) < LARGE else frame.buffer for frame in frames]
+
+
+def check_size(frames: list[bytes]) -> None:
+    """Raises ProtocolError when a frame is too long for the wire."""
+    if any(len(frame) > MAX_FRAME for frame in frames):
+        raise ProtocolError(f'a message is over {MAX_FRAME} bytes')
