@@ -307,12 +307,14 @@ class HtexEngine(HtexSettings):
 
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""
-        count = max(self._demand, len(self._waiting) + len(self._inside))
-        return self._inside.load.wanted(count, bool(self._facts.get('workers')), time.monotonic())
+        return self._inside.load.wanted(self._held(), bool(self._facts.get('workers')), time.monotonic())
+
+    def _held(self) -> int:
+        return max(self._demand, len(self._waiting) + len(self._inside))
 
     def _may_feed(self) -> bool:
-        due = (bool(self._waiting) and self._room() > 0) or self._told < self._wanted() or self._inside.ordered
-        due = due or (self._build is not None and self._build.behind)
+        due = (bool(self._waiting) and self._room() > 0) or self._inside.ordered or (self._build is not None and self._build.behind)
+        due = due or (self._told < self._held() and self._told < self._wanted())  # the load is asked last: it takes longest
         return self._stopping.is_set() or (self._state == 'ready' and due)
 
     def _admit(self) -> list[list[int]]:
