@@ -105,7 +105,7 @@ class Loop:
     # -- A turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        self._act()
+        self._act(hold=True)
         arrived = self._rest()
         now = time.monotonic()
         self._greet_again(now)
@@ -117,6 +117,7 @@ class Loop:
         if now - self._ticked >= TICK:
             self._ticked = now
             self.reactor.tick(now)
+            self._act()
             self._look_around(now)
 
     def _rest(self) -> bool:
@@ -154,10 +155,10 @@ class Loop:
         self._bodies.update([order.task_id for order, _ in orders if order.body_key])
         self._routes.send(orders)
 
-    def _act(self) -> None:
+    def _act(self, *, hold: bool = False) -> None:
         while self._unsent and self._dealer.send(self._unsent[0]):
             self._unsent.popleft()
-        while effects := self.reactor.take():  # what is done may give more to do
+        while effects := self.reactor.take(hold=hold):  # what is done may give more to do
             for effect in effects:
                 self._acts[type(effect)](effect)
             self._arrivals.hand_over()

@@ -14,6 +14,7 @@ from relay_parsl.client.link import Link
 from relay_parsl.client.opened import PAGE, Opened
 from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
 from relay_parsl.client.pulls import Pulls
+from relay_parsl.client.receipts import Receipts
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
@@ -53,7 +54,7 @@ class ClientReactor:
         self._requests = Requests()
         self._wanted = Wanted()
         self._watched: tuple[Id, ...] = ()
-        self._received: list[Id] = []
+        self._receipts = Receipts()
         self._refreshed = self._watching = 0.0
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             m.Welcome: self._welcome, m.Refused: self._refused, m.Goodbye: self._goodbye, m.Ping: self._ping,
@@ -68,10 +69,10 @@ class ClientReactor:
         """Whether the relay has welcomed this session."""
         return self._link.open
 
-    def take(self) -> list[Effect]:
-        """What to do now, in order."""
-        received, self._received = self._received, []
-        self._link.say_all(m.Received(tuple(page)) for page in _pages(received))
+    def take(self, *, hold: bool = False) -> list[Effect]:
+        """What to do now, in order. With `hold` a few results are acknowledged later, with what is sent then: call it without now and then."""
+        hold = hold and not any(type(each) is Send for each in self._effects)
+        self._link.say_all(m.Received(tuple(page)) for page in _pages(self._receipts.take(hold=hold)))
         effects = self._effects[:]
         self._effects.clear()
         return effects
@@ -168,7 +169,7 @@ class ClientReactor:
         """Its result cannot be kept here: the loop has failed the task, and the relay need not deliver it again."""
         if self._answered(task_id) or task_id in self.open:
             self._close(task_id)
-            self._received.append(task_id)
+            self._receipts.add(task_id, 0)
 
     # -- Sessions ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +253,7 @@ class ClientReactor:
                 self._pulls.start(each, header)
             else:
                 self._finish(each, header)
-                self._received.append(each.task_id)
+                self._receipts.add(each.task_id, len(each.payload))
         self._pump(now)
 
     def _states(self, message: m.States, now: float) -> None:
@@ -309,7 +310,7 @@ class ClientReactor:
 
     def _settle_pulled(self, delivered: Delivered, header: ResultHeader | None) -> None:
         self._finish(delivered, header)
-        self._received.append(delivered.task_id)
+        self._receipts.add(delivered.task_id, header.body if header is not None else 0)
 
     # -- What is said -----------------------------------------------------------------------------------------------
 

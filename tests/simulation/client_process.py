@@ -99,7 +99,7 @@ class ClientProcess(Process):
             for message in messages:
                 self.reactor.receive(message, now)
         self.reactor.tick(now)
-        self.act()
+        self.act(hold=False)
         self.point('idle')
         if inbox:
             self.wake()
@@ -217,9 +217,9 @@ class ClientProcess(Process):
 
     # -- effects --------------------------------------------------------------
 
-    def act(self) -> None:
+    def act(self, *, hold: bool = True) -> None:
         """Do what the reactor says, in order; the process may die between any two."""
-        for effect in self.reactor.take():
+        for effect in self.reactor.take(hold=hold):
             self.point('act')
             _ACTS[type(effect)](self, effect)
 
