@@ -6,10 +6,11 @@ An *end frame* is what comes back: how the function ended, or that its process d
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from relay_parsl.engines.base import CAUSES, Event, Finished, Lost, SealedBody, Work
 from relay_parsl.errors import ProtocolError
@@ -25,18 +26,16 @@ NO_SERIAL = -1
 """The serial of the last chunk of a shift whose worker has no control channel."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where tasks run: a directory ('' is wherever the runner was started), and whether each task gets one of its own below it."""
 
     directory: str = ''
     sandbox: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     """Variables for this attempt alone: what a worker was told about its nodes, say."""
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """What a worker reads of a work frame."""
 
     account: bytes
@@ -80,7 +79,8 @@ class Death:
 
 def task_name(task_id: bytes) -> str:
     """A task's id as people know it."""
-    return str(uuid.UUID(bytes=task_id)) if len(task_id) == 16 else task_id.hex()
+    name = task_id.hex()
+    return f'{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}' if len(task_id) == 16 else name
 
 
 def encode_work(work: Work, place: Place) -> bytes:
@@ -88,7 +88,7 @@ def encode_work(work: Work, place: Place) -> bytes:
     body = None if work.body is None else [work.body.path, work.body.key, work.body.length]
     timeout = work.options.get('timeout')
     head = codec.pack([work.account, work.task_id, work.attempt, float(timeout) if isinstance(timeout, (int, float)) else 0.0])
-    rest = [work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox, place.environment]
+    rest = [work.function, work.arguments, body, work.options, work.spool, place.directory, place.sandbox, dict(place.environment)]
     return len(head).to_bytes(HEAD, 'big') + head + codec.pack(rest)
 
 
@@ -103,20 +103,19 @@ def head_of(frame: bytes) -> Head:
 
 def decode_work(frame: bytes) -> tuple[Work, Place]:
     """Read what `encode_work` wrote. Raises ProtocolError."""
-    head = head_of(frame)
+    at = HEAD + int.from_bytes(frame[:HEAD], 'big')
     try:
-        function, arguments, body, options, spool, directory, sandbox, environment = codec.unpack(frame[HEAD + int.from_bytes(frame[:HEAD], 'big') :])
+        account, task_id, attempt, _ = codec.unpack(frame[HEAD:at])
+        function, arguments, body, options, spool, *place = codec.unpack(frame[at:])
+        return Work(task_id, attempt, account, function, arguments, body and SealedBody(*body), options, spool), Place(*place)
     except (ValueError, TypeError) as error:
         raise ProtocolError(f'no work frame: {error}') from error
-    sealed = None if body is None else SealedBody(*body)
-    work = Work(head.task_id, head.attempt, head.account, function, arguments, sealed, options, spool)
-    return work, Place(directory, sandbox, environment)
 
 
 def with_environment(frame: bytes, environment: dict[str, str]) -> bytes:
     """A work frame whose attempt gets these variables. Raises ProtocolError."""
     work, place = decode_work(frame)
-    return encode_work(work, replace(place, environment=environment))
+    return encode_work(work, place._replace(environment=environment))
 
 
 def encode_chunk(frames: Sequence[bytes]) -> bytes:

@@ -12,7 +12,9 @@ import faulthandler
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
@@ -24,9 +26,9 @@ from relay_parsl.engines.tokens import Inlet
 
 def serve(connection: Inlet) -> None:
     """Run what comes until the other side closes."""
-    functions, here, home = task.Functions(), os.getpid(), os.getcwd()
+    functions, here, home, site = task.Functions(), os.getpid(), os.getcwd(), task.where()
     guard, limit = Interrupts(connection.tell), default_limit()
-    given: dict[str, str] = {}
+    given: Mapping[str, str] = {}
     while True:
         try:
             frame = connection.recv_bytes()
@@ -37,7 +39,7 @@ def serve(connection: Inlet) -> None:
             os.environ.pop(name, None)
         given = place.environment
         guard.limit(work.options.get('timeout') or limit)
-        end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard)  # type: ignore[misc]
+        end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard, site)  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say
         _flush()
@@ -45,7 +47,23 @@ def serve(connection: Inlet) -> None:
 
 
 def _flush() -> None:
-    """Let its output be seen with its result. User code may have closed or replaced a stream: no reason to lose the result, or the next task's."""
+    """Let its output be seen with its result."""
+    with contextlib.suppress(Exception):  # closed, for one
+        if _ours(sys.stdout, sys.__stdout__) and _ours(sys.stderr, sys.__stderr__):
+            return
+    _restore()
+
+
+def _ours(stream: TextIO | None, first: TextIO | None) -> bool:
+    """Flush it; whether it is what it was."""
+    if stream is None or stream is not first:
+        return False
+    stream.flush()
+    return True
+
+
+def _restore() -> None:
+    """User code has closed or replaced a stream: no reason to lose the result, or the next task's."""
     for number, name in ((1, 'stdout'), (2, 'stderr')):
         with contextlib.suppress(Exception):  # what stands there may be user code too
             getattr(sys, name).flush()

@@ -32,9 +32,17 @@ class Functions:
         """Keeps the `limit` functions that were used last."""
         self._limit = limit
         self._known: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+        self._last: tuple[bytes, Callable[..., Any] | None] = b'', None
 
     def load(self, blob: bytes) -> Callable[..., Any]:
         """The function of a blob. Raises VersionMismatch, SerializationError, or whatever its import raises."""
+        last, function = self._last
+        if function is None or blob != last:  # a hash takes longer than many a task
+            function = self._look_up(blob)
+            self._last = blob, function
+        return function
+
+    def _look_up(self, blob: bytes) -> Callable[..., Any]:
         digest = hashlib.sha256(blob).digest()
         function = self._known.get(digest)
         if function is None:
@@ -46,7 +54,9 @@ class Functions:
         return function
 
 
-def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: None, guard: Guard | None = None) -> End:
+def run(
+    work: Work, functions: Functions, prepare: Callable[[], None] = lambda: None, guard: Guard | None = None, site: dict[str, Any] | None = None
+) -> End:
     """Run an attempt to its end. Whatever goes wrong in it, in its code, its arguments or its result, is the outcome; nothing is raised.
 
     Args:
@@ -54,8 +64,9 @@ def run(work: Work, functions: Functions, prepare: Callable[[], None] = lambda: 
         functions: the cache of this process or thread.
         prepare: called first; what it raises is the task's failure.
         guard: stands around user code, and raises in it what shall end it; by default nothing does.
+        site: what `where` said, if it was asked before.
     """
-    meta, guard = where(), guard or Guard()
+    meta, guard = {**(site or where()), 'started': time.time()}, guard or Guard()
     try:
         with guard:
             prepare()
@@ -76,7 +87,7 @@ def ended(error: TaskError, started: float, *, cancelled: bool) -> End:
 
 
 def where() -> dict[str, Any]:
-    """Where this process runs tasks, and since when: the first of what is known about an attempt."""
+    """Where this process runs tasks: the first of what is known about an attempt. User code may change the environment that says so."""
     masks = (os.environ.get(name) for name in MASKS)
     return {
         'host': socket.gethostname(),
@@ -85,7 +96,6 @@ def where() -> dict[str, Any]:
         'block': os.environ.get('PARSL_WORKER_BLOCK_ID'),
         'accelerator': next((mask for mask in masks if mask is not None), None),
         'python': payload.PYTHON,
-        'started': time.time(),
     }
 
 
@@ -119,7 +129,7 @@ def _arguments(work: Work) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _end(work: Work, ok: bool, parts: list[payload.Part], meta: dict[str, Any]) -> End:
-    seconds, size = _seconds(meta), sum([memoryview(part).nbytes for part in parts])
+    seconds, size = _seconds(meta), sum([len(part) if type(part) is bytes else memoryview(part).nbytes for part in parts])
     if size + SEAL_ROOM <= INLINE:
         outcome = payload.encode_outcome(payload.Outcome(ok, b''.join(parts), meta=meta))
         if len(outcome) + SEAL_ROOM <= INLINE:
