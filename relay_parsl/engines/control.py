@@ -97,35 +97,6 @@ def hear_running(message: Message) -> list[Running]:
     return [_running(each) for each in message.tasks]
 
 
-def say_ends(ends: Sequence[tuple[Key, bytes]]) -> list[Results]:
-    """What a worker sends of a chunk that has ended: attempts and their end frames, in messages that are not too large."""
-    messages: list[list[Result]] = [[]]
-    size = 0
-    for key, end in ends:
-        size += len(end) + OVERHEAD
-        if size > LARGEST and messages[-1]:
-            messages.append([])
-            size = len(end) + OVERHEAD
-        messages[-1].append(Result(codec.pack(list(key)), Body(end)))
-    return [Results(tuple(each)) for each in messages if each]
-
-
-def say_unstarted(keys: Sequence[Key]) -> Returned:
-    """What a worker sends of a chunk that will not start there."""
-    return Returned(tuple(Attempt(Id(task_id), attempt) for task_id, attempt in keys))
-
-
-def hear_ends(message: Results) -> list[tuple[Key, bytes]]:
-    """What a worker has of a chunk. Raises ProtocolError."""
-    ends = []
-    for each in message.results:
-        key = codec.unpack(each.header)
-        if type(key) is not list or list(map(type, key)) != [bytes, int]:
-            raise ProtocolError('a worker says which attempt has ended')
-        ends.append(((key[0], key[1]), bytes(each.payload)))
-    return ends
-
-
 def hear_cancel(message: Message) -> list[Key]:
     """What an engine process said. Raises ProtocolError for anything else."""
     if not isinstance(message, Cancel):

@@ -20,7 +20,6 @@ from relay_parsl.engines.control import (
     Key,
     Refill,
     hear_closed,
-    hear_ends,
     hear_not_started,
     hear_parcel,
     hear_running,
@@ -33,7 +32,6 @@ from relay_parsl.engines.frames import NO_SERIAL, Death, decode_ends, encode_end
 from relay_parsl.engines.listener import Listener
 from relay_parsl.engines.shifts import Chunk, Shifts
 from relay_parsl.errors import ProtocolError
-from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Held, Message, Results, Returned, States, Window
 
 logger = logging.getLogger(__name__)
@@ -168,19 +166,12 @@ class Dispatcher:
             self._cancel((routing, key) for key in self._desk.doomed(self._shifts.of(shift)))
 
     def _ended(self, routing: bytes, message: Results) -> None:
-        if isinstance(codec.unpack(message.results[0].header)[0], bytes):  # a worker that knows of no shifts
-            known = [(self._desk.numbers([key]), end) for key, end in hear_ends(message)]
-            self._ends += [(number, end) for numbers, end in known for number in numbers if self._shifts.ended(number)]
-            return
         parcel = hear_parcel(message, self._shifts.given)
         self._ends += self._shifts.heard(parcel.shift, parcel.ends)
         self._answers.append((routing, say_recorded(parcel.shift, parcel.number)))
 
     def _not_started(self, _routing: bytes, message: Returned) -> None:
         shift, last, keys = hear_not_started(message)
-        if not shift:  # a worker that knows of no shifts
-            self._returned += [number for number in self._desk.numbers(keys) if self._shifts.ended(number)]
-            return
         self._returned += self._shifts.not_started(shift, last, self._desk.numbers(keys))
 
     def _closed(self, _routing: bytes, message: Held) -> None:

@@ -23,7 +23,7 @@ TASK_ID = 'RELAY_PARSL_TASK_ID'
 EVIDENCE = 16 * 1024
 """Characters of evidence, at most."""
 NO_SERIAL = -1
-"""The serial of the last chunk of a shift whose worker has no control channel."""
+"""The serial of the last chunk of a shift whose worker has tried in vain to have a control channel, or knows of none."""
 
 
 class Place(NamedTuple):

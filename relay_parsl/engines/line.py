@@ -47,6 +47,11 @@ class Line:
         return self._dealer.handshakes if self._dealer is not None else 0
 
     @property
+    def open(self) -> bool:
+        """Whether there is a connection, or a try at one that has not failed yet."""
+        return self._dealer is not None
+
+    @property
     def descriptors(self) -> tuple[int, ...]:
         """What a poll has to wait for, unless `ready`."""
         return self._descriptors

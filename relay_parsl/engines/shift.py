@@ -150,7 +150,12 @@ class Shift:
             self.patience = self._patient(now, self.limit(self._poured[0]))
 
     def _learn(self, thought: float, now: float) -> None:
-        if 0 < thought < inf:
+        """Only the last one rings: ends that are seen while others are with the runner came some time before."""
+        known = 0 < thought < inf
+        if self._poured and known:
+            self._seen = min(now, self._seen + self._pace * thought)
+            return
+        if known:
             self._pace += TRUST * (min(SLOWEST, max(QUICKEST, (now - self._seen) / thought)) - self._pace)
         self._seen = now
 

@@ -199,13 +199,6 @@ class Shifts:
         shift.lose(len(new))
         return new
 
-    def ended(self, attempt: int) -> bool:
-        """An attempt has ended; whether that is news."""
-        chunk = self._at.pop(attempt, None)
-        if chunk is not None and chunk.shift in self._shifts:
-            self._shifts[chunk.shift].lose(1)
-        return chunk is not None
-
     def not_started(self, number: int, last: int, attempts: Iterable[int]) -> list[int]:
         """A worker will not start these of the chunks up to serial `last`; returns those that go back."""
         found = [each for each in attempts if (chunk := self._at.get(each)) and chunk.shift == number and chunk.serial <= last]

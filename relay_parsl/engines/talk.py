@@ -124,10 +124,10 @@ class Talk:
         asks = now + left - AHEAD if self._wants else inf
         return max(0.0, min(asks, self._ends_at, self._idle + LINGER) - now)
 
-    def result(self) -> bytes:
-        """What HTEX is given: what was not heard, and the last chunk that was taken."""
+    def result(self, *, dialling: bool = False) -> bytes:
+        """What HTEX is given: what was not heard, and the last chunk that was taken. `dialling`: a connection may come about yet."""
         said = [end for parcel in self._parcels.values() for end in parcel.ends]
-        return encode_ends([*said, *self._fresh], self.last if self._connection else NO_SERIAL)
+        return encode_ends([*said, *self._fresh], self.last if self._connection or dialling else NO_SERIAL)
 
     @property
     def _wants(self) -> bool:

@@ -75,7 +75,7 @@ class Worker:
         self._shift, self._talk = self._begin(frames, seconds), Talk(number, time.monotonic())
         self._work()
         self._hand_in()
-        return self._talk.result()
+        return self._talk.result(dialling=self._line is not None and self._line.open)
 
     def run(self, frame: bytes, doomed: Callable[[], bool] = lambda: False) -> bytes:
         """A work frame to its end frame; never raises for what happens in it. `doomed`: whether it was cancelled before it came here."""

@@ -21,7 +21,6 @@ from relay_parsl.engines.control import (
     detail_of,
     hear_cancel,
     hear_closed,
-    hear_ends,
     hear_not_started,
     hear_parcel,
     hear_recorded,
@@ -32,13 +31,11 @@ from relay_parsl.engines.control import (
     ports,
     say_cancel,
     say_closed,
-    say_ends,
     say_not_started,
     say_parcel,
     say_recorded,
     say_refill,
     say_running,
-    say_unstarted,
     say_window,
 )
 from relay_parsl.errors import ProtocolError
@@ -55,22 +52,6 @@ details = st.dictionaries(st.sampled_from(KEYS), st.text(st.characters(codec='as
 @given(st.builds(Running, ids, st.integers(0, 2**40), details))
 def test_what_a_worker_says_is_what_is_heard(running: Running) -> None:
     assert hear_running(codec.decode(codec.encode(say_running(running)))) == [running]
-
-
-@given(st.lists(st.tuples(st.tuples(ids, st.integers(0, 2**40)), st.binary(max_size=100)), max_size=20))
-def test_what_a_worker_hands_over_is_what_is_heard(ends: list[tuple[tuple[bytes, int], bytes]]) -> None:
-    said = [codec.decode(codec.encode(message)) for message in say_ends(ends)]
-    assert [end for message in said for end in hear_ends(message)] == ends
-    keys = [key for key, _ in ends]
-    assert [(bytes(each.task_id), each.attempt) for each in codec.decode(codec.encode(say_unstarted(keys))).tasks] == keys
-
-
-def test_large_results_are_handed_over_in_messages_that_the_other_side_takes() -> None:
-    ends = [((bytes([n]) * 16, 1), bytes(LARGEST // 3)) for n in range(7)]
-    said = say_ends(ends)
-    assert len(said) > 1
-    assert all(sum(len(part) for part in codec.encode(message)) <= LARGEST + OVERHEAD for message in said)
-    assert [end for message in said for end in hear_ends(message)] == ends
 
 
 def through(message: Any) -> Any:
@@ -136,12 +117,6 @@ def test_a_window_is_that_of_one_shift(pools: dict[str, tuple[int, int]]) -> Non
 def test_a_refill_is_one_chunk_with_a_time(tasks: tuple[Leased, ...]) -> None:
     with pytest.raises(ProtocolError):
         hear_refill(Dispatch(1, 1, tasks))
-
-
-@pytest.mark.parametrize('header', [b'', b'\xc1', codec.pack([TASK]), codec.pack(['task', 1]), codec.pack([TASK, '1']), codec.pack([TASK, 1, 2])])
-def test_a_worker_hands_over_attempts_only(header: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        hear_ends(Results((Result(header, Body(b'')),)))
 
 
 @given(ids, st.integers(0, 2**40))
