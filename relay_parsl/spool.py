@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -31,63 +31,75 @@ class Spool:
     def __init__(self, directory: Path | str) -> None:
         """`directory` must exist."""
         self.directory = Path(directory)
+        self._prefix = os.path.join(directory, '')
 
     def path(self, task_id: bytes, attempt: int, direction: str) -> Path:
         """The file of one body. Raises StoreError for what is no key: nothing else ever becomes part of a path."""
-        if type(task_id) is not bytes or len(task_id) != 16 or direction not in DIRECTIONS or not 0 <= attempt < 10**9:
-            raise StoreError('no key of a spooled body')
-        return self.directory / f'{task_id.hex()}.{attempt}.{direction}'
+        return Path(self._file((task_id, attempt, direction)))
 
     def write(self, key: Key, offset: int, data: bytes | memoryview) -> None:
         """Put `data` at `offset` [bytes]; not on disk for sure before `sync`."""
-        with self._open(key, os.O_WRONLY | os.O_CREAT) as fd:
-            rest = memoryview(data)
+        rest, fd = memoryview(data), self._open(key, os.O_WRONLY | os.O_CREAT)
+        try:
             while rest:
                 done = os.pwrite(fd, rest, offset)
                 rest, offset = rest[done:], offset + done
+        finally:
+            os.close(fd)
 
     def size(self, key: Key) -> int:
         """Bytes that are there; -1 when there is no such body, as `Segment.total` says it."""
         try:
-            return os.lstat(self.path(*key)).st_size
+            return os.lstat(self._file(key)).st_size
         except FileNotFoundError:
             return -1
 
     def sync(self, key: Key) -> None:
         """Return when the body, and its name in the directory, are on disk."""
-        with self._open(key, os.O_RDONLY) as fd:
-            os.fsync(fd)
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(self._open(key, os.O_RDONLY))
+        _sync(os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def read(self, key: Key, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer at the end, none when there is no such body."""
+        return self.piece(key, offset, length)[1]
+
+    def piece(self, key: Key, offset: int, length: int) -> tuple[int, bytes]:
+        """What `size` and `read` say."""
         try:
-            with self._open(key, os.O_RDONLY) as fd:
-                return os.pread(fd, length, offset)
+            fd = self._open(key, os.O_RDONLY)
         except FileNotFoundError:
-            return b''
+            return -1, b''
+        try:
+            return os.fstat(fd).st_size, os.pread(fd, length, offset)
+        finally:
+            os.close(fd)
 
     def delete(self, key: Key) -> None:
         """Remove the body, if it is there."""
         with suppress(FileNotFoundError):
-            self.path(*key).unlink()
+            os.unlink(self._file(key))
 
     def keys(self) -> list[Key]:
         """Every body that is there, in the order of names."""
         found = [_NAME.fullmatch(name) for name in sorted(os.listdir(self.directory))]
         return [(bytes.fromhex(each[1]), int(each[2]), each[3]) for each in found if each]
 
-    @contextmanager
-    def _open(self, key: Key, flags: int) -> Iterator[int]:
-        fd = os.open(self.path(*key), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+    def _file(self, key: Key) -> str:
+        """Without a `Path`, which costs more than what is done with the file."""
+        task_id, attempt, direction = key
+        if type(task_id) is not bytes or len(task_id) != 16 or direction not in DIRECTIONS or not 0 <= attempt < 10**9:
+            raise StoreError('no key of a spooled body')
+        return f'{self._prefix}{task_id.hex()}.{attempt}.{direction}'
+
+    def _open(self, key: Key, flags: int) -> int:
+        return os.open(self._file(key), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Helper:

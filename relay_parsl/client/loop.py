@@ -242,8 +242,7 @@ class Loop:
         total, data = -1, b''
         if fetch.task_id in self._bodies:
             try:
-                total = self._spool().size(key)
-                data = self._spool().read(key, fetch.offset, fetch.length)
+                total, data = self._spool().piece(key, fetch.offset, fetch.length)
             except OSError as error:
                 total, data = -1, b''
                 log.error('large arguments of a task cannot be read: %s', error)

@@ -212,8 +212,8 @@ class Hands:
     def _read(self, effect: do.SpoolSend) -> None:
         fetch = effect.fetch
         key = (fetch.task_id, fetch.attempt, fetch.direction)
-        data = Body(self._spool.read(key, fetch.offset, fetch.length))
-        self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, self._spool.size(key), data)))
+        total, data = self._spool.piece(key, fetch.offset, fetch.length)
+        self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _reconnect(self, _effect: do.Reconnect) -> None:
         log.info('the relay is silent (%s): connecting anew', self._dealer.failure or 'no reason known')

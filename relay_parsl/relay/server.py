@@ -278,8 +278,7 @@ class RelayServer:
 
     def _spool_send(self, effect: SpoolSend) -> None:
         fetch = effect.fetch
-        total = self._spool.size(effect.key)
-        data = self._spool.read(effect.key, fetch.offset, fetch.length)
+        total, data = self._spool.piece(effect.key, fetch.offset, fetch.length)
         self._send(Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _spool_delete(self, effect: SpoolDelete) -> None:
