@@ -111,6 +111,8 @@ class Shift:
 
     def pour(self, now: float) -> list[bytes]:
         """What the runner is to be given now: of one account; one with a time limit alone, and nothing behind what has been told to end."""
+        if not self._waiting:
+            return []
         poured: list[bytes] = []
         size = sum([len(each.frame) for each in self._poured])
         while self._waiting and self._goes(self._waiting[0], size):

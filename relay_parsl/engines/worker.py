@@ -129,12 +129,12 @@ class Worker:
         self._collect(runner)
         if runner is not self._runner:
             return  # it was of no more use
+        self._pour(runner)
         self._attend(runner)
         if self._shift.late(time.monotonic(), full=self._talk.full):
             self._take_back(runner)
             self._send_off(self._shift.leave(time.monotonic(), full=self._talk.full))
-        if frames := self._shift.pour(time.monotonic()):
-            runner.pour(frames)
+        self._pour(runner)  # what was taken back for a moment
         self._say()
         if not self._goes_on:
             return
@@ -142,6 +142,10 @@ class Worker:
             self._take_back(runner)
             raise runner.bury()
         self._hear()
+
+    def _pour(self, runner: Runner) -> None:
+        if frames := self._shift.pour(time.monotonic()):
+            runner.pour(frames)
 
     def _wait(self, most: float) -> set[int]:
         """Until something has come, or something is due: in milliseconds, rounded up, lest a wait of less spin."""
