@@ -136,10 +136,10 @@ class Core:
         self._session += 1
         return self._session
 
-    def next_number(self) -> int:
-        """The number of a new task."""
-        self.number += 1
-        return self.number
+    def next_numbers(self, count: int) -> range:
+        """The numbers of new tasks."""
+        first, self.number = self.number + 1, self.number + count
+        return range(first, self.number + 1)
 
     def may_bring(self, account: Id, size: int) -> bool:
         """Count bytes of objects that an account brings; whether they are within what it may bring in a day."""
@@ -183,7 +183,8 @@ class Core:
         self.ready[endpoint] = None
 
     def _length(self, endpoint: Id, pool: str, account: Id) -> int:
-        return self.waiting[endpoint].get(pool, Counter())[account]
+        accounts = self.waiting[endpoint].get(pool)
+        return accounts[account] if accounts else 0
 
     def head(self, endpoint: Id, pool: str, account: Id, limit: int) -> list[TaskRow]:
         """The next tasks of a queue, as many as one turn may have in memory."""
@@ -202,7 +203,8 @@ class Core:
             return
         lease = session.leases.pop(task.id, None)
         if lease:
-            session.details.pop(task.id, None)
+            if session.details:
+                session.details.pop(task.id, None)
             counts = session.held[lease.pool]
             counts[lease.account] -= 1
             counts[_BYTES] -= lease.size
@@ -212,7 +214,7 @@ class Core:
         """Leases have begun."""
         for task in tasks:
             session.leases[task.id] = task
-            counts = session.held.setdefault(task.pool, Counter())
+            counts = session.held[task.pool]
             counts[task.account] += 1
             counts[_BYTES] += task.size
             if self.watchers:
@@ -235,10 +237,8 @@ class Core:
             return
         least = self.now + self.settings.keep
         groups: dict[tuple[Id, Id], list[Ended]] = {}
-        for each in ended:
-            self.done += 1
-            each.done = self.done
-            task = each.task
+        for done, each in enumerate(ended, self.done + 1):
+            task, each.done = each.task, done
             each.until = max(task.expires, least)
             if task.stage == Stage.QUEUED:
                 self.wait(task, -1)
@@ -249,6 +249,7 @@ class Core:
                 self.changed(task.id)
             if task.body:
                 self.do(SpoolDelete((task.id, 0, 'task')))
+        self.done += len(ended)
         for key, some in groups.items():
             self._tell(key, some)
         self.store.finish(ended)

@@ -69,7 +69,8 @@ class Delivery:
         """There is room again. Only what was delivered to this session counts."""
         mine = []
         for task_id in message.ids:
-            session.asked.pop(task_id, None)
+            if session.asked:
+                session.asked.pop(task_id, None)
             sent = session.sent.pop(task_id, None)
             if sent:
                 session.size -= sent[1]
@@ -163,16 +164,17 @@ class Delivery:
 
     def _send(self, session: ClientSession, rows: Sequence[Outcome], now: float) -> int:
         """As many as the window's bytes allow, one at least if nothing is on its way; how many."""
-        fit = 0
-        for row in rows:
-            size = _size(row)
+        fit, sizes = 0, list(map(_size, rows))
+        for row, size in zip(rows, sizes):
             if session.sent and session.size + size > session.window[1]:
                 break
-            session.sent[row.id] = (now, size, row.number)
+            task_id = row.id
+            session.sent[task_id] = (now, size, row.number)
             session.size += size
-            session.asked.pop(row.id, None)
+            if session.asked:
+                session.asked.pop(task_id, None)
             fit += 1
-        for batch in batches(rows[:fit], map(_size, rows)):
+        for batch in batches(rows[:fit], sizes):
             self._core.send(session, Deliver(tuple(map(_delivered, batch))))
         return fit
 

@@ -154,7 +154,8 @@ class Intake:
     def _store(self, session: ClientSession, offers: list[Offer], now: float) -> None:
         if not offers:
             return
-        rows = [self._row(session.account, task, header, now) for task, header in offers]
+        numbers = self._core.next_numbers(len(offers))
+        rows = [_row(number, session.account, *offer, now) for number, offer in zip(numbers, offers)]
         known = self._core.store.add(rows)
         new = [row for row in rows if row.id not in known] if known else rows
         if new:
@@ -164,13 +165,6 @@ class Intake:
             self._core.send(session, Accepted(tuple([row.id for row in new])))
         if known:
             self._answer_known(session, list(known), [])
-
-    def _row(self, account: Id, task: Task, header: TaskHeader, now: float) -> TaskRow:
-        size = len(task.header) + len(task.payload) + header.body
-        return TaskRow(
-            self._core.next_number(), header.task_id, account, header.group, header.endpoint, header.pool, header.at_most_once, now, size,
-            header.body, Stage.QUEUED, 1, 0, 0, 0, False, None, header.priority, header.expires, task.header, task.payload,
-        )  # fmt: skip
 
     def _answer_known(self, session: ClientSession, ids: Sequence[Id], refused: Sequence[Rejection]) -> None:
         """Accepted before, perhaps done; one of another account is denied; the rest as was decided."""
@@ -259,3 +253,11 @@ class Intake:
             if session and lease:
                 lease.cancel = True
                 self._leases.cancel_attempts(session, [Attempt(lease.id, lease.attempt)])
+
+
+def _row(number: int, account: Id, task: Task, header: TaskHeader, now: float) -> TaskRow:
+    size = len(task.header) + len(task.payload) + header.body
+    return TaskRow(
+        number, header.task_id, account, header.group, header.endpoint, header.pool, header.at_most_once, now, size, header.body, Stage.QUEUED, 1,
+        0, 0, 0, False, None, header.priority, header.expires, task.header, task.payload,
+    )  # fmt: skip

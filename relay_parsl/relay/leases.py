@@ -136,7 +136,7 @@ class Leases:
 
     def _fill(self, session: EndpointSession, pool: str, window: tuple[int, int], now: float) -> None:
         """Of one pool. One task always fits, however large it is."""
-        counts = session.held.setdefault(pool, Counter())
+        counts = session.held[pool]
         room = min(window[0] - held_tasks(counts), TURN_TASKS)
         waiting: Counter[Id] = self._core.waiting[session.account].get(pool, Counter())
         takers = Counter({account: count for account, count in waiting.items() if self._core.accounts.counts(account, now)})

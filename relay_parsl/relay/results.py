@@ -35,7 +35,7 @@ class Intray:
         recorded = []
         for result, header in reports:
             task = open_tasks.get(header.task_id)
-            if task and header.body and not self._fault(result, header):
+            if task and header.body and self._fits(result, header):
                 self._pulls.start(session, (header.task_id, header.attempt, 'result'), header.body, result, now)
                 continue
             recorded.append(Attempt(header.task_id, header.attempt))
@@ -89,14 +89,11 @@ class Intray:
             self._leases.cancel_attempts(session, newer)
 
     def _ended(self, task: TaskInfo, result: Result, header: ResultHeader) -> Ended:
-        fault = self._fault(result, header)
-        if fault:
-            return Ended(task, Status.FAILED, 0, reason=fault)
+        if not self._fits(result, header):
+            return Ended(task, Status.FAILED, 0, reason=f'its result is larger than the relay takes ({self._core.settings.body_limit} bytes)')
         return Ended(task, header.status, 0, result.header, result.payload, header.body, header.attempt)
 
-    def _fault(self, result: Result, header: ResultHeader) -> str:
-        """Why a result cannot be kept; then its task fails by the relay's word, or its endpoint would offer it for ever."""
+    def _fits(self, result: Result, header: ResultHeader) -> bool:
+        """Whether a result can be kept; if not its task fails by the relay's word, or its endpoint would offer it for ever."""
         settings = self._core.settings
-        if len(result.payload) > settings.payload_limit or not 0 <= header.body <= settings.body_limit:
-            return f'its result is larger than the relay takes ({settings.body_limit} bytes)'
-        return ''
+        return len(result.payload) <= settings.payload_limit and 0 <= header.body <= settings.body_limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from relay_parsl.relay.records import TaskInfo
@@ -49,7 +49,7 @@ class EndpointSession(Session):
 
     windows: dict[str, tuple[int, int]] = field(default_factory=dict)
     leases: dict[Id, TaskInfo] = field(default_factory=dict)
-    held: dict[str, Counter[Id]] = field(default_factory=dict)
+    held: defaultdict[str, Counter[Id]] = field(default_factory=lambda: defaultdict(Counter))
     """Open leases of each pool by account, and their bytes under `b''`."""
     details: dict[Id, TaskState] = field(default_factory=dict)
     """What it last said of the states of its leases."""

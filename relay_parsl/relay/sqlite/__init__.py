@@ -37,7 +37,7 @@ class SqliteStore(Books):
 
     def __init__(self, path: Path | str) -> None:
         """Open the file, or make it. Raises StoreError, as `StoreFile` does."""
-        self._new: dict[int, Place] = {}
+        self._new: dict[int, TaskInfo] = {}
         self._leased: Dispatches | None = None
         super().__init__(path)
 
@@ -64,7 +64,7 @@ class SqliteStore(Books):
         """Write what has come into the queue in this turn, and not left it."""
         new, self._new = self._new, {}
         if new:
-            self._many(QUEUE, runs(new.values()))
+            self._many(QUEUE, runs(map(self._place, new.values())))
 
     @property
     def _dispatches(self) -> Dispatches:
@@ -96,7 +96,7 @@ class SqliteStore(Books):
             own = {row.id: row.number for row in rows}
             known = {each for each, number in self._in('SELECT id, n FROM tasks WHERE id IN ({})', own) if own[each] != number}
         new = [row for row in rows if row.id not in known] if known else rows
-        self._new.update({row.number: self._place(row) for row in new})
+        self._new.update({row.number: row for row in new})
         self._many('INSERT INTO dates VALUES (?, ?, ?)', dates([(row.number, row.expires) for row in new]))
         return known
 
@@ -213,7 +213,7 @@ class SqliteStore(Books):
         self._many(
             'UPDATE tasks SET done = ?, status = ?, reason = ?, spooled = ?, tried = ?, sum = ?, result = ?, payload = ? WHERE n = ?',
             [
-                (each.done, each.status.value, each.reason, each.body, each.attempt, checksum(each.header, each.payload),
+                (each.done, each.status._value_, each.reason, each.body, each.attempt, checksum(each.header, each.payload),
                  Blob(each.header), Blob(each.payload), each.task.number)
                 for each in ended
             ],

@@ -20,7 +20,10 @@ NEAR, LONGEST = 1.0, 500
 def runs(places: Iterable[Place]) -> list[Run]:
     """Places in as few rows as can be."""
     found: list[list[int | str]] = []
-    for place in sorted(places):
+    ordered = sorted(places)
+    if ordered and ordered[0][:4] == ordered[-1][:4] and ordered[-1][4] - ordered[0][4] == len(ordered) - 1:
+        return [(*ordered[0], ordered[-1][4])]  # as most often
+    for place in ordered:
         if found and found[-1][5] == place[4] - 1 and found[-1][:4] == [*place[:4]]:
             found[-1][5] = place[4]
         else:
@@ -35,7 +38,7 @@ def without(row: tuple[int, int], first: int, last: int) -> list[tuple[int, int]
 
 def dates(tasks: Iterable[tuple[int, float]]) -> list[Date]:
     """Numbers, ascending, and when they are due, in rows."""
-    found: list[tuple[float, int, int]] = []
+    found: list[Date] = []
     for number, due in tasks:
         if found:
             earliest, first, last = found[-1]
