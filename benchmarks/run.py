@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Run:
         budget: float,
         measure: Callable[[Visit, Stop], None],
         *,
-        sure: bool = True,
+        first: Collection[str] = (OURS, HTEX, GLOBUS),
         repeat: float = 1.0,
         most: int = 9,
     ) -> None:
@@ -78,16 +78,15 @@ class Run:
 
         Args:
             suite: For the notes.
-            stops: In the order of a round. Ours, HTEX and Globus Compute's engine come before the others when time is short.
+            stops: In the order of a round.
             budget: Seconds.
             measure: Measures one that runs, and adds samples to the report.
-            sure: Visit ours and the first of the others once, whatever the time.
+            first: Systems that are visited once whatever the time, and come first when it is short; when quick, ours and HTEX of them.
             repeat: What a later visit takes, as a share of the first.
             most: Rounds at most, whatever the run's.
         """
         by_name = {stop.name: stop for stop in stops}
-        first = (OURS, HTEX) if self.quick else (OURS, HTEX, GLOBUS)
-        principal = [stop.name for stop in stops if sure and stop.system in first]
+        principal = [stop.name for stop in stops if stop.system in first and not (self.quick and stop.system == GLOBUS)]
         plan = Plan(list(by_name), principal, min(most, self.rounds), budget, self.rounds if self.quick else 2, repeat)
         start = time.monotonic()
         while (name := plan.next(time.monotonic() - start)) is not None:

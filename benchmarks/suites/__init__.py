@@ -14,10 +14,10 @@ SUITES: dict[str, Callable[[Run], None]] = {
     'latency': latency.run,
     'per_accelerator': per_accelerator.run,
     'payload': payload.run,
-    'depth': depth.run,
-    'sessions': sessions.run,
     'parsl_apps': parsl_apps.run,
+    'sessions': sessions.run,
     'curves': curves.run,
+    'depth': depth.run,  # it goes as deep as the time allows
 }
 
 

@@ -44,7 +44,7 @@ def run(run: Run) -> None:
                 break
             run.report.add(NAME, case, stop.system, tasks_per_s=(numbers['tasks_per_s'], '1/s'))
 
-    run.rounds_of(NAME, run.installed(), run.budget(200.0), measure, repeat=1.0 if run.quick else 0.6)
+    run.rounds_of(NAME, run.installed(), run.budget(185.0), measure, repeat=1.0 if run.quick else 0.6)
 
 
 def no_ops(run: Run, visit: Visit, system: str) -> None:
