@@ -125,7 +125,8 @@ class Holdings:
         """Mark as started, most urgent first, as many tasks as the engines are to have (see `Pool.room`)."""
         self._wake(now)
         for pool in self.pools.values():
-            while pool.started < pool.room(margin):
+            room = pool.room(margin)
+            while pool.started < room:
                 holding = self._next(pool)
                 if holding is None or (holding.info.at_most_once and pool.started >= pool.room(0)):
                     break  # what may start only once does not wait inside an engine, where the end of the engine would lose it
