@@ -26,7 +26,7 @@ FUNCTIONS = 1000
 """Functions that are known at once, at most."""
 
 
-AHEAD, PACE = 0.01, 0.25
+AHEAD, PACE = 0.05, 0.25
 """Seconds of work that waits for workers in the engine process, at the pace of the last quarter of a second: what waits before it travels in larger
 chunks, and short tasks that travel alone wait for nobody's word."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-AIM = 0.02
+AIM = 0.025
 """Seconds of work in a chunk."""
 GRAIN = 0.002
 """Seconds of work that go to one worker while all are busy, however little waits: to share them out costs more than they do."""
