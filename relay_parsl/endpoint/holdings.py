@@ -53,7 +53,7 @@ class Pool:
         self.capacity: int | None = None
         self.held = 0
         self.started = 0
-        self._ready: list[tuple[int, int, Id]] = []
+        self._ready: list[tuple[int, int, Holding]] = []
 
     @property
     def window(self) -> tuple[int, int]:
@@ -69,16 +69,21 @@ class Pool:
 
     def push(self, holding: Holding) -> None:
         """The task may start."""
-        heapq.heappush(self._ready, (holding.info.priority, holding.order, holding.info.task_id))
+        heapq.heappush(self._ready, (holding.info.priority, holding.order, holding))
 
-    @property
-    def first(self) -> tuple[int, Id] | None:
-        """Order and id of the most urgent task that was pushed; the caller checks that it still waits."""
-        return self._ready[0][1:] if self._ready else None
-
-    def pop(self) -> None:
-        """Take `first` off."""
-        heapq.heappop(self._ready)
+    def start(self, margin: int) -> Iterator[Holding]:
+        """Take off and mark as started, most urgent first, as many tasks as the engine is to have."""
+        room, now = self.room(margin), self.room(0)
+        while self._ready and self.started < room:
+            holding = self._ready[0][2]
+            waits = holding.phase is Phase.QUEUED  # else it has ended or gone since it was pushed
+            if waits and holding.info.at_most_once and self.started >= now:
+                break  # what may start only once does not wait inside an engine, where the end of the engine would lose it
+            heapq.heappop(self._ready)
+            if waits:
+                holding.phase = Phase.STARTED
+                self.started += 1
+                yield holding
 
 
 class Holdings:
@@ -125,25 +130,7 @@ class Holdings:
         """Mark as started, most urgent first, as many tasks as the engines are to have (see `Pool.room`)."""
         self._wake(now)
         for pool in self.pools.values():
-            room = pool.room(margin)
-            while pool.started < room:
-                holding = self._next(pool)
-                if holding is None or (holding.info.at_most_once and pool.started >= pool.room(0)):
-                    break  # what may start only once does not wait inside an engine, where the end of the engine would lose it
-                pool.pop()
-                holding.phase = Phase.STARTED
-                pool.started += 1
-                yield holding
-
-    def _next(self, pool: Pool) -> Holding | None:
-        """The most urgent task that still waits."""
-        while pool.first is not None:
-            order, task_id = pool.first
-            holding = self._all.get(task_id)
-            if holding is not None and holding.order == order and holding.phase is Phase.QUEUED:
-                return holding
-            pool.pop()
-        return None
+            yield from pool.start(margin)
 
     def requeue(self, holding: Holding, due: float) -> None:
         """The engine has lost it: its next try comes when it is due."""
@@ -170,6 +157,7 @@ class Holdings:
     def remove(self, holding: Holding) -> None:
         """It is not held any more, or held by the outbox."""
         self.finish(holding)
+        holding.payload = b''  # a line of tasks that are ready may remember it for long
         if self._all.pop(holding.info.task_id, None) is not None:
             self.moved += 1
             self.pools[holding.info.pool].held -= 1

@@ -53,8 +53,10 @@ def decode_call(data: bytes) -> Call:
     call = Call(*_fields(data, bytes, str, str, bytes, bytes, int, dict))
     if len(call.function) != HASH:
         raise ProtocolError('no call: its function has no hash')
-    plain(call.options)
-    _check_body(call.body_key, call.length)
+    if call.options:
+        plain(call.options)
+    if call.body_key or call.length:
+        _check_body(call.body_key, call.length)
     return call
 
 
