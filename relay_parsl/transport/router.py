@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zmq
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import bind_failure, is_address
-from relay_parsl.transport.sockets import LAST_WORDS, MAX_FRAME, Socket, arrived, check_library, check_size, contents, make_socket, public_key
+from relay_parsl.transport.sockets import (
+    LAST_WORDS,
+    MAX_FRAME,
+    Socket,
+    arrived,
+    check_library,
+    check_size,
+    contents,
+    happened,
+    make_socket,
+    public_key,
+)
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Message
@@ -73,8 +83,8 @@ class Router:
     def connections(self) -> int:
         """How many there are, those in their handshake included; counted only where there is a `most`."""
         while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & zmq.POLLIN:
-            seen: Any = recv_monitor_message(self._doings)
-            (self._open.add if seen['event'] == zmq.EVENT_ACCEPTED else self._open.discard)(seen['value'])
+            event, value = happened(self._doings)
+            (self._open.add if event == zmq.EVENT_ACCEPTED else self._open.discard)(value)
         return len(self._open)
 
     @property
@@ -176,7 +186,7 @@ class Router:
                 self._authenticate()
                 if monitor.poll(0):
                     break
-            refused = bool(monitor.poll(0)) and recv_monitor_message(monitor)['event'] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            refused = bool(monitor.poll(0)) and happened(monitor)[0] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
         finally:
             stranger.disable_monitor()
             monitor.close(0)

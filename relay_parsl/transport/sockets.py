@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from struct import Struct
 from typing import Any
 
 import zmq
@@ -20,6 +21,7 @@ OLDEST_ZMQ = (4, 3, 5)
 """Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
 LAST_WORDS = 3000
 """Milliseconds; on a busy machine a goodbye needed more than 300, and its session was counted for half a minute."""
+_EVENT = Struct('=Hi')
 FRAMES = 4
 """Frames of a message that are kept: more than any has, so that one with too many is seen to be none. What is beyond is read and dropped."""
 
@@ -61,6 +63,12 @@ def make_socket(context: Any, kind: int) -> Socket:
     for option, value in options.items():
         made.setsockopt(option, value)
     return made
+
+
+def happened(monitor: Socket) -> tuple[int, int]:
+    """The next event of a monitor, and its value (libzmq: zmq_socket_monitor). The reader of pyzmq imports asyncio: every start would wait for it."""
+    event, value = _EVENT.unpack(monitor.recv_multipart()[0])
+    return event, value
 
 
 def arrived(waiting: Socket, limit: int) -> Iterator[list[Frame]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -222,3 +224,9 @@ def test_a_router_on_the_same_port_later_is_found_again() -> None:
             until(lambda: dealer.send(Ping()) and second.receive(), lambda: second.wait(0.1))
         finally:
             second.close()
+
+
+@pytest.mark.parametrize('party', ['relay_parsl.relay.server', 'relay_parsl.client.executor'])
+def test_a_start_does_not_wait_for_libraries_that_others_use(party: str) -> None:
+    program = f'import sys, {party}; print(*{{"asyncio", "parsl", "yaml"}} & set(sys.modules))'
+    assert subprocess.run([sys.executable, '-c', program], check=True, capture_output=True, text=True).stdout.split() == []
