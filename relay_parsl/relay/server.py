@@ -33,8 +33,8 @@ from relay_parsl.wire.seal import Card, read_card
 log = logging.getLogger(__name__)
 
 TICK = 1.0
-DRAIN = 512
-"""Messages in one turn, at most."""
+DRAIN = 64
+"""Messages in one turn, at most: full ones are some 13,000 tasks, a quarter of a second in which others wait."""
 RESERVE = 64 << 20
 """Bytes that are kept free on the disk, or a tenth of it if that is less: below, new tasks are refused and results still find room."""
 LOOK_AT_DISK = 5.0
