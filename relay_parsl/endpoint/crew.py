@@ -73,9 +73,12 @@ class Crew:
         return f'user_endpoint_config.{next(iter(named))}: this endpoint fills in no template, so it takes no user_endpoint_config'
 
     def flush(self, pools: Iterable[str]) -> None:
-        """Have engines start what they were given."""
+        """Have engines start what they were given; what one of them stumbles over ends neither the others nor the loop."""
         for pool in pools:
-            self.engines[pool].flush()
+            try:
+                self.engines[pool].flush()
+            except Exception:  # noqa: PERF203  an engine may be anybody's
+                log.exception('the engine of pool %r does not start what it was given', pool)
 
     def python(self, pool: str) -> str | None:
         """The Python version of a pool's workers, once it is known."""
