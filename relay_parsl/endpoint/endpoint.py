@@ -199,9 +199,9 @@ class Endpoint:
     def _loop(self) -> do.Exit:
         started, announced = self._now(), False
         while self._hands.exit is None:
-            self._dealer.wait(0.0 if self._hands.again or self._crew.pending else IDLE)
+            arrived = self._dealer.wait(0.0 if self._hands.again or self._crew.pending else IDLE)
             self._hands.again = False
-            self._turn()
+            self._turn(arrived=arrived)
             announced = announced or self._announce(self._now() - started)
         self._dealer.wait(LAST_WORDS)
         return self._hands.exit
@@ -235,15 +235,15 @@ class Endpoint:
 
     # -- A turn ------------------------------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
+    def _turn(self, *, arrived: bool) -> None:
         now = self._now()
         if self._stuck_since is None:
-            self._take_in(now)
+            self._take_in(now, arrived=arrived)
         if self._commit(now):
             self._hands.act(self._reactor.take())
 
-    def _take_in(self, now: float) -> None:
-        for message in self._dealer.receive():
+    def _take_in(self, now: float, *, arrived: bool) -> None:
+        for message in self._dealer.receive() if arrived else ():
             self._reactor.receive(message, now)
         for pool, event in self._crew.events():
             if isinstance(event, Changed):

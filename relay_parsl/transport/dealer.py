@@ -9,7 +9,7 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import is_address
-from relay_parsl.transport.sockets import LAST_WORDS, Frame, arrived, check_library, check_size, contents, happened, make_socket, public_key
+from relay_parsl.transport.sockets import LAST_WORDS, READABLE, Frame, arrived, check_library, check_size, contents, happened, make_socket, public_key
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Message
@@ -127,7 +127,7 @@ class Dealer:
 
     def _watch(self) -> None:
         """For words to the user only: nothing is decided by a monitor's events. It must be drained, for a full one stops libzmq."""
-        while self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._monitor.getsockopt(zmq.EVENTS) & READABLE:
             event = happened(self._monitor)[0]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._failure = ''

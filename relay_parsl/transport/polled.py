@@ -5,6 +5,7 @@ from __future__ import annotations
 import zmq
 
 from relay_parsl.transport import Dealer
+from relay_parsl.transport.sockets import READABLE
 
 
 class Polled(Dealer):
@@ -18,4 +19,4 @@ class Polled(Dealer):
     @property
     def ready(self) -> bool:
         """Whether `receive` has something to do."""
-        return bool(self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN or self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN)
+        return bool(self._socket.getsockopt(zmq.EVENTS) & READABLE or self._monitor.getsockopt(zmq.EVENTS) & READABLE)

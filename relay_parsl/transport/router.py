@@ -14,6 +14,7 @@ from relay_parsl.transport.address import bind_failure, is_address
 from relay_parsl.transport.sockets import (
     LAST_WORDS,
     MAX_FRAME,
+    READABLE,
     Socket,
     arrived,
     check_library,
@@ -82,7 +83,7 @@ class Router:
     @property
     def connections(self) -> int:
         """How many there are, those in their handshake included; counted only where there is a `most`."""
-        while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & READABLE:
             event, value = happened(self._doings)
             (self._open.add if event == zmq.EVENT_ACCEPTED else self._open.discard)(value)
         return len(self._open)
@@ -161,7 +162,7 @@ class Router:
 
     def _authenticate(self) -> None:
         """Answer every handshake that waits; ZAP runs in this thread, so that `admit` may read what the loop reads."""
-        while self._zap.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._zap.getsockopt(zmq.EVENTS) & READABLE:
             request = self._zap.recv_multipart()
             known = len(request) == 7 and request[2] == _ZAP_DOMAIN and request[5] == b'CURVE' and self._admit(request[6])
             known = known and (self._most is None or self.connections <= self._most)
