@@ -6,7 +6,7 @@
  tasks ── queue                  what waits, in the order in which it will be leased: a row for consecutive numbers
    ├───── dates                  when to look whose time is over: likewise
    ├───── leases                 what endpoints hold, a row a dispatch
-   └───── ends, received         what is done, group by group in its order; what may lose its body
+   └───── ends, received         what is done, group by group in its order, likewise; what may lose its body
 ```
 
 A task is one row, written twice: when it comes, and when its result takes the place of its payload.
@@ -47,7 +47,8 @@ CREATE TABLE queue (endpoint INTEGER, pool TEXT, account INTEGER, priority INTEG
 CREATE TABLE dates (due REAL, first INTEGER, last INTEGER NOT NULL, PRIMARY KEY (due, first)) WITHOUT ROWID;
 CREATE TABLE leases (session INTEGER, serial INTEGER, endpoint INTEGER NOT NULL, epoch INTEGER NOT NULL, tasks TEXT NOT NULL,
     PRIMARY KEY (session, serial)) WITHOUT ROWID;
-CREATE TABLE ends (account INTEGER, grp BLOB, done INTEGER, n INTEGER NOT NULL, PRIMARY KEY (account, grp, done)) WITHOUT ROWID;
+CREATE TABLE ends (account INTEGER, grp BLOB, done INTEGER, last INTEGER NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (account, grp, done)) WITHOUT ROWID;
 CREATE TABLE received (n INTEGER PRIMARY KEY);
 """
 
@@ -67,7 +68,7 @@ INSERT INTO tasks SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.prio
 INSERT INTO queue SELECT endpoint, pool, account, priority, n, n FROM tasks WHERE done = 0 AND n NOT IN (SELECT n FROM leases_1);
 INSERT INTO leases SELECT session, serial, endpoint, epoch, group_concat(n) FROM leases_1 GROUP BY session, serial;
 INSERT INTO dates SELECT due, n, n FROM tasks;
-INSERT INTO ends SELECT account, grp, done, n FROM tasks WHERE done > 0;
+INSERT INTO ends SELECT account, grp, done, done, n FROM tasks WHERE done > 0;
 INSERT INTO received SELECT t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
 INSERT INTO marks SELECT 'done', max(done) FROM results WHERE 1 HAVING max(done) IS NOT NULL;
 DROP TABLE tasks_1;

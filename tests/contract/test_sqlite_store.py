@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import Forgotten, ObjectRow, Stage, TaskRow
+from relay_parsl.relay.records import Ended, Forgotten, ObjectRow, Stage, TaskRow
 from relay_parsl.relay.schema import checksum
-from relay_parsl.relay.sqlite import SqliteStore
-from relay_parsl.wire.messages import Hash, Id
+from relay_parsl.relay.sqlite import ENDED, SqliteStore
+from relay_parsl.wire.messages import Hash, Id, Status
 from tests.contract.stores import ANN, GROUP, SITE, account, an_id, find, finish, lease, task
 
 VERSION_1 = """
@@ -227,6 +227,23 @@ def test_what_waits_is_a_row_for_consecutive_numbers_whoever_leaves(path: Path) 
     plan = store._all("EXPLAIN QUERY PLAN SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last WHERE q.endpoint = 2"
                       " AND q.pool = '' AND q.account = 1 ORDER BY q.priority, q.first, t.n LIMIT 9")  # fmt: skip
     assert not [row for row in plan if 'TEMP B-TREE' in row[3]], 'as it comes, whatever waits'
+    store.close()
+
+
+def test_what_ended_together_is_one_row_until_all_of_it_is_forgotten(path: Path) -> None:
+    store = opened(path)
+    store.add([task(number) for number in range(3, 13)])
+    store.finish([Ended(find(store, number), Status.SUCCESS, number + 7) for number in range(3, 13)])
+    assert store._all('SELECT done, last, n FROM ends WHERE done > 9') == [(10, 19, 3)]
+    for cursor, limit in ((0, 99), (9, 3), (10, 99), (14, 2), (18, 99), (19, 99)):
+        after = [done for done in (1, *range(10, 20)) if done > cursor][:limit]
+        assert [row.done for row in store.ended_after(ANN, GROUP, cursor, limit)] == after
+    store.forget([3, 4, 12])
+    assert [row.number for row in store.ended_after(ANN, GROUP, 1, 99)] == list(range(5, 12))
+    store.forget(range(5, 12))
+    assert store._all('SELECT done FROM ends') == [(1,)]
+    plan = store._all(f'EXPLAIN QUERY PLAN SELECT t.n {ENDED}', (1, GROUP, 1, 9))
+    assert not [row for row in plan if 'TEMP B-TREE' in row[3]]
     store.close()
 
 

@@ -19,7 +19,7 @@ from relay_parsl.relay.schema import INFO, RESULT, STATUS, checksum
 from relay_parsl.relay.sqlite.books import Books
 from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
-from relay_parsl.relay.sqlite.runs import Place, dates, runs, without
+from relay_parsl.relay.sqlite.runs import Place, dates, ends, runs, without
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire.messages import Id
 
@@ -28,6 +28,11 @@ TOUCHED = """SELECT first, last FROM queue WHERE endpoint = ?1 AND pool = ?2 AND
     ifnull((SELECT max(first) FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?5), 0)"""
 UNQUEUE = 'DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND first = ?'
 QUEUE = 'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)'
+ENDED = """FROM ends e CROSS JOIN tasks t ON t.n BETWEEN e.n AND e.n + e.last - e.done WHERE e.account = ?1 AND e.grp = ?2 AND t.done > ?3
+    AND e.done >= ifnull((SELECT max(done) FROM ends WHERE account = ?1 AND grp = ?2 AND done <= ?3), 0) ORDER BY e.done, t.n LIMIT ?4"""
+UNENDED = """DELETE FROM ends WHERE account = ?1 AND grp = ?2
+    AND done = (SELECT max(done) FROM ends WHERE account = ?1 AND grp = ?2 AND done <= ?3)
+    AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.n BETWEEN ends.n AND ends.n + ends.last - ends.done)"""
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
 
@@ -221,19 +226,15 @@ class SqliteStore(Books):
         later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
         self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # its date is found to be too early when it comes
         numbers = self._numbers
-        rows = [(numbers[each.task.account], Blob(each.task.group), each.done, each.task.number) for each in ended]
-        self._many('INSERT INTO ends VALUES (?, ?, ?, ?)', rows)
+        rows = ends([(numbers[each.task.account], each.task.group, each.done, each.task.number) for each in ended])
+        self._many('INSERT INTO ends VALUES (?, ?, ?, ?, ?)', rows)
         self._mark('done', max([each.done for each in ended], default=0))
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
         return list(map(self._result, self._in(f'{RESULT} FROM tasks t WHERE t.id IN ({{}}) AND t.done > 0', ids)))
 
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
-        rows = self._all(
-            f"""{RESULT} FROM ends e CROSS JOIN tasks t ON t.n = e.n
-            WHERE e.account = ? AND e.grp = ? AND e.done > ? ORDER BY e.done LIMIT ?""",
-            (self._numbers[account], group, done, limit),
-        )
+        rows = self._all(f'{RESULT} {ENDED}', (self._numbers[account], group, done, limit))
         return list(map(self._result, rows))
 
     def _result(self, row: Sequence[Any]) -> ResultRow:
@@ -261,9 +262,9 @@ class SqliteStore(Books):
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         rows = self._in('SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried FROM tasks t WHERE t.n IN ({})', numbers)
         self._mark('number', max(numbers, default=0))  # which no later task may have again: rows of leases name them by it
-        self._many('DELETE FROM ends WHERE account = ? AND grp = ? AND done = ?', [row[1:4] for row in rows])
         self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
         self._many('DELETE FROM tasks WHERE n = ?', [row[:1] for row in rows])
+        self._many(UNENDED, [row[1:4] for row in rows])
         return [Forgotten(task_id, bool(body), attempt if spooled else 0) for *_, task_id, body, spooled, attempt in rows]
 
     def evict(self, limit: int) -> list[Forgotten]:

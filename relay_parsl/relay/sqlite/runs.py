@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 Lane = tuple[int, str, int, int]
 """Of a queue what has one priority: endpoint, pool, account, priority."""
@@ -12,6 +13,11 @@ Run = tuple[int, str, int, int, int, int]
 """A lane, the first number and the last: all between are there too."""
 Date = tuple[float, int, int]
 """When the earliest of some consecutive numbers is due, the first number and the last."""
+
+End = tuple[int, bytes, int, int]
+"""Account, group, the `done` of a task, its number."""
+Ends = tuple[int, bytes, int, int, int]
+"""Account, group, the first `done`, the last, the first number: of consecutive tasks that ended one after the other."""
 
 NEAR, LONGEST = 1.0, 500
 """Seconds between what one date stands for, and numbers: so many rows are looked at, two or three times, when it has come."""
@@ -47,3 +53,17 @@ def dates(tasks: Iterable[tuple[int, float]]) -> list[Date]:
                 continue
         found.append((due, number, number))
     return found
+
+
+def ends(ended: Iterable[End]) -> list[Ends]:
+    """Tasks that ended, in their order, in rows."""
+    found: list[list[int | bytes]] = []
+    latest: dict[tuple[int, bytes], list[Any]] = {}
+    for account, group, done, number in ended:
+        row = latest.get((account, group))
+        if row and row[3] == done - 1 and number - done == row[4] - row[2]:
+            row[3] = done
+        else:
+            row = latest[account, group] = [account, group, done, done, number]
+            found.append(row)
+    return [tuple(row) for row in found]  # type: ignore[misc]
