@@ -107,7 +107,7 @@ class ClientReactor:
         """Keep these until they are accepted or rejected. `headers`: those of the tasks, if at hand. Raises ProtocolError for a bad one."""
         fresh = []
         for task, header in zip(tasks, headers or [task_header(each.header) for each in tasks]):
-            if not self._knows(header.task_id):
+            if header.task_id not in self.outbox and header.task_id not in self.open:
                 fresh.append(header)
                 self.outbox.add(task, header)
         self._objects.use(fresh)

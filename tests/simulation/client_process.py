@@ -93,13 +93,14 @@ class ClientProcess(Process):
     def step(self) -> None:
         """Drain, decide, act."""
         now, inbox = self.clock.now, self.dealer.inbox
+        busy = bool(inbox)
         if inbox:
             messages = [inbox.popleft() for _ in range(min(len(inbox), 256))]
             self.point('receive')
             for message in messages:
                 self.reactor.receive(message, now)
         self.reactor.tick(now)
-        self.act(hold=False)
+        self.act(hold=busy)
         self.point('idle')
         if inbox:
             self.wake()
