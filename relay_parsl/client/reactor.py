@@ -70,8 +70,7 @@ class ClientReactor:
         return self._link.open
 
     def take(self, *, hold: bool = False) -> list[Effect]:
-        """What to do now, in order. With `hold` a few results are acknowledged later, with what is sent then: call it without now and then."""
-        hold = hold and not any(type(each) is Send for each in self._effects)
+        """What to do now, in order. With `hold` a few results are acknowledged later: call it without now and then."""
         self._link.say_all(m.Received(tuple(page)) for page in _pages(self._receipts.take(hold=hold)))
         effects = self._effects[:]
         self._effects.clear()
