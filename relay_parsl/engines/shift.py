@@ -31,6 +31,10 @@ BYTES = 128 * 1024
 """Bytes of them; one always goes."""
 
 
+WORTH = 0.02
+"""Seconds that an attempt takes whose end is worth a look while others are behind it; those of shorter ones are told of together."""
+
+
 @dataclass(eq=False)
 class Attempt:
     """One attempt here."""
@@ -193,10 +197,18 @@ class Shift:
 
     def pause(self, now: float) -> float | None:
         """Seconds until something is due; None: nothing will be."""
-        due = self._oldest() if len(self._poured) > 1 or self._waiting else inf
+        due = min(self._oldest(), self._looks(now)) if len(self._poured) > 1 or self._waiting else inf
         own = self.patience.pause(now) if self._poured else None
         pause = min(due - now, inf if own is None else own)
         return None if pause == inf else max(0.0, pause)
+
+    def _looks(self, now: float) -> float:
+        """When the end of the one that runs is looked for: with others behind it, it does not ring."""
+        seconds = self._pace * self._poured[0].seconds if len(self._poured) > 1 else inf
+        if not WORTH <= seconds < inf:
+            return inf
+        end = self._seen + seconds
+        return end if end > now else now + seconds / 20
 
     def _oldest(self) -> float:
         """When the first of those that have not started has waited too long: they are in the order in which they came."""

@@ -16,7 +16,7 @@ from relay_parsl.engines.control import Refill, hear_parcel, hear_window, say_ca
 from relay_parsl.engines.frames import NO_SERIAL, Death, End, Place, decode_end, decode_ends, encode_chunk, encode_work
 from relay_parsl.engines.fusion import BUDGET
 from relay_parsl.engines.line import Line
-from relay_parsl.engines.patience import Patience
+from relay_parsl.engines.patience import LONG, Patience
 from relay_parsl.engines.shift import Shift
 from relay_parsl.engines.worker import Worker
 from relay_parsl.transport import Router, new_key, public_key
@@ -198,17 +198,15 @@ def test_a_connection_that_breaks_ends_the_shift_and_loses_nothing(engine: Engin
 
 
 def test_a_worker_without_a_channel_runs_its_chunk_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the first one nobody knows yet whether a connection will come about."""
+    """It says that it cannot be reached once it has tried in vain."""
     monkeypatch.setattr(line_module, 'DIAL', 0.5)
     worker = Worker(line=Line(['tcp://127.0.0.1:9', new_key(), new_key()]))
     try:
-        deadline, last, lasts = time.monotonic() + 20, 0, []
+        deadline, last = time.monotonic() + 20, 0
         while last != NO_SERIAL:
             assert time.monotonic() < deadline
             last, ends = decode_ends(worker.run_shift(encode_chunk([frame(0, abs, -1), frame(1, abs, -2)]), {}, SHIFT), 2)
             assert {place for place, _ in ends} >= {0}
-            lasts.append(last)
-        assert lasts[0] == 0
     finally:
         worker.close()
 
@@ -226,3 +224,17 @@ def test_what_ended_while_others_were_there_was_over_before_it_was_seen() -> Non
     shift.take([frame(2, abs, -1)], 0.2, 0.1)
     shift.pour(0.2)
     assert shift.left(0.2) == pytest.approx(0.1)
+
+
+def test_the_end_of_a_long_one_is_looked_for_while_others_are_behind_it() -> None:
+    shift = Shift(0.0, lambda now, limit: Patience(now, limit, 1.0))
+    shift.take([frame(0, abs, -1)], 0.0, 0.03)
+    shift.pour(0.0)
+    assert shift.pause(0.0) == pytest.approx(LONG), 'it rings'
+    shift.take([frame(1, abs, -1)], 0.02, 0.03)
+    shift.pour(0.02)
+    assert shift.pause(0.02) == pytest.approx(0.01)
+    assert shift.pause(0.03) == pytest.approx(0.0015), 'a little later than was thought'
+    shift.ended([b'end'], 0.0315)
+    shift.take([frame(2, abs, -1)], 0.05, 0.001)
+    assert shift.pause(0.04) is not None

@@ -64,6 +64,7 @@ def test_without_a_connection_it_ends_with_its_first_chunk() -> None:
     assert talk.pause(0.0, 0.0) == inf
     assert talk.close() == []
     assert decode_ends(talk.result(), 1) == (NO_SERIAL, [(0, b'end')])
+    assert decode_ends(talk.result(dialling=True), 1) == (0, [(0, b'end')])
     assert kinds(talk.connect(1)) == [Window, Returned, Held]
 
 
