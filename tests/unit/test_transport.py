@@ -17,6 +17,7 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, public_key
+from relay_parsl.transport.sockets import make_socket
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire.messages import NO_ID, Body, Goodbye, Ping, Pong, Segment, Submit, Task
 
@@ -224,6 +225,15 @@ def test_a_router_on_the_same_port_later_is_found_again() -> None:
             until(lambda: dealer.send(Ping()) and second.receive(), lambda: second.wait(0.1))
         finally:
             second.close()
+
+
+def test_who_dials_asks_whether_the_other_end_lives_and_who_listens_need_not() -> None:
+    with zmq.Context() as context:
+        dealer, router = make_socket(context, zmq.DEALER), make_socket(context, zmq.ROUTER)
+        assert 0 < dealer.getsockopt(zmq.HEARTBEAT_IVL) < dealer.getsockopt(zmq.HEARTBEAT_TTL)
+        assert router.getsockopt(zmq.HEARTBEAT_IVL) == 0
+        dealer.close()
+        router.close()
 
 
 @pytest.mark.parametrize('party', ['relay_parsl.relay.server', 'relay_parsl.client.executor'])
