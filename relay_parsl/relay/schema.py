@@ -70,7 +70,6 @@ INSERT INTO leases SELECT session, serial, endpoint, epoch, group_concat(n) FROM
 INSERT INTO dates SELECT due, n, n FROM tasks;
 INSERT INTO ends SELECT account, grp, done, done, n FROM tasks WHERE done > 0;
 INSERT INTO received SELECT t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
-INSERT INTO marks SELECT 'done', max(done) FROM results WHERE 1 HAVING max(done) IS NOT NULL;
 DROP TABLE tasks_1;
 DROP TABLE leases_1;
 DROP TABLE received_1;

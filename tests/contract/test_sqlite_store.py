@@ -296,11 +296,13 @@ def test_leases_are_as_before_when_a_turn_is_rolled_back(path: Path) -> None:
 
 def test_no_number_comes_twice_though_the_last_task_was_forgotten(path: Path) -> None:
     store = opened(path)
-    store.forget([2])
+    store.add([task(3)])
+    finish(store, 3, 2)
+    store.forget([2, 3])
     store.commit()
     store.close()
     again = opened(path)
-    assert again.last() == (2, 1)
+    assert again.last() == (3, 2)
     again.close()
 
 

@@ -58,11 +58,12 @@ class SqliteStore(Books):
         super().rollback()
 
     def last(self) -> tuple[int, int]:
-        number, marks = self._one('SELECT max(n) FROM tasks')[0] or 0, dict(self._all('SELECT name, value FROM marks'))
-        return max(number, marks.get('number', 0)), marks.get('done', 0)
+        marks = dict(self._all('SELECT name, value FROM marks'))
+        number, done = self._one('SELECT (SELECT max(n) FROM tasks), (SELECT max(last) FROM ends)')
+        return max(number or 0, marks.get('number', 0)), max(done or 0, marks.get('done', 0))
 
     def _mark(self, name: str, value: int) -> None:
-        """The highest so far."""
+        """The highest of what is forgotten, which is not had again: rows of leases, of ends and of dates name tasks by it."""
         self._run('INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)', (name, value))
 
     def _settle(self) -> None:
@@ -171,7 +172,7 @@ class SqliteStore(Books):
                          (*values, after, end, end, limit))  # fmt: skip
         if len(rows) == limit:
             end = rows[-1][0]
-        elif end < 0 or end >= self.last()[0]:
+        elif end < 0 or end >= (self._one('SELECT max(n) FROM tasks')[0] or 0):
             end = 0
         return [(self._info(row[:-1]), row[-1]) for row in rows], end
 
@@ -224,11 +225,11 @@ class SqliteStore(Books):
             ],
         )  # fmt: skip
         later = [(each.until, each.task.number) for each in ended if each.until not in (0.0, each.task.expires)]
-        self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # its date is found to be too early when it comes
+        if later:
+            self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # its date is found to be too early when it comes
         numbers = self._numbers
         rows = ends([(numbers[each.task.account], each.task.group, each.done, each.task.number) for each in ended])
         self._many('INSERT INTO ends VALUES (?, ?, ?, ?, ?)', rows)
-        self._mark('done', max([each.done for each in ended], default=0))
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
         return list(map(self._result, self._in(f'{RESULT} FROM tasks t WHERE t.id IN ({{}}) AND t.done > 0', ids)))
@@ -261,7 +262,8 @@ class SqliteStore(Books):
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         rows = self._in('SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried FROM tasks t WHERE t.n IN ({})', numbers)
-        self._mark('number', max(numbers, default=0))  # which no later task may have again: rows of leases name them by it
+        self._mark('number', max([row[0] for row in rows], default=0))
+        self._mark('done', max([row[3] for row in rows], default=0))
         self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
         self._many('DELETE FROM tasks WHERE n = ?', [row[:1] for row in rows])
         self._many(UNENDED, [row[1:4] for row in rows])
