@@ -27,7 +27,7 @@ LEAST = 0.0002
 """Seconds that any attempt takes, with what is done around it."""
 MOST = 100
 """Attempts in a chunk: what a runner is given at once (`engines.shift`)."""
-BYTES = 128 * 1024
+BYTES = 512 * 1024
 """Bytes of a chunk: larger ones go alone, and others past them."""
 SHARES = 2
 """Chunks that a worker is to find in the backlog yet: the last ones are small, so that all end together."""

@@ -27,7 +27,7 @@ TRUST = 0.3
 """How much of it the last ones say."""
 POURED = 200
 """Attempts that a runner has at once: the ends of most fit into a socket, so that it need not wait for its worker."""
-BYTES = 128 * 1024
+BYTES = 512 * 1024
 """Bytes of them; one always goes."""
 
 
