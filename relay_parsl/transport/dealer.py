@@ -9,7 +9,19 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import is_address
-from relay_parsl.transport.sockets import LAST_WORDS, READABLE, Frame, arrived, check_library, check_size, contents, happened, make_socket, public_key
+from relay_parsl.transport.sockets import (
+    LAST_WORDS,
+    READABLE,
+    Frame,
+    arrived,
+    check_library,
+    check_size,
+    contents,
+    happened,
+    make_socket,
+    public_key,
+    send,
+)
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Message
@@ -61,7 +73,7 @@ class Dealer:
         frames = codec.encode(message)
         check_size(frames)
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            send(self._socket, frames)
         except zmq.Again:
             return False
         return True

@@ -23,6 +23,7 @@ from relay_parsl.transport.sockets import (
     happened,
     make_socket,
     public_key,
+    send,
 )
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
@@ -120,7 +121,7 @@ class Router:
         frames = codec.encode(message)
         check_size(frames)
         try:
-            self._socket.send_multipart([routing, *frames], zmq.NOBLOCK)
+            send(self._socket, [routing, *frames])
         except (zmq.Again, zmq.ZMQError) as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

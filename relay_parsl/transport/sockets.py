@@ -21,8 +21,8 @@ OLDEST_ZMQ = (4, 3, 5)
 """Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
 LAST_WORDS = 3000
 """Milliseconds; on a busy machine a goodbye needed more than 300, and its session was counted for half a minute."""
-READABLE = int(zmq.POLLIN)
-"""As a plain number: with pyzmq's own flag each look at a socket makes a member of an enum, which takes as long as the look (measured)."""
+READABLE, _LAST, _MORE = int(zmq.POLLIN), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Plain numbers: with pyzmq's own flags each look at a socket makes a member of an enum, which takes as long as the look (measured)."""
 _EVENT = Struct('=Hi')
 FRAMES = 4
 """Frames of a message that are kept: more than any has, so that one with too many is seen to be none. What is beyond is read and dropped."""
@@ -94,6 +94,13 @@ def arrived(waiting: Socket, limit: int) -> Iterator[list[Frame]]:
         size += sum(map(len, frames))
         limit -= 1
         yield frames
+
+
+def send(socket: Socket, frames: Sequence[bytes]) -> None:
+    """Send a message without waiting. Raises zmq.Again when the queue is full: then nothing of it was sent."""
+    for frame in frames[:-1]:
+        socket.send(frame, _MORE)
+    socket.send(frames[-1], _LAST)
 
 
 def contents(frames: Sequence[Frame]) -> list[bytes | memoryview]:
