@@ -136,7 +136,7 @@ class Worker:
             self._send_off(self._shift.leave(time.monotonic(), full=self._talk.full))
         self._pour(runner)  # what was taken back for a moment
         self._say()
-        if not self._goes_on:
+        if runner is not self._runner or not self._goes_on:
             return
         if not runner.heed(self._wait(runner.most)):
             self._take_back(runner)
@@ -144,7 +144,7 @@ class Worker:
         self._hear()
 
     def _pour(self, runner: Runner) -> None:
-        if frames := self._shift.pour(time.monotonic()):
+        if runner is self._runner and (frames := self._shift.pour(time.monotonic())):
             runner.pour(frames)
 
     def _wait(self, most: float) -> set[int]:
