@@ -60,6 +60,13 @@ class Visit:
         """End it, and what it leaves."""
         self._end()
 
+    @property
+    def pid(self) -> int:
+        """Of the driver's process. Raises VisitError when it was ended."""
+        if self._process is None:
+            raise VisitError(f'{self.system} was ended')
+        return self._process.pid
+
     def order(self, measure: str, *, timeout: float = PATIENCE, **arguments: Any) -> dict[str, Any]:
         """The numbers that a measure gives. Raises VisitError, after which this visit is of no use when it took too long."""
         if self._process is None or self._process.stdin is None:
