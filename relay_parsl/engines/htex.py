@@ -114,7 +114,8 @@ class HtexEngine(HtexSettings):
     def demand(self, count: int) -> None:
         """See `Engine`."""
         self._demand = count
-        self._go()
+        if count > self._told:  # less is said along with something else, or within a second
+            self._go()
 
     def status(self) -> EngineStatus:
         """See `Engine`."""
