@@ -19,6 +19,7 @@ from relay_parsl.client.board import Board
 from relay_parsl.client.defaults import Target
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Order
+from relay_parsl.client.pacing import Pace
 from relay_parsl.client.questions import Questions
 from relay_parsl.client.routes import Routes
 from relay_parsl.client.settling import Settler, rejection_error
@@ -34,10 +35,6 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds between two looks at the timers."""
-PIECE = 250
-"""Things from other threads that one turn takes."""
-BURST, LINGER = 20, 0.002
-"""So many at once, and more are coming: worth waiting so long [s] for, as each turn costs the submitting thread its place at the interpreter."""
 PATIENCE = 10.0
 """Seconds without a connection until people are told; and until a relay that refuses our key, or has another than ours says, is given up."""
 FAREWELL = 2.0
@@ -60,7 +57,8 @@ class Loop:
         self._routes = Routes(target, self.reactor, self.questions.ask, self.questions.order, self._fail)
         self._arrivals = Arrivals(board, settler, self._routes.grants, spool)
         self._inbox: deque[tuple[Order, TaskFuture] | Callable[[], None]] = deque()
-        self._awake = self._burst = False
+        self._pace = Pace()
+        self._awake = False
         self._handshakes = 0
         self._unsent: deque[Message] = deque()
         self._bodies: set[Id] = set()
@@ -111,7 +109,8 @@ class Loop:
         self._greet_again(now)
         for message in self._dealer.receive() if arrived else ():
             self.reactor.receive(message, now)
-        self._take_inbox()
+        if not self._pace.pause(now):
+            self._take_inbox(now)
         if self._asked and now - self._told_at >= WATCH_PAUSE:
             self._watch_more(now)
         if now - self._ticked >= TICK:
@@ -122,8 +121,9 @@ class Loop:
 
     def _rest(self) -> bool:
         """Wait for something to do; whether it is a message. Nobody needs to wake us while more of a burst is expected, or while we are at work."""
-        if self._burst:
-            return self._dealer.wait(LINGER)
+        pause = self._pace.pause(time.monotonic())
+        if pause:
+            return self._dealer.wait(pause)
         self._awake = False  # before the inbox is looked at: who posts after that look wakes us
         arrived = self._dealer.wait(0.0 if self._inbox else 0.05 if self._unsent else TICK)
         self._awake = True
@@ -136,11 +136,9 @@ class Loop:
                 self.reactor.connect(now)
             self._handshakes = self._dealer.handshakes
 
-    def _take_inbox(self) -> None:
-        """In pieces: while one is sealed, the threads that submit wait for the interpreter."""
+    def _take_inbox(self, now: float) -> None:
         orders: list[tuple[Order, TaskFuture]] = []
-        count = min(len(self._inbox), PIECE)
-        for _ in range(count):
+        for _ in range(self._pace.take(len(self._inbox), len(self.reactor.open) + len(self.reactor.outbox), now)):
             item = self._inbox.popleft()
             if isinstance(item, tuple):
                 orders.append(item)
@@ -149,7 +147,6 @@ class Loop:
                 orders = []
                 item()
         self._submit(orders)
-        self._burst = BURST <= count < PIECE
 
     def _submit(self, orders: list[tuple[Order, TaskFuture]]) -> None:
         self._bodies.update([order.task_id for order, _ in orders if order.body_key])
