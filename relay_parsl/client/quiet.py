@@ -82,6 +82,11 @@ class QuietFuture(Future[Any]):
         """
         return self._result if self._state == FINISHED and self._exception is None else super().result(timeout)
 
+    @property
+    def calls(self) -> bool:
+        """Whether somebody wants to be called."""
+        return bool(self._done_callbacks)
+
     def settle_unheard(self, result: Any) -> bool:
         """As `settle`, but not if somebody wants to be called: then nothing is done."""
         with _making:

@@ -2,6 +2,7 @@
 
 ```
  caller's thread ── orders ──► Loop ══ relay        results: Loop ── opened and settled by ──► Settler ──► futures, callbacks
+                                                             └─ one or two, of plain types, and nobody to call: settled there
 ```
 
 A child of `fork` has none of its parent's: it makes its own, with grants of its own, on first use. At exit what was submitted is flushed.

@@ -104,7 +104,7 @@ def settle_here(ending: Ending) -> bool:
     future, delivered, header, grant, trusted, body = ending
     if future is None or future.done():
         return True
-    if body is not None:
+    if body is not None or future.calls:
         return False
     try:
         return future.settle_unheard(_value(delivered, header, grant, trusted=trusted, body=body, read=payload.load_plain))
