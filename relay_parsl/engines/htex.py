@@ -303,8 +303,8 @@ class HtexEngine(HtexSettings):
             self._deliver(Running(work.task_id, work.attempt))
 
     def _room(self) -> int:
-        """Chunks that the engine process may have more. It has one for each worker, and two that come next."""
-        return 3 * self.capacity + self._prefetch + 2 + self._pace.ahead(time.monotonic()) - self._inside.chunks
+        """Chunks that the engine process may have more: for each worker one and the next one, and of short ones a few beyond, by their pace."""
+        return 2 * self.capacity + self._prefetch + 2 + self._pace.ahead(time.monotonic()) - self._inside.chunks
 
     def _wanted(self) -> int:
         """What scaling is to see: never less than 1 while there is anything to do."""

@@ -65,7 +65,8 @@ class Shift:
         self._poured: deque[Attempt] = deque()
         self._count = 0
         self._pace = 1.0  # how long they take, beside what was thought
-        self._seen = 0.0  # when the runner's last end was seen, or since when it has something to do
+        self._seen = 0.0  # since when the one that runs has run, as it looks
+        self._looked = 0.0  # when ends were last looked for, or since when the runner has something to do
         self.patience = patient(inf, 0.0)
         """With the attempt that runs now, if one does."""
 
@@ -122,7 +123,7 @@ class Shift:
         while self._waiting and self._goes(self._waiting[0], size):
             attempt = self._waiting.popleft()
             if not self._poured:
-                self.patience, self._seen = self._patient(now, self.limit(attempt)), now
+                self.patience, self._seen, self._looked = self._patient(now, self.limit(attempt)), now, now
             self._poured.append(attempt)
             poured.append(attempt.frame)
             size += len(attempt.frame)
@@ -151,19 +152,27 @@ class Shift:
             return
         ended = [(self._poured.popleft(), frame) for frame in frames]
         self.ends += ended
-        self._learn(sum([attempt.seconds for attempt, _ in ended]), now)
+        self._learn([attempt.seconds for attempt, _ in ended], now)
         if self._poured:
             self.patience = self._patient(now, self.limit(self._poured[0]))
 
-    def _learn(self, thought: float, now: float) -> None:
-        """Only the last one rings: ends that are seen while others are with the runner came some time before."""
-        known = 0 < thought < inf
-        if self._poured and known:
-            self._seen = min(now, self._seen + self._pace * thought)
-            return
-        if known:
-            self._pace += TRUST * (min(SLOWEST, max(QUICKEST, (now - self._seen) / thought)) - self._pace)
-        self._seen = now
+    def _learn(self, thought: Sequence[float], now: float) -> None:
+        """What the ends of attempts, that were thought to take so long, say of the pace.
+
+        Only the last one rings. Ends that are seen while others are with the runner came since the last look, the last of them some time ago: so the
+        pace lies between bounds.
+        """
+        took, looked, whole = now - self._looked, self._looked, sum(thought)
+        self._looked = now
+        if not 0 < whole < inf:
+            self._seen = now
+        elif self._poured:
+            most = took / (whole - thought[0]) if whole > thought[0] else inf
+            self._pace = _bounded(min(max(self._pace, took / (whole + self._poured[0].seconds)), most))
+            self._seen = min(now, max(looked, self._seen + self._pace * whole))
+        else:
+            self._pace += TRUST * (_bounded((now - self._seen) / whole) - self._pace)
+            self._seen = now
 
     def lost(self, frame: bytes, now: float) -> None:
         """The one that ran has this end, and its runner is gone; if none ran, the next one."""
@@ -213,3 +222,7 @@ class Shift:
     def _oldest(self) -> float:
         """When the first of those that have not started has waited too long: they are in the order in which they came."""
         return self._poured[1].until if len(self._poured) > 1 else self._waiting[0].until if self._waiting else inf
+
+
+def _bounded(pace: float) -> float:
+    return min(SLOWEST, max(QUICKEST, pace))

@@ -226,6 +226,18 @@ def test_what_ended_while_others_were_there_was_over_before_it_was_seen() -> Non
     assert shift.left(0.2) == pytest.approx(0.1)
 
 
+def test_ends_that_are_seen_late_tell_the_pace_within_bounds() -> None:
+    shift = Shift(0.0, lambda now, limit: Patience(now, limit, 1.0))
+    shift.take([frame(number, abs, -1) for number in range(20)], 0.0, 1.0)
+    shift.pour(0.0)
+    shift.ended([b'end'] * 4, 0.045)
+    assert shift.left(0.045) == pytest.approx(16 * 0.015, abs=0.04), 'they take 10 ms, and not 50'
+    shift.ended([b'end'] * 4, 0.085)
+    assert shift.left(0.085) == pytest.approx(12 * 0.0133, abs=0.03)
+    shift.ended([b'end'] * 4, 0.405)
+    assert shift.left(0.405) >= 7 * 0.06, 'and now they take 80'
+
+
 def test_the_end_of_a_long_one_is_looked_for_while_others_are_behind_it() -> None:
     shift = Shift(0.0, lambda now, limit: Patience(now, limit, 1.0))
     shift.take([frame(0, abs, -1)], 0.0, 0.03)
