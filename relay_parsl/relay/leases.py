@@ -162,12 +162,13 @@ class Leases:
         """Rows of one pool. Their bytes leave the memory with the message; they go on as leases."""
         self._fail_damaged([row for row in rows if row.damaged])
         whole = [row for row in rows if not row.damaged]
+        leased, epoch = Stage.LEASED, session.hello.epoch
         for batch in batches(whole, [row.size for row in whole]):
             session.serial += 1
             tasks = tuple([Leased(row.attempt, row.header, Body(row.payload)) for row in batch])
             self._core.send(session, Dispatch(session.number, session.serial, tasks))
             for row in batch:
-                row.stage, row.session, row.serial, row.epoch = Stage.LEASED, session.number, session.serial, session.hello.epoch
+                row.stage, row.session, row.serial, row.epoch = leased, session.number, session.serial, epoch
                 row.header = row.payload = b''
         if whole:
             self._core.store.lease(whole)

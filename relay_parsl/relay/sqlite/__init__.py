@@ -131,9 +131,10 @@ class SqliteStore(Books):
             cursor.close()
         except sqlite3.Error as error:
             raise self._error(error) from error
+        queued = Stage.QUEUED
         return [
-            TaskRow(n, i, account, group, endpoint, pool, bool(once), at, counted, body, Stage.QUEUED, attempt, priority=priority, expires=due,
-                    header=header, payload=payload, damaged=checksum(header, payload) != crc)
+            TaskRow(n, i, account, group, endpoint, pool, bool(once), at, counted, body, queued, attempt, 0, 0, 0, False, None, priority, due,
+                    header, payload, checksum(header, payload) != crc)
             for n, i, _, group, _, pool, once, at, counted, body, attempt, _, _, _, priority, due, crc, header, payload in rows
         ]  # fmt: skip
 
