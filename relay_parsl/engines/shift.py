@@ -47,6 +47,8 @@ class Attempt:
     """When it goes elsewhere, if it has not started by then."""
     seconds: float
     """How long it takes, as is thought; inf: nobody knows."""
+    limit: float
+    """Seconds that its function may run; 0: for ever."""
 
 
 Ends = list[tuple[Attempt, bytes]]
@@ -64,6 +66,7 @@ class Shift:
         self._waiting: deque[Attempt] = deque()
         self._poured: deque[Attempt] = deque()
         self._count = 0
+        self._bytes = 0  # of what the runner has
         self._pace = 1.0  # how long they take, beside what was thought
         self._seen = 0.0  # since when the one that runs has run, as it looks
         self._looked = 0.0  # when ends were last looked for, or since when the runner has something to do
@@ -98,7 +101,10 @@ class Shift:
     def take(self, frames: Sequence[bytes], now: float, seconds: float | None = None) -> None:
         """A chunk has come, which takes so many seconds, if anybody knows. Raises ProtocolError for what is none."""
         each = inf if seconds is None else seconds / len(frames)
-        attempts = [Attempt(self._count + place, frame, head_of(frame), now + BUDGET, each) for place, frame in enumerate(frames)]
+        attempts = []
+        for place, frame in enumerate(frames, self._count):
+            head = head_of(frame)
+            attempts.append(Attempt(place, frame, head, now + BUDGET, each, head.timeout or self._limit))
         self._count += len(attempts)
         self._waiting += attempts
 
@@ -116,45 +122,33 @@ class Shift:
 
     def pour(self, now: float) -> list[bytes]:
         """What the runner is to be given now: of one account; one with a time limit alone, and nothing behind what has been told to end."""
-        if not self._waiting:
-            return []
         poured: list[bytes] = []
-        size = sum([len(each.frame) for each in self._poured])
-        while self._waiting and self._goes(self._waiting[0], size):
+        while self._waiting and self._goes(self._waiting[0]):
             attempt = self._waiting.popleft()
             if not self._poured:
-                self.patience, self._seen, self._looked = self._patient(now, self.limit(attempt)), now, now
+                self.patience, self._seen, self._looked = self._patient(now, attempt.limit), now, now
             self._poured.append(attempt)
+            self._bytes += len(attempt.frame)
             poured.append(attempt.frame)
-            size += len(attempt.frame)
         return poured
 
-    def limit(self, attempt: Attempt) -> float:
-        """Seconds that its function may run; 0: for ever."""
-        return attempt.head.timeout or self._limit
-
-    def _goes(self, attempt: Attempt, size: int) -> bool:
+    def _goes(self, attempt: Attempt) -> bool:
         if not self._poured:
             return True
         first = self._poured[0]
-        return (
-            not self.patience.reason
-            and not self.limit(first)
-            and not self.limit(attempt)
-            and attempt.head.account == first.head.account
-            and len(self._poured) < POURED
-            and size + len(attempt.frame) <= BYTES
-        )
+        alone = self.patience.reason or first.limit or attempt.limit or attempt.head.account != first.head.account
+        return not alone and len(self._poured) < POURED and self._bytes + len(attempt.frame) <= BYTES
 
     def ended(self, frames: Sequence[bytes], now: float) -> None:
-        """The runner has ended as many as these are, the one that ran first."""
-        if not frames:
+        """The runner has ended as many as these are, the one that ran first. What it says beyond what it has, user code has said."""
+        if not frames or not self._poured:
             return
-        ended = [(self._poured.popleft(), frame) for frame in frames]
+        ended = [(self._poured.popleft(), frame) for frame in frames[: len(self._poured)]]
+        self._bytes -= sum([len(attempt.frame) for attempt, _ in ended])
         self.ends += ended
         self._learn([attempt.seconds for attempt, _ in ended], now)
         if self._poured:
-            self.patience = self._patient(now, self.limit(self._poured[0]))
+            self.patience = self._patient(now, self._poured[0].limit)
 
     def _learn(self, thought: Sequence[float], now: float) -> None:
         """What the ends of attempts, that were thought to take so long, say of the pace.
@@ -178,12 +172,15 @@ class Shift:
         """The one that ran has this end, and its runner is gone; if none ran, the next one."""
         if not self._poured:
             self._poured.append(self._waiting.popleft())
+            self._bytes = len(self._poured[0].frame)
         self.ended([frame], now)
 
     def back(self, count: int) -> None:
         """The last `count` of what the runner had have not started, and will not."""
         for _ in range(count):
-            self._waiting.appendleft(self._poured.pop())
+            attempt = self._poured.pop()
+            self._bytes -= len(attempt.frame)
+            self._waiting.appendleft(attempt)
 
     def late(self, now: float, *, full: bool = False) -> bool:
         """Whether some have waited too long, or results are too many (`full`): then they have to `leave`, all but one that runs."""

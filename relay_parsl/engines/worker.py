@@ -213,7 +213,7 @@ class Worker:
             self._talk.close()
             return
         if patience.reason and not self._closed:
-            shift.lost(_killed(patience, shift.limit(attempt), str(death.args[1])), time.monotonic())
+            shift.lost(_killed(patience, attempt.limit, str(death.args[1])), time.monotonic())
         else:
             shift.lost(encode_end(Death('worker', str(death))), time.monotonic())
 
