@@ -34,15 +34,17 @@ def test_an_offer_to_a_reader_that_keeps_up_is_written_at_once(ends: tuple[Conne
     assert read(ends[1], 1) == [['work', FEW]]
 
 
-def test_nobody_waits_for_a_reader_that_reads_nothing_and_the_order_stays(ends: tuple[Connection, Connection]) -> None:
-    outlet, count = Outlet(ends[0]), 0
+@pytest.mark.parametrize('size', [10, 1000, AT_ONCE // 4, AT_ONCE - 20])
+def test_nobody_waits_for_a_reader_that_reads_nothing_and_the_order_stays(ends: tuple[Connection, Connection], size: int) -> None:
+    outlet, count, chunk = Outlet(ends[0]), 0, bytes(size)
     while not outlet.behind:
-        outlet.offer([count, FEW])  # would hang here for ever if it waited
+        outlet.offer([count, chunk])  # would hang here for ever if it waited
         count += 1
-    outlet.offer([count, FEW])
-    sender = threading.Thread(target=outlet.send, args=([count + 1, FEW],))
+    outlet.offer([count, chunk])
+    sender = threading.Thread(target=outlet.send, args=([count + 1, chunk],))
     sender.start()
-    assert read(ends[1], count + 2) == [[number, FEW] for number in range(count + 2)]
+    assert read(ends[1], count + 2) == [[number, chunk] for number in range(count + 2)]
+    assert count > 1, 'it is written where there is room'
     sender.join()
     assert not outlet.behind
 
