@@ -255,6 +255,7 @@ def test_a_thread_has_no_timeout(tmp_path: Path) -> None:
 
 @ABLE
 def test_a_timeout_ends_a_function_and_no_neighbour(rig: Rig) -> None:
+    assert rig.value(rig.submit(abs, -1)) == 1  # its workers are there
     neighbour = rig.submit(touch_after, 1.0)
     started = time.monotonic()
     task_id = rig.submit(time.sleep, 60, timeout=0.3)
