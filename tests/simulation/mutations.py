@@ -74,8 +74,7 @@ def _any_hello(self: Doors, peer: Any, account: AccountRow, hello: Hello, now: f
     self._core.sessions.pop(peer.routing, None)
     session = EndpointSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now, opened=now)
     self._core.endpoints[account.id] = session
-    for lease in self._core.store.leases(account.id):
-        self._core.hold(session, lease)
+    self._core.hold(session, self._core.store.leases(account.id))
     self._open(session, now)
 
 

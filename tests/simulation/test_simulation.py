@@ -68,11 +68,13 @@ def assert_enough(total: Tally) -> None:
 def test_each_mutation_is_caught(mutation: str, seed: int | None) -> None:
     if seed is not None:
         return
+    crash = ''
     for start in range(1, ENOUGH, 20):
         broken = [report.failure for report in run_many(range(start, start + 20), mutation) if report.failure]
         if any(': Violation: ' in failure for failure in broken):  # a promise seen broken: a mutation that merely crashes proves nothing
             return
-    pytest.fail(f'{ENOUGH} seeds did not see the mutation: {mutation}')
+        crash = crash or next(iter(broken), '')
+    pytest.fail(f'{ENOUGH} seeds did not see the mutation: {mutation}' + (f'; it merely crashes: {crash}' if crash else ''))
 
 
 def test_a_seed_replays_exactly(seed: int | None) -> None:
