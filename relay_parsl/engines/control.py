@@ -187,9 +187,9 @@ def hear_parcel(message: Results, count: Callable[[int], int | None]) -> Parcel:
     return Parcel(key[0], key[1], [] if given is None else decode_ends(message.results[0].payload, given)[1])
 
 
-def say_recorded(shift: int, number: int) -> Recorded:
-    """What an engine process sends of a parcel that it has heard: the worker may forget it."""
-    return Recorded((Attempt(Id(shift.to_bytes(16, 'big')), number),))
+def say_recorded(shift: int, numbers: Iterable[int]) -> Recorded:
+    """What an engine process sends of parcels that it has heard: the worker may forget them."""
+    return Recorded(tuple([Attempt(Id(shift.to_bytes(16, 'big')), number) for number in numbers]))
 
 
 def hear_recorded(message: Recorded) -> list[tuple[int, int]]:

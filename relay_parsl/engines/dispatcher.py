@@ -25,11 +25,11 @@ from relay_parsl.engines.control import (
     hear_running,
     hear_window,
     say_cancel,
-    say_recorded,
     say_refill,
 )
 from relay_parsl.engines.frames import NO_SERIAL, Death, decode_ends, encode_end, without
 from relay_parsl.engines.listener import Listener
+from relay_parsl.engines.receipts import Receipts
 from relay_parsl.engines.shifts import Chunk, Shifts
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire.messages import Held, Message, Results, Returned, States, Window
@@ -68,6 +68,7 @@ class Dispatcher:
         self._ends: list[tuple[int, bytes]] = []
         self._returned: list[int] = []
         self._answers: list[tuple[bytes, Message]] = []
+        self._receipts = Receipts()
         self._ears: dict[type, Callable[[bytes, Any], None]] = {
             Window: self._asks,
             Results: self._ended,
@@ -125,7 +126,10 @@ class Dispatcher:
             context = {'task_executor': {**RUN_TASK, 'k': k}, 'resource_spec': chunk.specification}
             return self._ways.submit(context, chunk.data).add_done_callback(partial(self._settled, chunk.shift))
         refill = say_refill(Refill(chunk.shift, chunk.serial, chunk.seconds, chunk.data))
-        if not self._listener.send(self._shifts.where(chunk.numbers[0]), refill):
+        routing = self._shifts.where(chunk.numbers[0])
+        for receipt in self._receipts.say(chunk.shift):
+            self._listener.send(routing, receipt)
+        if not self._listener.send(routing, refill):
             self._shifts.unsent(chunk)
         return None
 
@@ -144,7 +148,7 @@ class Dispatcher:
             self._desk.leave(self._returned)
             self._ways.say(['returned', self._returned])
             self._returned = []
-        for routing, answer in self._answers:
+        for routing, answer in [*self._receipts.passed_on(), *self._answers]:
             self._listener.send(routing, answer)
         self._answers.clear()
 
@@ -168,7 +172,8 @@ class Dispatcher:
     def _ended(self, routing: bytes, message: Results) -> None:
         parcel = hear_parcel(message, self._shifts.given)
         self._ends += self._shifts.heard(parcel.shift, parcel.ends)
-        self._answers.append((routing, say_recorded(parcel.shift, parcel.number)))
+        if self._shifts.given(parcel.shift) is not None:
+            self._receipts.heard(routing, parcel)
 
     def _not_started(self, _routing: bytes, message: Returned) -> None:
         shift, last, keys = hear_not_started(message)
@@ -187,6 +192,7 @@ class Dispatcher:
     # -- What HTEX says ----------------------------------------------------------------------------------------------
 
     def _over(self, shift: int, future: Future[Any]) -> None:
+        self._receipts.over(shift)
         error = future.exception()
         if isinstance(error, BadStateException):
             return None  # the whole engine dies of it, and says so once

@@ -122,7 +122,7 @@ class World:
         elif isinstance(message, Results):
             parcel = control.hear_parcel(message, self.book.given)
             self.ended(self.book.heard(parcel.shift, parcel.ends))
-            worker.to_worker.append(codec.encode(control.say_recorded(parcel.shift, parcel.number)))
+            worker.to_worker.append(codec.encode(control.say_recorded(parcel.shift, [parcel.number])))
         elif isinstance(message, Returned):
             shift, last, keys = control.hear_not_started(message)
             tasks_ = {int.from_bytes(task_id, 'big') for task_id, _ in keys}

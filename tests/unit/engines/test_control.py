@@ -69,7 +69,7 @@ def test_what_is_said_of_a_shift_is_what_is_heard(
     refill = Refill(shift, serial, seconds, chunk)
     assert hear_refill(through(say_refill(refill))) == refill
     assert hear_window(through(say_window(shift, 7, 4096))) == (shift, 7, 4096)
-    assert hear_recorded(through(say_recorded(shift, serial))) == [(shift, serial)]
+    assert hear_recorded(through(say_recorded(shift, [serial]))) == [(shift, serial)]
     assert hear_not_started(through(say_not_started(shift, serial, keys))) == (shift, serial, keys)
     assert hear_closed(through(say_closed(shift, serial))) == (shift, serial)
 

@@ -71,7 +71,7 @@ class Engine:
                 parcel = hear_parcel(message, lambda shift: 1000)
                 self.ends.update({place: decode_end(end) for place, end in parcel.ends})
                 if self.records:
-                    self.router.send(peer.routing, say_recorded(parcel.shift, parcel.number))
+                    self.router.send(peer.routing, say_recorded(parcel.shift, [parcel.number]))
 
     def asked(self) -> bool:
         """Whether it wants more than it got."""

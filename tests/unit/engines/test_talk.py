@@ -99,9 +99,9 @@ def test_what_was_heard_is_forgotten() -> None:
     assert kinds(talk.say(1.0, 0.0)) == [Results]
     talk.ended([(2, b'three')])
     assert kinds(talk.say(1.0, 0.0)) == [Results]
-    talk.hear(say_recorded(SHIFT, 0))
-    talk.hear(say_recorded(SHIFT + 1, 1))
-    talk.hear(say_recorded(SHIFT, 0))
+    talk.hear(say_recorded(SHIFT, [0]))
+    talk.hear(say_recorded(SHIFT + 1, [1]))
+    talk.hear(say_recorded(SHIFT, [0]))
     assert decode_ends(talk.result(), 3) == (0, [(2, b'three')])
 
 
@@ -110,7 +110,7 @@ def test_it_asks_for_nothing_while_too_many_results_were_not_heard() -> None:
     talk.ended([(0, bytes(RESULTS))])
     assert talk.full
     assert kinds(talk.say(0.0, 0.0)) == [Results]
-    talk.hear(say_recorded(SHIFT, 0))
+    talk.hear(say_recorded(SHIFT, [0]))
     assert not talk.full
     assert kinds(talk.say(0.0, 0.0)) == [Window]
 
@@ -176,7 +176,7 @@ class World:
         if isinstance(message, Results):
             parcel = control.hear_parcel(message, lambda shift: len(self.places))
             self.ended += [int(end) for _, end in parcel.ends if int(end) not in self.ended]
-            self.down.append(say_recorded(parcel.shift, parcel.number))
+            self.down.append(say_recorded(parcel.shift, [parcel.number]))
         elif isinstance(message, Returned):
             _, last, keys = control.hear_not_started(message)
             known = [task for chunk in self.given[: last + 1] for task in chunk]
