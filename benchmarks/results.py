@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +21,8 @@ from benchmarks.systems import SYSTEMS
 from benchmarks.tables import MUST, Row
 
 DEFAULT = Path(__file__).parent / 'results' / 'latest.json'
+PATHS = re.compile(r'(?<![\w.])/[^\s\'":,]*/')
+"""Directories."""
 ABSENT = 'absent'
 """Stands for the version of a peer that is not installed."""
 
@@ -42,8 +45,9 @@ class Report:
             self._samples.setdefault((suite, case, system, metric, unit), []).append(float(value))
 
     def note(self, text: str) -> None:
-        """Say something, now and in the file."""
-        self.notes.append(text)
+        """Say something: now all of it; in the file its first line and its last, without the paths of this machine."""
+        lines = text.strip().splitlines()
+        self.notes.append(PATHS.sub('', ' … '.join(lines[:1] + lines[1:][-1:])))
         print(f'  note: {text}', flush=True)
 
     def keep(self, document: Mapping[str, Any]) -> None:

@@ -77,6 +77,12 @@ def test_absent_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert '- ray: not installed' in tables.whole(report.document())
 
 
+def test_a_note_keeps_what_was_said_first_and_last_and_no_directories() -> None:
+    report = Report()
+    report.note("throughput: ray ended: Traceback\n  File '/home/me/ray.py', line 3\nOSError: '/home/me/x/log.txt' is 1/2 full")
+    assert report.notes[-1] == "throughput: ray ended: Traceback … OSError: 'log.txt' is 1/2 full"
+
+
 def test_only_two_systems_bear_the_names_that_are_looked_for() -> None:
     assert [name for name in STARTS if 'relay-parsl' in name] == [OURS]
     assert [name for name in STARTS if 'htex' in name] == [HTEX]
