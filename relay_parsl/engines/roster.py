@@ -85,7 +85,7 @@ def _reason(status: JobStatus) -> str:
 
 
 def manager_rows(managers: Sequence[Mapping[str, Any]], hosts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A row for each manager, from the interchange's answer to MANAGERS."""
+    """A row for each manager, from the interchange's answer to MANAGERS. Its `tasks` are HTEX's: workers that are in a shift (`engines.shifts`)."""
     return [
         {
             'manager': row['manager'],

@@ -85,7 +85,9 @@ class Service:
         """Start, serve, stop."""
         self._control = Listener(self._plan['htex']['address'], self._htex.worker_port_range or ANY_PORT, self._connection.fileno())
         ways = Ways(self._submit, self._say, self._runs, self._orphaned)
-        self._dispatcher = Dispatcher(self._control, ways, self._plan['expected'], fuses=self._plan['fuses'])
+        nodes = max(1, self._provider.init_blocks) * self._provider.nodes_per_block
+        self._first = max(1, self._plan['expected'] // nodes)  # workers of the first node: whether the others come, nobody knows
+        self._dispatcher = Dispatcher(self._control, ways, self._first, fuses=self._plan['fuses'])
         self._htex.resting = lambda: self._dispatcher.resting
         self._htex.start()
         self._early.configured()
@@ -244,13 +246,13 @@ class Service:
         self._avoid(barren, rows)
         self._tell()
         self._make_room(rows, barren)
-        return bool(rows) and not (self._dispatcher.waiting and self._active_blocks() > len({row['block_id'] for row in rows}))
+        return bool(rows) and not (self._dispatcher.waiting and self._active_blocks() * self._provider.nodes_per_block > len(rows))
 
     def _make_room(self, rows: Sequence[Mapping[str, Any]], barren: Sequence[Mapping[str, Any]]) -> None:
         """HTEX gets a task for each worker that takes one, beside those that others have still to end."""
         taking = [row for row in rows if row['active'] and not row['draining'] and row not in barren]
         ending = sum(row['tasks'] for row in rows if row not in taking)
-        self._dispatcher.room = ending + (sum(row['worker_count'] for row in taking) or self._plan['expected'])
+        self._dispatcher.room = ending + (sum(row['worker_count'] for row in taking) or self._first)
         self._control.wake()
 
     def _rows(self, managers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
