@@ -190,6 +190,8 @@ def arguments_of(
         OSError: the spool's disk is full.
     """
     parts = payload.argument_parts(*call, serializer)
+    if len(parts) == 1 and isinstance(parts[0], bytes) and len(parts[0]) <= room:
+        return parts[0], b'', 0
     if sum([memoryview(part).nbytes for part in parts]) <= room:
         return b''.join(parts), b'', 0
     key = new_body_key()

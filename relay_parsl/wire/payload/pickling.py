@@ -86,8 +86,9 @@ def dumps_exception(error: Exception) -> bytes:
 
 def call_parts(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Part]:
     """Pickle arguments: those of plain types without cloudpickle, which costs ten times as much."""
-    if all([type(each) in _PLAIN for each in args]) and all([type(each) in _PLAIN for each in kwargs.values()]):  # noqa: C419 - lists are faster here
-        if any([is_bulky(each) for each in args]) or any([is_bulky(each) for each in kwargs.values()]):  # noqa: C419 - the same
+    values = (*args, *kwargs.values())
+    if _PLAIN.issuperset(map(type, values)):
+        if any([is_bulky(each) for each in values]):  # noqa: C419 - a list is faster here
             return _parts(pickle.Pickler, (args, kwargs))
         return [pickle.dumps((args, kwargs), PROTOCOL)]
     return dump_parts((args, kwargs))
