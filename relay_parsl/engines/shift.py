@@ -177,7 +177,7 @@ class Shift:
 
     def back(self, count: int) -> None:
         """The last `count` of what the runner had have not started, and will not."""
-        for _ in range(count):
+        for _ in range(min(count, len(self._poured))):  # user code may have said an end that was none of its own
             attempt = self._poured.pop()
             self._bytes -= len(attempt.frame)
             self._waiting.appendleft(attempt)

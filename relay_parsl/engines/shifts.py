@@ -201,7 +201,7 @@ class Shifts:
 
     def not_started(self, number: int, last: int, attempts: Iterable[int]) -> list[int]:
         """A worker will not start these of the chunks up to serial `last`; returns those that go back."""
-        found = [each for each in attempts if (chunk := self._at.get(each)) and chunk.shift == number and chunk.serial <= last]
+        found = [each for each in dict.fromkeys(attempts) if (chunk := self._at.get(each)) and chunk.shift == number and chunk.serial <= last]
         return self._leave(number, found)
 
     def closed(self, number: int, last: int) -> list[int]:

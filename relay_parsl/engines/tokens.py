@@ -173,7 +173,8 @@ class Inlet:
 
     def close(self) -> None:
         """A child of the runner has nothing to read or say here."""
-        for number in (self._tokens, self._ringer):
+        numbers, self._tokens, self._ringer = (self._tokens, self._ringer), -1, -1
+        for number in numbers if numbers[0] >= 0 else ():  # a child of that child calls this again, and has others of its own under these numbers
             with contextlib.suppress(OSError):
                 os.close(number)
         self._stream.close()

@@ -17,7 +17,8 @@ from relay_parsl.engines.dispatcher import Dispatcher, Ways
 from relay_parsl.engines.frames import Death, decode_chunk, decode_end, encode_chunk, encode_ends
 from relay_parsl.engines.listener import Listener
 from relay_parsl.transport import Dealer
-from relay_parsl.wire.messages import Cancel, Dispatch, Message, Ping, Recorded
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Body, Cancel, Dispatch, Message, Ping, Recorded, Result, Results
 
 TASK = b'\x07' * 16
 
@@ -188,6 +189,23 @@ def test_strange_words_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixture) -
     worker.say(control.say_parcel(control.Parcel(worker.shift, 1, [(0, b'one')])))
     rig.until(lambda: rig.said == [['ended', [(1, b'one')]]])
     assert caplog.text.count('a worker said what it may not') == 2
+
+
+@pytest.mark.parametrize(('shift', 'number'), [(-1, 0), (None, -1), (None, 2**64 - 1)])
+def test_numbers_that_are_none_do_not_end_the_engine(rig: Rig, shift: int | None, number: int) -> None:
+    rig.work(1)
+    worker = rig.worker()
+    worker.say(Results((Result(codec.pack([worker.shift if shift is None else shift, number]), Body(encode_ends([]))),)))
+    worker.say(control.say_parcel(control.Parcel(worker.shift, 1, [(0, b'one')])))
+    rig.until(lambda: rig.said == [['ended', [(1, b'one')]]])
+
+
+def test_what_a_worker_gives_back_twice_goes_back_once(rig: Rig) -> None:
+    rig.work(1, 2)
+    worker = rig.worker()
+    worker.say(control.say_window(worker.shift, 0, 0))
+    worker.say(control.say_not_started(worker.shift, 0, [(TASK, 2), (TASK, 2)]))
+    rig.until(lambda: rig.said == [['returned', [2]]])
 
 
 def test_the_death_of_a_worker_parts_those_who_were_with_it(rig: Rig) -> None:

@@ -97,6 +97,15 @@ def test_more_ends_than_it_was_given_are_none() -> None:
     assert [(each.place, end) for each, end in shift.fetch()] == [(0, b'end')]
 
 
+def test_what_user_code_has_ended_is_not_taken_back() -> None:
+    shift = shift_of()
+    shift.take([frame(0), frame(0), frame(0)], 0.0)
+    shift.pour(0.0)
+    shift.ended([b'end', b'forged', b'forged'], 0.0)
+    shift.back(2)
+    assert not shift.busy
+
+
 attempts = st.lists(
     st.tuples(st.sampled_from([b'a', b'b']), st.sampled_from([0.0, 0.0, 0.0, 9.0]), st.sampled_from([1, 1000, BYTES])), min_size=1, max_size=30
 )

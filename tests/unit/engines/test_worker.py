@@ -88,6 +88,22 @@ def fork_and_return() -> int:
     return os.getpid()
 
 
+def fork_twice() -> bytes:
+    """A child that forks, too, as a pool in a process of a pool does; what it has opened is its child's as well."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(40)]
+        if os.fork() == 0:
+            os.write(writer, b'%d' % sum(os.read(each, 1) == b'' for each in opened))
+        os._exit(0)
+    os.close(writer)
+    return os.read(reader, 100)
+
+
+def test_a_child_of_a_child_keeps_what_its_parent_has_opened(worker: Worker) -> None:
+    assert call(worker, fork_twice) == b'40'
+
+
 def test_one_runner_serves_many_tasks(worker: Worker) -> None:
     assert call(worker, os.getpid) == call(worker, os.getpid) != os.getpid()
     assert call(worker, os.getenv, 'PARSL_WORKER_RANK') == '7'
