@@ -193,3 +193,37 @@ def test_an_operator_stops_it_and_others_may_not(site: Site) -> None:
     finally:
         server.stop()
         thread.join(PATIENCE)
+
+
+def test_a_large_body_goes_on_where_its_connection_broke(site: Site) -> None:
+    body = os.urandom(5 * SEGMENT + 12345)
+    task = site.task(1, body=len(body))
+
+    def answer(party: Party, fetches: list[m.Fetch]) -> None:
+        for fetch in fetches:
+            piece = body[fetch.offset : fetch.offset + fetch.length]
+            party.say(m.Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, len(body), Body(piece)))
+
+    def ping(party: Party) -> None:
+        """What was said before has been heard."""
+        party.say(m.Ping())
+        party.one(m.Pong)
+
+    with site.serving() as server, site.endpoint(server.port) as endpoint:
+        with site.client('ann', server.port) as client:
+            client.say(m.Objects((GRANT, FUNCTION)), m.Submit((task,)))
+            first = client.wait(m.Fetch, lambda found: len(found) == 6)
+            answer(client, first[:2])
+            ping(client)
+        with site.client('ann', server.port) as again:
+            again.say(m.Submit((task,)))
+            rest = again.wait(m.Fetch, lambda found: len(found) >= 4)
+            assert sorted(each.offset for each in rest) == sorted(each.offset for each in first[2:])
+            answer(again, rest)
+            again.one(m.Accepted)
+        [leased] = leases(endpoint, 1)
+        pieces = []
+        for offset in range(0, len(body), SEGMENT):
+            endpoint.say(m.Fetch(an_id(1), leased.attempt, 'task', offset, SEGMENT))
+            pieces.append(endpoint.one(m.Segment).data)
+        assert b''.join(pieces) == body
