@@ -41,11 +41,11 @@ class Stream:
         self._out += b''.join([part for frame in frames for part in (len(frame).to_bytes(WIDTH, 'big'), frame)])
         return self.push()
 
-    def push(self, flags: int = socket.MSG_DONTWAIT) -> bool:
+    def push(self) -> bool:
         """Send what waits; whether all is out. Raises OSError when nobody reads any more."""
         with contextlib.suppress(BlockingIOError):
             while self._out:
-                self._out = self._out[self._socket.send(self._out, flags) :]
+                self._out = self._out[self._socket.send(self._out, socket.MSG_DONTWAIT) :]
         return not self._out
 
     def get(self, flags: int = socket.MSG_DONTWAIT) -> list[bytes]:
@@ -131,6 +131,8 @@ class Inlet:
         self._seen = 0  # frames before those in hand
         self._poll = select.poll()
         self._poll.register(tokens, select.POLLIN)
+        self._room = select.poll()
+        self._room.register(end.fileno(), select.POLLOUT)
 
     def recv_bytes(self) -> bytes:
         """The next frame that may start; waits for one. Raises EOFError when none will come, OSError when user code closed what is ours."""
@@ -144,9 +146,11 @@ class Inlet:
 
     def send_bytes(self, frame: bytes) -> None:
         """Say something. The worker hears it when no token is left, or when there is no room for more."""
-        if not self._stream.put([frame]):
-            self._ring()
-            self._stream.push(0)
+        out = self._stream.put([frame])
+        while not out:
+            self._ring()  # each time: who has read all that there was sleeps again
+            self._room.poll()
+            out = self._stream.push()
 
     def tell(self, frame: bytes) -> None:
         """Say something that the worker is to hear now."""

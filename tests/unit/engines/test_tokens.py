@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -82,6 +83,20 @@ def test_what_there_is_no_room_for_goes_out_later(pair: Pair) -> None:
         select.select([], [pair.stream.fileno()], [], 20)
     reading.join()
     assert got == large
+
+
+def test_it_rings_again_for_each_part_of_what_is_larger_than_a_socket(pair: Pair) -> None:
+    large = bytes(3_000_000)
+    sending = threading.Thread(target=pair.inlet.send_bytes, args=(large,), daemon=True)
+    sending.start()
+    got, deadline = list[bytes](), time.monotonic() + 20
+    while sending.is_alive():
+        assert time.monotonic() < deadline, 'nobody is told of the rest'
+        if select.select([pair.tokens.bell], [], [], 0.01)[0]:
+            assert pair.tokens.hush()
+            while frames := pair.stream.get():
+                got += frames
+    assert (got or ends(pair, 1)) == [large]
 
 
 def test_a_frame_starts_once_there_is_a_token_for_it_and_what_is_taken_back_never_does(pair: Pair) -> None:
