@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay_parsl.engines.control import Parcel, say_recorded
+from relay_parsl.engines.control import OVERHEAD, Parcel, say_recorded
 from relay_parsl.wire.messages import Recorded
 
 LARGE = 256 * 1024
@@ -38,7 +38,7 @@ class Receipts:
         for routing, parcel in self._heard:
             owed = self._owed.setdefault(parcel.shift, Owed(routing))
             owed.numbers.append(parcel.number)
-            owed.size += sum([len(end) for _, end in parcel.ends])
+            owed.size += OVERHEAD + sum([len(end) for _, end in parcel.ends])
         self._heard.clear()
         large = [(shift, owed.routing) for shift, owed in self._owed.items() if owed.size >= LARGE]
         return [(routing, receipt) for shift, routing in large for receipt in self.say(shift)]

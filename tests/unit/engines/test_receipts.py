@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay_parsl.engines.control import Parcel, hear_recorded
+from relay_parsl.engines.control import OVERHEAD, Parcel, hear_recorded
 from relay_parsl.engines.receipts import LARGE, Receipts
 
 
@@ -36,6 +36,13 @@ def test_of_much_a_worker_is_told_at_once() -> None:
     assert (routing, hear_recorded(receipt)) == (b'w', [(1, 0), (1, 1)])
     assert receipts.passed_on() == []
     assert told(receipts, 2) == [(2, 0)]
+
+
+def test_parcels_without_ends_do_not_add_up_for_ever() -> None:
+    receipts = Receipts()
+    for number in range(LARGE // OVERHEAD):
+        receipts.heard(b'w', Parcel(1, number, []))
+    assert len(receipts.passed_on()) == 1
 
 
 def test_nothing_is_owed_to_a_shift_that_is_over() -> None:
