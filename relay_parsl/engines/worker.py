@@ -138,10 +138,12 @@ class Worker:
         self._say()
         if runner is not self._runner or not self._goes_on:
             return
-        if not runner.heed(self._wait(runner.most)):
+        ready = self._wait(runner.most)
+        if not runner.heed(ready):
             self._take_back(runner)
             raise runner.bury()
-        self._hear()
+        if not ready or not ready.isdisjoint(self._watched):  # else only the runner rang, and its answer goes first
+            self._hear()
 
     def _pour(self, runner: Runner) -> None:
         if runner is self._runner and (frames := self._shift.pour(time.monotonic())):
