@@ -11,7 +11,7 @@ from contextlib import suppress
 _TRIM, _TOP_PAD, _MAP = -1, -2, -3  # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of mallopt(3)
 LARGE = 256 * 1024
 """Bytes from which a frame is read where it lies instead of being copied."""
-KEPT = 64 << 20
+KEPT = 32 << 20
 """Bytes of freed memory that are kept for the next message, at most."""
 MAPPED = 32 << 20
 """Bytes from which memory is asked of the system for one use; the largest that glibc takes."""
