@@ -31,6 +31,10 @@ BYTES = 512 * 1024
 """Bytes of them; one always goes."""
 
 
+SOON = 1e-6
+"""Seconds that are left to what may end at any moment."""
+TOO_LONG = 0.01
+"""Seconds after which it has turned out to take longer than was thought: then nothing is asked for that would only wait behind it, and go back."""
 WORTH = 0.02
 """Seconds that an attempt takes whose end is worth a look while others are behind it; those of shorter ones are told of together."""
 
@@ -109,11 +113,11 @@ class Shift:
         self._waiting += attempts
 
     def left(self, now: float) -> float:
-        """Seconds that what is here will take, as it looks: inf if nobody knows, 0 if there is nothing."""
+        """Seconds that what is here will take, as it looks: inf if nobody knows, as of what takes longer than was thought; 0 if there is nothing."""
         if not self.busy:
             return 0.0
-        left = self._pace * sum([each.seconds for each in self.here])
-        return max(1e-6, left - (now - self._seen if self._poured else 0.0))
+        left = self._pace * sum([each.seconds for each in self.here]) - (now - self._seen if self._poured else 0.0)
+        return max(SOON, left) if left > -TOO_LONG else inf
 
     def fetch(self) -> Ends:
         """What has ended since the last time."""

@@ -147,6 +147,17 @@ def test_nobody_waits_behind_one_that_takes_long_and_that_one_can_be_cancelled(e
     assert engine.value(5) == 5
 
 
+def test_behind_one_that_takes_longer_than_was_thought_nothing_is_asked_for(engine: Engine) -> None:
+    engine.begin(frame(0, abs, -1))
+    engine.until(engine.asked)
+    engine.give(frame(1, time.sleep, 1.5), frame(2, abs, -2), seconds=0.0005)
+    engine.until(lambda: engine.returned() == [b'\x02'])
+    before = len(engine.heard)
+    engine.until(lambda: 1 in engine.ends)
+    assert not [each for each in engine.heard[before:-1] if isinstance(each, Window)], 'it would wait, and come back'
+    engine.until(engine.asked)
+
+
 def test_a_cancel_finds_one_in_the_middle_of_a_chunk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('relay_parsl.engines.shift.BUDGET', 60.0)
     engine.begin(frame(0, abs, -1))

@@ -12,7 +12,7 @@ from relay_parsl.engines.base import Work
 from relay_parsl.engines.frames import Head, Place, encode_work, head_of
 from relay_parsl.engines.fusion import BUDGET
 from relay_parsl.engines.patience import Patience
-from relay_parsl.engines.shift import BYTES, POURED, Shift
+from relay_parsl.engines.shift import BYTES, POURED, TOO_LONG, Shift
 
 
 def shift_of(limit: float = 0.0) -> Shift:
@@ -86,6 +86,18 @@ def test_how_long_it_will_take_is_learned() -> None:
     assert shift.left(now + 0.002) == pytest.approx(0.003, rel=0.2)
     shift.take([frame(0)], now)
     assert shift.left(now) == float('inf')
+
+
+def test_of_one_that_takes_longer_than_was_thought_nobody_knows_how_long() -> None:
+    shift = shift_of()
+    shift.take([frame(0)], 0.0, 0.001)
+    shift.pour(0.0)
+    assert 0 < shift.left(0.001 + TOO_LONG / 2) < TOO_LONG
+    assert shift.left(0.002 + TOO_LONG) == float('inf')
+    shift.ended([b'end'], 9.0)
+    shift.take([frame(1)], 9.0, 0.001)
+    shift.pour(9.0)
+    assert 0 < shift.left(9.0) < TOO_LONG
 
 
 def test_more_ends_than_it_was_given_are_none() -> None:
