@@ -18,6 +18,8 @@ from relay_parsl.wire.messages import Dispatch, Message, Recorded
 
 AHEAD = 0.01
 """Seconds of work that a worker has left when it asks for more: what a round trip takes on a busy machine."""
+DOUBT = 0.015
+"""Seconds after the thought end of what it has in which a worker that has asked looks whether that has come."""
 LINGER = 0.5
 """Seconds that a worker waits for more when it has nothing to do."""
 LIFE = 5.0
@@ -100,6 +102,9 @@ class Talk:
         if self._wants and left < AHEAD:
             self._asked = True
             said.append(control.say_window(self.number, MOST, BYTES))
+        elif self._asked and left == inf and not self._closed:  # what runs takes longer than was thought: others are not to wait behind it
+            self._asked = False
+            said.append(control.say_window(self.number, 0, 0))
         return said
 
     def returned(self, keys: Sequence[Key]) -> list[Message]:
@@ -121,7 +126,7 @@ class Talk:
         """Seconds until something is to be said, or inf."""
         if not self._connection or self._closed:
             return inf
-        asks = now + left - AHEAD if self._wants else inf
+        asks = now + left + (-AHEAD if self._wants else DOUBT if self._asked and left else inf)
         return max(0.0, min(asks, self._ends_at, self._idle + LINGER) - now)
 
     def result(self, *, dialling: bool = False) -> bytes:

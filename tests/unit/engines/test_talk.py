@@ -46,6 +46,16 @@ def test_it_asks_once_for_each_chunk_and_a_little_before_it_is_through() -> None
     assert kinds(talk.say(0.0, 0.0)) == [Window]
 
 
+def test_it_asks_no_more_when_it_turns_out_to_be_busy_for_long() -> None:
+    talk = connected()
+    assert kinds(talk.say(AHEAD / 2, 0.0)) == [Window]
+    assert AHEAD < talk.pause(AHEAD / 2, 0.0) < 10 * AHEAD
+    (message,) = talk.say(inf, 0.1)
+    assert control.hear_window(message) == (SHIFT, 0, 0)  # type: ignore[arg-type]
+    assert talk.say(inf, 0.2) == []
+    assert control.hear_window(talk.say(0.0, 0.3)[0])[1] > 0  # type: ignore[arg-type]
+
+
 def test_it_takes_its_own_next_chunk_only() -> None:
     talk = connected()
     assert talk.hear(refill(2)) is None
