@@ -101,12 +101,17 @@ class Runner:
         self.useful = False
         """Whether it has answered to anything yet."""
         self._poll = poll
-        ours, theirs = socket.socketpair()
-        errors, into = os.pipe()
-        self._tokens = Tokens()
-        inherited = (theirs.fileno(), *self._tokens.theirs())
-        command = [sys.executable, '-m', 'relay_parsl.engines.runner', *map(str, inherited), str(os.getpid())]
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            stream, end = socket.socketpair()
+            ours.enter_context(stream)
+            theirs.enter_context(end)
+            errors, into = os.pipe()
+            ours.callback(os.close, errors)
+            theirs.callback(os.close, into)
+            self._tokens = Tokens()
+            ours.callback(self._tokens.close)
+            inherited = (end.fileno(), *self._tokens.theirs())
+            command = [sys.executable, '-m', 'relay_parsl.engines.runner', *map(str, inherited), str(os.getpid())]
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 command,
                 stdin=subprocess.DEVNULL,
@@ -115,17 +120,10 @@ class Runner:
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
-        except OSError:
-            ours.close()
-            self._tokens.close()
-            os.close(errors)
-            raise
-        finally:
-            theirs.close()
-            os.close(into)
+            ours.pop_all()
         self._tokens.started()
         self._tail = Tail(errors)
-        self._stream = Stream(ours)
+        self._stream = Stream(stream)
         self._watch()
 
     def _watch(self) -> None:

@@ -78,7 +78,12 @@ class Tokens:
     def __init__(self) -> None:
         """Open them. Raises OSError when there are no more descriptors."""
         self.reader, self._writer = os.pipe()
-        self.bell, self.ringer = os.pipe()
+        try:
+            self.bell, self.ringer = os.pipe()
+        except OSError:
+            os.close(self.reader)
+            os.close(self._writer)
+            raise
         os.set_blocking(self.reader, False)
         os.set_blocking(self.bell, False)
         self._given = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import resource
+import select
 import signal
 import sys
 import time
@@ -102,6 +104,28 @@ def fork_twice() -> bytes:
 
 def test_a_child_of_a_child_keeps_what_its_parent_has_opened(worker: Worker) -> None:
     assert call(worker, fork_twice) == b'40'
+
+
+def test_a_runner_that_cannot_be_had_for_lack_of_descriptors_leaves_none_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filling = [os.open(os.devnull, os.O_RDONLY)]
+    highest = max(map(int, os.listdir('/proc/self/fd')))
+    while filling[-1] < highest:
+        filling.append(os.dup(filling[0]))
+    before, failed = len(os.listdir('/proc/self/fd')), 0
+    for room in range(12):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (filling[-1] + 1 + room, hard))
+        try:
+            runners_module.Runner({}, select.poll()).close()
+        except OSError:
+            failed += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    after = len(os.listdir('/proc/self/fd'))
+    for number in filling:
+        os.close(number)
+    assert failed > 3
+    assert after == before
 
 
 def test_one_runner_serves_many_tasks(worker: Worker) -> None:
