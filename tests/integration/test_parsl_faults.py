@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -82,9 +83,12 @@ class Driver:
 
     def end(self) -> None:
         self.process.kill()
+        self.process.wait()
+        while left := self.left():  # before the rest of the output is read: they may have inherited it
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
         self.process.communicate()
-        for process in self.left():
-            process.kill()
 
 
 @pytest.fixture(name='drive')
