@@ -99,13 +99,13 @@ def _settle(work: Work, place: Place, home: str) -> None:
 
 
 def main() -> None:
-    """Run the command line: the numbers of an inherited socket and two pipes, and the pid of the worker to die with."""
+    """Run the command line: the numbers of two inherited sockets and a pipe, and the pid of the worker to die with."""
     *numbers, parent = map(int, sys.argv[1:])
     die_with_parent(parent)
     faulthandler.enable()
     for number in numbers:
         os.set_inheritable(number, False)
-    connection = Inlet(socket.socket(fileno=numbers[0]), *numbers[1:])
+    connection = Inlet(socket.socket(fileno=numbers[0]), socket.socket(fileno=numbers[1]), numbers[2])
     os.register_at_fork(after_in_child=connection.close)
     # A Parsl workflow inside a task finds Parsl's own programs, whatever the batch job's PATH is.
     os.environ['PATH'] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get('PATH', os.defpath)])

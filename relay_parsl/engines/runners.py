@@ -16,6 +16,7 @@ from math import inf
 from relay_parsl.engines.frames import TASK_ID, Head
 from relay_parsl.engines.interrupts import SIGNALS
 from relay_parsl.engines.tokens import Stream, Tokens
+from relay_parsl.errors import ProtocolError
 
 TAIL = 4096
 """Bytes of a runner's last output that are kept as evidence."""
@@ -168,9 +169,13 @@ class Runner:
     def answers(self) -> list[bytes]:
         """What it has said, in its order: end frames, and that a function with a timeout has started."""
         said: list[bytes] = []
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while some := self._stream.get():
                 said += some
+        except ProtocolError:
+            self.kill()  # user code spoke in its name
+        except (EOFError, OSError):
+            pass  # its end is heard of elsewhere
         self.useful = self.useful or bool(said)
         return said
 

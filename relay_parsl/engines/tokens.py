@@ -1,11 +1,11 @@
-"""Between a worker and its runner: frames on a socket, *tokens* in a pipe that say which of them may start, and a pipe that rings.
+"""Between a worker and its runner: frames on a socket, *tokens* on another that say which of them may start, and a pipe that rings.
 
 ```
 worker ── frames, many at once ──────────► runner     socket, and back: end frames, as they come
-       ── numbers of frames that may start ─►         pipe; who reads a number has it: the runner starts that frame, the worker takes it back
+       ── numbers of frames that may start ─►         socket; who reads a number has it: the runner starts that frame, the worker takes it back
        ◄── a byte: no token is left ────────          pipe; the only thing that wakes the worker
 ```
-The kernel lets one process at a time read a pipe: so what the worker has taken back has not started, and never will, and everything else has.
+The kernel lets one process at a time read a socket: so what the worker has taken back has not started, and never will, and everything else has.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import select
 import socket
 from collections.abc import Sequence
 
+from relay_parsl.errors import ProtocolError
+
 WIDTH = 4
 """Bytes of a token, and of a frame's length."""
 ONCE = 1 << 18
 """Bytes that are read at once."""
-_MOST = 4096  # bytes: what a pipe takes as one
+LONGEST = 64 << 20
+"""Bytes of a frame, at most."""
+_MOST = 4096
 
 
 class Stream:
@@ -49,7 +53,13 @@ class Stream:
         return not self._out
 
     def get(self, flags: int = socket.MSG_DONTWAIT) -> list[bytes]:
-        """Whole frames that have come. Raises EOFError when no more will, OSError when the socket is gone."""
+        """Whole frames that have come.
+
+        Raises:
+            EOFError: no more will.
+            OSError: the socket is gone.
+            ProtocolError: what came is no frame, so that nothing after it can be understood.
+        """
         try:
             data = self._socket.recv(ONCE, flags)
         except BlockingIOError:
@@ -61,9 +71,14 @@ class Stream:
 
     def _cut(self) -> list[bytes]:
         frames, at, have = [], 0, len(self._in)
-        while at + WIDTH <= have and (end := at + WIDTH + int.from_bytes(self._in[at : at + WIDTH], 'big')) <= have:
-            frames.append(bytes(self._in[at + WIDTH : end]))
-            at = end
+        while at + WIDTH <= have:
+            length = int.from_bytes(self._in[at : at + WIDTH], 'big')
+            if length > LONGEST:  # user code wrote here too: to wait for the rest would be to hear nothing more, and to keep it
+                raise ProtocolError(f'a frame of {length} bytes')
+            if at + WIDTH + length > have:
+                break
+            frames.append(bytes(self._in[at + WIDTH : at + WIDTH + length]))
+            at += WIDTH + length
         del self._in[:at]
         return frames
 
@@ -73,24 +88,23 @@ class Stream:
 
 
 class Tokens:
-    """The worker's hand on both pipes."""
+    """The worker's hand on the tokens and the bell."""
 
     def __init__(self) -> None:
         """Open them. Raises OSError when there are no more descriptors."""
-        self.reader, self._writer = os.pipe()
+        self._giver, self._taker = socket.socketpair()
         try:
             self.bell, self.ringer = os.pipe()
         except OSError:
-            os.close(self.reader)
-            os.close(self._writer)
+            self._giver.close()
+            self._taker.close()
             raise
-        os.set_blocking(self.reader, False)
         os.set_blocking(self.bell, False)
         self._given = 0
 
     def theirs(self) -> tuple[int, int]:
         """What the runner inherits: where it reads tokens, and where it rings."""
-        return self.reader, self.ringer
+        return self._taker.fileno(), self.ringer
 
     def started(self) -> None:
         """The runner has what is its own."""
@@ -98,16 +112,20 @@ class Tokens:
         self.ringer = -1
 
     def give(self, count: int) -> None:
-        """The next `count` frames may start. Few enough at a time for a pipe: see `engines.shift`."""
+        """The next `count` frames may start. Few enough at a time for a socket: see `engines.shift`."""
         numbers = range(self._given, self._given + count)
-        os.write(self._writer, b''.join([number.to_bytes(WIDTH, 'big') for number in numbers]))
+        self._giver.sendall(b''.join([number.to_bytes(WIDTH, 'big') for number in numbers]))
         self._given += count
 
     def take_back(self) -> int:
-        """How many of the last frames have not started; they never will."""
+        """How many of the last frames have not started; they never will.
+
+        Both read from one end, and user code could have it wait: not with this flag, which is why it is no pipe. A worker that waited here
+        would hear of no cancel and no timeout any more.
+        """
         taken = 0
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.reader, _MOST):
+            while data := self._taker.recv(_MOST, socket.MSG_DONTWAIT):
                 taken += len(data) // WIDTH
         return taken
 
@@ -120,15 +138,17 @@ class Tokens:
 
     def close(self) -> None:
         """No more tokens."""
-        for number in {self.reader, self._writer, self.bell, self.ringer} - {-1}:
+        self._giver.close()
+        self._taker.close()
+        for number in {self.bell, self.ringer} - {-1}:
             os.close(number)
-        self.reader = self._writer = self.bell = self.ringer = -1
+        self.bell = self.ringer = -1
 
 
 class Inlet:
     """The runner's hand: one frame after the other, as there are tokens for them."""
 
-    def __init__(self, end: socket.socket, tokens: int, ringer: int) -> None:
+    def __init__(self, end: socket.socket, tokens: socket.socket, ringer: int) -> None:
         """Takes over what the worker left to it."""
         self._stream = Stream(end)
         self._tokens, self._ringer = tokens, ringer
@@ -169,7 +189,7 @@ class Inlet:
         rung = False
         while True:
             try:
-                data = os.read(self._tokens, WIDTH)
+                data = self._tokens.recv(WIDTH, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 if not rung:
                     self._ring()
@@ -182,8 +202,9 @@ class Inlet:
 
     def close(self) -> None:
         """A child of the runner has nothing to read or say here."""
-        numbers, self._tokens, self._ringer = (self._tokens, self._ringer), -1, -1
-        for number in numbers if numbers[0] >= 0 else ():  # a child of that child calls this again, and has others of its own under these numbers
+        ringer, self._ringer = self._ringer, -1
+        if ringer >= 0:  # a child of that child calls this again, and has others of its own under this number
             with contextlib.suppress(OSError):
-                os.close(number)
+                os.close(ringer)
+        self._tokens.close()
         self._stream.close()

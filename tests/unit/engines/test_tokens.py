@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_parsl.engines.tokens import Inlet, Stream, Tokens
+from relay_parsl.errors import ProtocolError
 
 
 class Pair:
@@ -23,7 +24,7 @@ class Pair:
         ours, theirs = socket.socketpair()
         self.tokens, self.stream = Tokens(), Stream(ours)
         reader, ringer = self.tokens.theirs()
-        self.inlet = Inlet(theirs, os.dup(reader), os.dup(ringer))
+        self.inlet = Inlet(theirs, socket.socket(fileno=os.dup(reader)), os.dup(ringer))
         self.tokens.started()
 
     def pour(self, frames: list[bytes]) -> None:
@@ -107,6 +108,21 @@ def test_a_frame_starts_once_there_is_a_token_for_it_and_what_is_taken_back_neve
     pair.pour([b'1', b'2'])
     assert pair.inlet.recv_bytes() == b'1'
     assert pair.inlet.recv_bytes() == b'2'
+
+
+def test_user_code_cannot_have_the_worker_wait_for_tokens(pair: Pair) -> None:
+    pair.pour([b'0', b'1'])
+    os.set_blocking(pair.tokens.theirs()[0], True)  # it shares the end that both read
+    assert pair.tokens.take_back() == 2
+    assert pair.tokens.take_back() == 0
+
+
+def test_what_is_no_frame_is_refused_and_not_waited_for() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        near.send(b'\xff' * 8)
+        with pytest.raises(ProtocolError, match='4294967295'):
+            Stream(far).get()
 
 
 def test_it_rings_when_there_is_nothing_left_and_not_before(pair: Pair) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import resource
 import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +78,13 @@ def close_everything_and_stay() -> None:
     time.sleep(60)
 
 
+def speak_in_its_name() -> None:
+    """What looks like the beginning of a frame of 4 GB, on whatever socket there is."""
+    for number in range(3, 64):
+        with contextlib.suppress(OSError):
+            socket.socket(fileno=os.dup(number)).send(b'\xff' * 64)
+
+
 def lose_output(how: str) -> str:
     if how == 'closed':
         sys.stdout.close()
@@ -100,6 +109,11 @@ def fork_twice() -> bytes:
         os._exit(0)
     os.close(writer)
     return os.read(reader, 100)
+
+
+def test_a_runner_that_is_not_understood_any_more_ends_and_its_worker_goes_on(worker: Worker) -> None:
+    assert 'SIGKILL' in death(worker, speak_in_its_name)
+    assert call(worker, os.getpid) != os.getpid()
 
 
 def test_a_child_of_a_child_keeps_what_its_parent_has_opened(worker: Worker) -> None:
