@@ -46,7 +46,7 @@ class Rates:
 
 RARE = frozenset((
     'Hello', 'Welcome', 'Goodbye', 'Ping', 'Pong', 'Need', 'Objects', 'Window', 'Backlog', 'Held', 'Follow', 'States', 'Report', 'Fetch',
-    'Segment', 'Submit', 'Accepted',
+    'Segment', 'Submit', 'Accepted', 'Received',
 ))  # fmt: skip
 SELDOM = frozenset(['Refused', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 'Done', 'Rejected', 'Returned', 'Cancel', 'Watch'])
 
