@@ -20,8 +20,9 @@ PATIENCE = 10.0
 """Seconds without any end after which busy workers show that the tasks are longer than those before: shorter ones are a busy machine."""
 MEMORY = 600.0
 """Seconds for which a run time is believed when no task has ended since."""
-RECENT = 1 / 8
-"""What the newest run time counts for in an average. It forgets a first run that imported half a library."""
+RECENT, NEWEST = 1 / 8, 1 / 2
+"""What the newest run time counts for: in the average that nodes are asked for by, which forgets a first run that imported half a library,
+and in what the next task is thought to take, which follows a function that is given other work."""
 FUNCTIONS = 1000
 """Functions that are known at once, at most."""
 
@@ -47,6 +48,7 @@ class Load:
         self._inside: Counter[int] = Counter()
         self._size = self._strangers = 0  # tasks inside, and those of them whose function is not known
         self._seconds: dict[int, float] = {}
+        self._next: dict[int, float] = {}
         self._work = 0.0  # seconds of all tasks inside whose function is known
         self._recent = HORIZON  # seconds of a task of the last ones that ended
         self._learned = self._heard = -math.inf
@@ -86,8 +88,8 @@ class Load:
             self._learned = now
 
     def seconds(self, function: int) -> float | None:
-        """How long a function runs, of late; None while nobody knows."""
-        return self._seconds.get(function)
+        """How long a function will run next, by the last times; None while nobody knows."""
+        return self._next.get(function)
 
     def wanted(self, count: int, working: bool, now: float) -> int:
         """Workers for `count` tasks, of which HTEX has the first. `working`: it has workers, so that tasks could have ended."""
@@ -117,14 +119,14 @@ class Load:
             self._forget()
         inside = self._inside[function]
         self._count(function, -inside)
-        recent, own = self._recent if self._seconds else None, self._seconds.get(function)
-        for seconds in ran:
-            recent, own = _average(recent, seconds), _average(own, seconds)
-        self._recent, self._seconds[function] = recent or 0.0, own or 0.0
+        self._recent = _average(self._recent if self._seconds else None, ran, RECENT)
+        self._seconds[function] = _average(self._seconds.get(function), ran, RECENT)
+        self._next[function] = _average(self._next.get(function), ran, NEWEST)
         self._count(function, inside)
 
     def _forget(self) -> None:
         self._seconds.clear()
+        self._next.clear()
         self._strangers, self._work = self._size, 0.0
 
 
@@ -146,5 +148,9 @@ class Pace:
         return int(AHEAD * self._pace) if now - self._since < 2 * PACE else 0
 
 
-def _average(before: float | None, now: float) -> float:
-    return now if before is None else before + RECENT * (now - before)
+def _average(before: float | None, ran: Sequence[float], weight: float) -> float:
+    """With these times, the newest of which count for `weight`; `before` is None when they are the first."""
+    average = ran[0] if before is None else before
+    for seconds in ran:
+        average += weight * (seconds - average)
+    return average

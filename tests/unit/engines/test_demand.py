@@ -178,3 +178,13 @@ def test_the_engine_learns_from_what_ends_before_anybody_hears_of_it() -> None:
     assert len([event for event, _ in heard if not isinstance(event, Changed)]) == len(numbers), 'each ends once'
     engine.demand(0)
     assert engine._wanted() == 1, 'some wait'
+
+
+def test_what_the_next_task_will_take_follows_other_work_at_once_and_what_scaling_goes_by_does_not() -> None:
+    load = known({QUICK: 0.01})
+    for _ in range(4):
+        load.add(QUICK, 0.0)
+        load.end(QUICK, 0.1, 0.0)
+    assert load.seconds(QUICK) == pytest.approx(0.1, rel=0.1)
+    load.add(QUICK, 0.0, 6000)
+    assert load.wanted(6000, True, 0.0) == 5  # 0.047 s each; 10 by the last ones alone
