@@ -168,8 +168,8 @@ class Shift:
             most = took / (whole - thought[0]) if whole > thought[0] else inf
             self._pace = _bounded(min(max(self._pace, took / (whole + self._poured[0].seconds)), most))
             self._seen = min(now, max(looked, self._seen + self._pace * whole))
-        else:
-            self._pace += TRUST * (_bounded((now - self._seen) / whole) - self._pace)
+        else:  # of long ones the engine knows better: it learns from all workers, and what goes with a task matters to short ones
+            self._pace = 1.0 if max(thought) >= WORTH else self._pace + TRUST * (_bounded((now - self._seen) / whole) - self._pace)
             self._seen = now
 
     def lost(self, frame: bytes, now: float) -> None:

@@ -156,3 +156,15 @@ def test_each_is_in_one_place_and_ends_or_goes_once(seed: int, chunks: list[list
         pause = shift.pause(now)
         assert pause is None or pause >= 0
     assert sorted([attempt.place for attempt, _ in shift.fetch()] + gone) == list(range(count))
+
+
+def test_long_tasks_take_what_the_engine_says_however_wrong_it_was_of_the_last_ones() -> None:
+    shift, now = Shift(0.0, lambda now, limit: Patience(now, limit, 1.0)), 0.0
+    for thought in (0.03, 0.05, 0.08):  # they take 0.1, and the engine is about to find out
+        shift.take([frame(1)], now, thought)
+        shift.pour(now)
+        now += 0.1
+        shift.ended([b'end'], now)
+    shift.take([frame(1)], now, 0.1)
+    shift.pour(now)
+    assert shift.left(now + 0.02) == pytest.approx(0.08)
