@@ -81,7 +81,7 @@ class UserPools:
         self._template, self._read, self._limit = template, read, limit
         self._lock = threading.RLock()
         self._pools: OrderedDict[Key, UserPool] = OrderedDict()
-        self._begun: set[UserPool] = set()
+        self._begun: dict[UserPool, None] = {}  # in this order
         self._refused: OrderedDict[Key, str] = OrderedDict()
         self._trials = Trials(limit)
         self._where: dict[Attempt, UserPool] = {}
@@ -161,18 +161,20 @@ class UserPools:
             pool.demand()
 
     def status(self) -> EngineStatus:
-        """See `Engine`. The rows name no values: the relay reads them."""
+        """See `Engine`. A pool is told of until nothing of it is left. The rows name no values: the relay reads them."""
         with self._lock:
-            detail = _detail(self._pools.values())
+            ending = self._ending()
+            detail = _detail([*self._pools.values(), *ending])
             waiting = [pool.status.reason for pool in self._pools.values() if pool.state == 'waiting']
             statuses = [pool.status for pool in self._pools.values()]
+            blocks = sum(pool.status.blocks for pool in ending)  # not cancelled yet; the workers in them are nobody's any more
             outstanding = len(self._where)
         reason = max(waiting, default='')
         if waiting and not reason:
             reason = f'{len(waiting)} values of {OPTIONS} wait: {self._limit} pools are the limit (max_user_pools)'
-        workers, managers, blocks = (sum(getattr(each, name) for each in statuses) for name in ('workers', 'managers', 'blocks'))
+        workers, managers, used = (sum(getattr(each, name) for each in statuses) for name in ('workers', 'managers', 'blocks'))
         state = 'stopped' if self._stopped.is_set() else 'ready'
-        return EngineStatus(self.capacity, workers, managers, blocks, None, outstanding, state, reason, detail)
+        return EngineStatus(self.capacity, workers, managers, used + blocks, None, outstanding, state, reason, detail)
 
     def stop(self) -> None:
         """See `Engine`."""
@@ -273,9 +275,13 @@ class UserPools:
         except OSError as error:
             self._drop(pool, f'{OPTIONS}: its pool cannot begin: {self._run_dir}: {error.strerror}')
             return
-        self._begun.add(pool)
+        self._begun[pool] = None
         self._trials.begun(time.monotonic())
         pool.begin(directory, f'{self._label}-{pool.name}', partial(self._hear, pool), partial(self._over, pool))
+
+    def _ending(self) -> list[UserPool]:
+        """Pools that take nothing any more and whose processes or batch jobs may still be there. Under the lock."""
+        return [pool for pool in self._begun if self._pools.get(pool.key) is not pool]
 
     def _directory(self, pool: UserPool) -> Path:
         """One for the same values, so that a pool finds what an earlier one left behind."""
@@ -296,7 +302,7 @@ class UserPools:
     def _over(self, pool: UserPool, fault: str) -> None:
         """In the pool's thread: it is gone. What could not begin is tried anew by the next task of its values."""
         with self._lock:
-            self._begun.discard(pool)
+            self._begun.pop(pool, None)
         if not self._stopped.is_set():
             self._drop(pool, f'{OPTIONS}: its pool cannot begin: {fault}' if fault else 'its pool has ended')
             with self._lock:

@@ -6,9 +6,11 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import relay_parsl as rp
@@ -59,6 +61,15 @@ def pools(cli: Commands) -> list[dict[str, Any]]:
     return report['pools'][''].get('detail', {}).get('pools', [])  # type: ignore[no-any-return]
 
 
+def running(cli: Commands, word: str) -> list[psutil.Process]:
+    """Processes with this in their command lines."""
+    found = []
+    for each in cli.processes():
+        with suppress(psutil.NoSuchProcess):
+            found += [each] if word in ' '.join(each.cmdline()) else []
+    return found
+
+
 def color() -> tuple[str | None, str]:
     return os.environ.get('COLOR'), os.path.basename(os.getcwd())
 
@@ -83,9 +94,15 @@ def test_two_values_are_two_pools_that_retire_when_idle_and_bad_values_harm_nobo
         for said, future in refused.items():
             with pytest.raises(TaskRejected, match=said):
                 future.result(60)
-        until(lambda: {row['state'] for row in pools(cli)} <= {'ready', 'ending'})
+        slow = running(cli, 'relay_parsl.engines.child')
+        for each in slow:
+            each.suspend()
+        until(lambda: {row['state'] for row in pools(cli)} == {'ending'})
+        assert running(cli, 'process_worker_pool')
+        for each in slow:
+            each.resume()
         until(lambda: not pools(cli))
-        assert not [each for each in cli.processes() if 'process_worker_pool' in ' '.join(each.cmdline())]
+        assert not running(cli, 'process_worker_pool'), 'a pool is told of until nothing of it is left'
         began = time.monotonic()
         assert executor.submit(color).result(90) == ('red', 'a'), 'values of a pool that has retired make a new one'
         assert time.monotonic() - began < 60

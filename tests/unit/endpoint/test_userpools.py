@@ -37,6 +37,8 @@ class FakeEngine:
         self.demands: list[int] = []
         self.directory = Path()
         self.stopped = False
+        self.may_stop = threading.Event()
+        self.may_stop.set()
         self.flushed = 0
 
     def start(self, deliver: Any, run_dir: Path, label: str) -> None:
@@ -65,6 +67,7 @@ class FakeEngine:
         return EngineStatus(3, 2, 1, 1, detail={'blocks': [{'block': '0'}]})
 
     def stop(self) -> None:
+        self.may_stop.wait(PATIENCE)
         self.stopped = True
 
     def finish(self, task_id: bytes) -> None:
@@ -312,6 +315,23 @@ def test_a_pool_without_tasks_retires_and_its_values_make_a_new_one(tmp_path: Pa
     assert new.directory == engine.directory, 'where it finds what the other left'
     rig.engine.stop()
     assert new.stopped
+
+
+def test_a_pool_is_told_of_until_its_engine_has_stopped(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, retire=0.2)
+    task = rig.submit('a')
+    engine = rig.at('a', task)
+    engine.may_stop.clear()
+    engine.finish(task)
+    rig.wait(lambda: rig.states() != {'user-1': 'ready'})
+    assert rig.states() == {'user-1': 'ending'}, 'its blocks are still there'
+    assert (rig.engine.status().blocks, rig.engine.status().workers, rig.engine.capacity) == (1, 0, 1), 'it takes nothing any more'
+    again = rig.submit('a')
+    rig.wait(lambda: rig.states() == {'user-1': 'ending', 'user-2': 'waiting'})
+    engine.may_stop.set()
+    rig.at('a', again, nth=1)
+    rig.wait(lambda: rig.states() == {'user-2': 'ready'})
+    rig.engine.stop()
 
 
 def test_what_a_crash_left_behind_begins_again_and_retires(tmp_path: Path) -> None:
