@@ -13,6 +13,10 @@ RelayError
 │   └── ProtocolMismatch        a major version that this version does not speak
 ├── SealError                   a signature, a seal or a binding does not hold: nothing was unpickled
 ├── StoreError                  the store on disk refuses: locked, newer, damaged, full
+├── FlowError                   flows
+│   ├── DefinitionInvalid       a definition is not of the language; every fault with its JSON path
+│   ├── InputInvalid            a run's body is not what the flow's input schema takes: no run was made
+│   └── RunFailed               a run that somebody waited for ended as FAILED or ENDED, or is INACTIVE
 └── TaskError                   why a task's future carries no result
     ├── SerializationError      a function, an argument or a result does not survive the round trip
     ├── TaskPending             there is no result yet, for who asks by id instead of waiting for a future
@@ -85,6 +89,22 @@ class SealError(RelayError):
 
 class StoreError(RelayError):
     """The store on disk refuses: it is locked, newer than this program, damaged or full."""
+
+
+class FlowError(RelayError):
+    """What goes wrong with flows."""
+
+
+class DefinitionInvalid(FlowError):
+    """A definition is not of the language; the text has a line for each fault, which begins with its JSON path."""
+
+
+class InputInvalid(FlowError):
+    """A run's body is not what the flow's input schema takes; no run was made."""
+
+
+class RunFailed(FlowError):
+    """A run that somebody waited for ended as FAILED or ENDED, or is INACTIVE; the text says at which state and why."""
 
 
 class TaskError(RelayError):

@@ -41,8 +41,14 @@ OWNERS = {
     'psutil': {'daemon', 'engines'},
     'parsl': {'engines', 'providers', 'launchers', 'executors', 'endpoint.plugins', 'endpoint.config'},
     'jinja2': {'endpoint.rendering'},
-    'jsonschema': {'endpoint.rendering'},
-    'referencing': {'endpoint.rendering'},
+    'jsonschema': {'endpoint.rendering', 'flows.schema'},
+    'referencing': {'endpoint.rendering', 'flows.schema'},
+    'jsonpath': {'flows.paths'},
+    'simpleeval': {'flows.expressions'},
+    'fsspec': {'flows.storage'},
+    'sshfs': {'flows.storage'},
+    'asyncssh': {'flows.storage'},
+    'aiohttp': {'flows.storage'},
     'click': {'cli'},
     'rich': {'cli'},
 }
@@ -57,7 +63,11 @@ PURE = (
     'engines.ranks',
     'engines.fusion',
     'engines.shifts',
+    'flows.definition',
+    'flows.messages',
     'flows.machine',
+    'flows.parameters',
+    'flows.choices',
 )
 PURE_MAY = {
     '__future__',
