@@ -38,6 +38,8 @@ class Description:
         synchronous: Whether `run` returns the end.
         input_schema: JSON Schema of the body; the engine refuses what does not fit before `run`.
         destructive: Whether it removes things: `validate` warns where it follows what may have failed.
+        section: The section of the settings file that it reads; '' for the one of its own name. Providers of one section share their rows, too:
+            what `manage_permission` writes is what `transfer` obeys. So they begin their keys with their own names.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Description:
     synchronous: bool = False
     input_schema: Json = None
     destructive: bool = False
+    section: str = ''
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,18 @@ class Surroundings:
     """What a provider is built with.
 
     Attributes:
-        records: Its own rows.
+        records: The rows of its section.
         settings: Its section of the settings file, checked as far as the file's shape goes.
         report: Call it with an action id, from any thread, when `status` has something new to say: nobody polls.
         clock: Seconds since 1970.
+        account: The `username` that the `_context` of this account's own runs has; '' where nobody said: then whoever asks is the account.
     """
 
     records: Records
     settings: Mapping[str, Any]
     report: Callable[[str], None]
     clock: Callable[[], float]
+    account: str = ''
 
 
 class Action(ABC):
