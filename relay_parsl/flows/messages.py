@@ -64,9 +64,15 @@ class ActionRefused:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The time that `SetTimer` named has come. `timer` is its name; one that is no longer wanted is ignored."""
+    """The time that `SetTimer` named has come.
+
+    Attributes:
+        timer: Its name; one that is no longer wanted is ignored.
+        status: What the awaited action said last, where there is one and the engine knows it: part of what `ActionTimeout` tells.
+    """
 
     timer: str
+    status: ActionStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ class RunAction:
 
 @dataclass(frozen=True, slots=True)
 class CancelAction:
-    """The result is no longer wanted; advisory."""
+    """The result is no longer wanted; advisory. No `ReleaseAction` follows: release it when it has ended, whatever its end."""
 
     request_id: str
 
@@ -176,11 +182,13 @@ class Limits:
         steps: States that it may enter.
         state_bytes: Its payload as JSON. The hosted service's limit is 200 KB.
         duration: Seconds from its start to its end. The hosted service's limit is a year.
+        log_bytes: What its log may hold of inputs and outputs; entries after that say how much they leave out. The last output is always there.
     """
 
     steps: int = 100_000
     state_bytes: int = 200_000
     duration: float = 366 * 86_400.0
+    log_bytes: int = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +200,8 @@ class RunRecord:
         state: The name of the current state; '' before the start and after the end.
         visits: How often each state was entered: the last part of a request id.
         details: Why the run is INACTIVE, FAILED or ENDED: `code`, `description` and what the action said.
+        payload_bytes: The payload as JSON is no longer than this; measured anew only where that might be over the limit.
+        logged_bytes: Inputs and outputs in the log so far.
     """
 
     run_id: str
@@ -207,3 +217,5 @@ class RunRecord:
     details: Json = None
     start_time: float = 0.0
     completion_time: float | None = None
+    payload_bytes: int = 0
+    logged_bytes: int = 0
