@@ -28,6 +28,10 @@ class ActionUnableToRun(Exception):
     """`run` refuses: the body is wrong, or the provider cannot do this. The text says what to mend. No action exists."""
 
 
+class ActionConflict(Exception):
+    """`release` of an action that goes on: cancel it, or wait for its end."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What a provider says of itself.
@@ -131,15 +135,20 @@ class Action(ABC):
 
     @abstractmethod
     def cancel(self, action_id: str) -> ActionStatus:
-        """Ask it to end; advisory. What it says afterwards may still be ACTIVE, and even SUCCEEDED."""
+        """Ask it to end; advisory. What it says afterwards may still be ACTIVE, and even SUCCEEDED; an ended one stays as it is. Raises KeyError."""
 
     @abstractmethod
     def resume(self, action_id: str) -> ActionStatus:
-        """Try an INACTIVE one again."""
+        """Try an INACTIVE one again; nothing happens to another. Raises KeyError."""
 
     @abstractmethod
     def release(self, action_id: str) -> ActionStatus:
-        """Forget an ended one; returns how it ended."""
+        """Forget an ended one; returns how it ended.
+
+        Raises:
+            KeyError: there is no such action.
+            ActionConflict: it goes on.
+        """
 
     def close(self) -> None:  # noqa: B027  most have nothing to let go of
         """The process ends: let go of threads and connections. Nothing is cancelled."""
