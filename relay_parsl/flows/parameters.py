@@ -1,0 +1,146 @@
+"""`Parameters`: a template and a payload make an action's body, or what a Pass writes. And what of it logs must not show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relay_parsl.flows.definition import Json, StateError
+
+PRIVATE = '__Private_Parameters'
+DEEPEST = 100
+"""Levels that a template may have."""
+
+
+class Terms(Protocol):
+    """Deterministic functions of the payload. `context` is the run's `_context`, which paths and expressions see beside the payload's own keys."""
+
+    def read(self, path: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+        """What a path leads to: a value, or a list where it may lead to several.
+
+        Raises:
+            StateError: `States.ParameterPathFailure`.
+        """
+
+    def present(self, path: str, payload: Json, context: Mapping[str, Json] | None = None) -> bool:
+        """Whether it leads anywhere."""
+
+    def write(self, path: str, payload: Json, value: Json) -> Json:
+        """A new document with `value` at a reference path.
+
+        Raises:
+            StateError: `States.ResultPathMatchFailure`.
+        """
+
+    def evaluate(self, expression: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+        """The value of an expression.
+
+        Raises:
+            StateError: `States.IntrinsicFailure`.
+        """
+
+    def instant(self, text: object) -> float | None:
+        """Seconds since 1970 of an RFC 3339 timestamp; None for anything else."""
+
+
+def build(template: Json, payload: Json, context: Mapping[str, Json], terms: Terms) -> Json:
+    """What a template says of a payload: `.$` are paths, `.=` expressions, everything else is as it stands.
+
+    Raises:
+        StateError: `States.ParameterPathFailure` or `States.IntrinsicFailure`, with the place in the template.
+    """
+    return _Builder(payload, context, terms).built(template, '')
+
+
+def natural(key: str) -> str:
+    """A key without the suffix that says how its value is made."""
+    return key[:-2] if key.endswith(('.$', '.=')) else key
+
+
+class _Builder:
+    def __init__(self, payload: Json, context: Mapping[str, Json], terms: Terms) -> None:
+        self._payload, self._context, self._terms = payload, context, terms
+
+    def built(self, template: Json, place: str, depth: int = 0) -> Json:
+        if depth > DEEPEST:
+            raise StateError('States.ParameterPathFailure', f'Parameters{place[:80]}…: more than {DEEPEST} levels')
+        if isinstance(template, Mapping):
+            return self._object(template, place, depth)
+        if isinstance(template, (list, tuple)):
+            return [self.built(item, f'{place}[{index}]', depth + 1) for index, item in enumerate(template)]
+        return template
+
+    def _object(self, template: Mapping[str, Json], place: str, depth: int) -> dict[str, Json]:
+        made: dict[str, Json] = {}
+        for key, value in template.items():
+            if key == PRIVATE:
+                continue
+            name = natural(key)
+            if name in made:
+                raise StateError('States.ParameterPathFailure', f'Parameters{place}: {name!r} is given twice; keep one of its spellings')
+            if name == key:
+                made[key] = self.built(value, f'{place}.{key}', depth + 1) if isinstance(value, (dict, list, tuple, Mapping)) else value
+            else:
+                made[name] = self._computed(key, value, place)
+        return made
+
+    def _computed(self, key: str, value: Json, place: str) -> Json:
+        path = key.endswith('.$')
+        if not isinstance(value, str):
+            error, wanted = ('States.ParameterPathFailure', 'a path') if path else ('States.IntrinsicFailure', 'an expression')
+            raise StateError(error, f'Parameters{place}.{key}: its value is a string, {wanted}')
+        try:
+            return (self._terms.read if path else self._terms.evaluate)(value, self._payload, self._context)
+        except StateError as error:
+            raise StateError(error.error, f'Parameters{place}.{key}: {error.cause}') from None
+
+
+@dataclass(frozen=True)
+class Private:
+    """What logs must not show of a value.
+
+    Attributes:
+        names: Keys of this object.
+        inside: The same for what lies under a key or an index.
+    """
+
+    names: frozenset[str] = frozenset()
+    inside: Mapping[str | int, Private] = field(default_factory=dict)
+
+
+NOTHING = Private()
+
+
+def private(template: Json) -> Private:
+    """What the `__Private_Parameters` of a template, at any level, keep from logs. Names may have their suffix or not."""
+    if isinstance(template, Mapping):
+        listed = template.get(PRIVATE)
+        names = frozenset(natural(name) for name in listed if isinstance(name, str)) if isinstance(listed, (list, tuple)) else frozenset()
+        pairs = [(natural(key), private(value)) for key, value in template.items() if key != PRIVATE]
+        return _or_nothing(names, pairs)
+    if isinstance(template, (list, tuple)):
+        return _or_nothing(frozenset(), list(enumerate(map(private, template))))
+    return NOTHING
+
+
+def _or_nothing(names: frozenset[str], pairs: list[tuple[str, Private]] | list[tuple[int, Private]]) -> Private:
+    inside: dict[str | int, Private] = {key: found for key, found in pairs if found is not NOTHING}
+    return Private(names, inside) if names or inside else NOTHING
+
+
+def hide(value: Json, hidden: Private = NOTHING) -> Json:
+    """The value without what `hidden` names, and without any key, at any depth, that begins with `_private`.
+
+    Works on what was built of a template, and on the template itself, whose keys still have their suffixes.
+    """
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, item in value.items():
+            name = natural(key)
+            if not key.startswith('_private') and name not in hidden.names:
+                kept[key] = hide(item, hidden.inside.get(name, NOTHING))
+        return kept
+    if isinstance(value, (list, tuple)):
+        return [hide(item, hidden.inside.get(index, NOTHING)) for index, item in enumerate(value)]
+    return value

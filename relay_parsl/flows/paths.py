@@ -1,0 +1,376 @@
+"""JSONPath, behind a fence: what a definition may read of a payload, and where it may write.
+
+A path that leads to one place (`$.input.files[0]`) gives the value there; any other (`[1:]`, `[*]`, `..name`, `[?@.ok]`) gives a list. RFC 9535,
+read by python-jsonpath, is what is meant; walking is done here, since a walk over a hostile document needs a budget, and a path that is simply not
+there needs an error that says how far it got. Regular expressions in filters are refused: they can take longer than the universe has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
+from jsonpath.filter import FilterExpression, FilterQuery, RootFilterQuery
+from jsonpath.filter import walk as walk_filter
+from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
+from jsonpath.selectors import Filter, FilterContext, IndexSelector, JSONPathSelector, NameSelector, SliceSelector, WildcardSelector
+
+from relay_parsl.flows.definition import Json, StateError
+
+LONGEST = 2_000
+"""Characters of a path."""
+STEPS = 100
+"""Names and indexes that a path may have: deeper documents are nobody's."""
+VISITS = 200_000
+"""Places that one path may look at: some tenths of a second."""
+
+Step: TypeAlias = str | int
+
+_NAME = re.compile(r"""[^\s.\[\]'"*?(),`\x00-\x1f]+""")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_INDEX = re.compile(r'-?(?:0|[1-9][0-9]{0,14})')
+_REGULAR_EXPRESSION = re.compile(r'\b(?:match|search)\s*\(')
+_CONTEXT = '_context'
+
+
+class PathFault(ValueError):
+    """A path that is none, or that the fence does not let through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path that was read.
+
+    Attributes:
+        steps: The names and indexes that it begins with.
+        rest: What follows the first part that may lead to several places; nothing, where the path leads to one.
+    """
+
+    text: str
+    steps: tuple[Step, ...]
+    rest: tuple[JSONPathSegment, ...] = ()
+
+
+def _environment() -> JSONPathEnvironment:
+    environment = JSONPathEnvironment(strict=True)
+    for name in ('match', 'search'):
+        environment.function_extensions.pop(name, None)
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def _name(text: str, at: int, end: int) -> str:
+    """The name that a quoted string stands for."""
+    raw = text[at + 1 : end - 1]
+    if text[at] == "'":
+        raw = re.sub(r'\\(.)|\"', lambda found: "'" if found[0] == "\\'" else '\\"' if found[0] == '"' else found[0], raw, flags=re.DOTALL)
+    try:
+        return str(json.loads(f'"{raw}"'))
+    except ValueError as error:
+        raise PathFault(f'{text[at:end]} is no name: {error}') from None
+
+
+def _bracket_end(text: str, at: int) -> int:
+    """Where the bracket that opens at `at` is closed, past it."""
+    depth, here = 0, at
+    while here < len(text):
+        if text[here] in '\'"':
+            found = _QUOTED.match(text, here)
+            if not found:
+                break
+            here = found.end()
+            continue
+        depth += {'[': 1, ']': -1}.get(text[here], 0)
+        here += 1
+        if depth == 0:
+            return here
+    raise PathFault(f'the bracket that opens at {text[at : at + 20]!r} is not closed')
+
+
+def _bracket(inside: str) -> Step | None:
+    """The one name or index that stands in a bracket; None where it holds anything else."""
+    if _INDEX.fullmatch(inside):
+        return int(inside)
+    return _name(inside, 0, len(inside)) if _QUOTED.fullmatch(inside) else None
+
+
+def _parts(text: str) -> Iterator[tuple[Step | None, str]]:
+    """Each part of a path: the step that it is, if it is one, and how RFC 9535 spells it."""
+    at = 1
+    while at < len(text):
+        dots = '..' if text.startswith('..', at) else '.' if text[at] == '.' else ''
+        begin, at = at, at + len(dots)
+        if text.startswith('[', at) and dots != '.':
+            end = _bracket_end(text, at)
+            step, spelled = _bracket(text[at + 1 : end - 1].strip()), text[at:end]
+        elif dots and text.startswith('*', at):
+            end, step, spelled = at + 1, None, '[*]'
+        elif dots and (quoted := _QUOTED.match(text, at)):
+            end, step, spelled = quoted.end(), _name(text, at, quoted.end()), f'[{quoted[0]}]'
+        elif dots and (bare := _NAME.match(text, at)):
+            end, step, spelled = bare.end(), bare[0], f'[{json.dumps(bare[0])}]'
+        else:
+            raise PathFault(f"at {text[begin : begin + 20]!r}: a part of a path is .name, ['name'], [0], [1:2], [*] or ..name")
+        at = end
+        yield (None if dots == '..' else step), (f'..{spelled}' if dots == '..' else spelled)
+
+
+def _parse(text: str) -> Path:
+    if not text.startswith('$'):
+        raise PathFault('a path begins with $, which is the whole payload')
+    if len(text) > LONGEST:
+        raise PathFault(f'it has {len(text)} characters; {LONGEST} are the most')
+    if text.startswith('$$'):
+        raise PathFault('$$ is of Amazon States Language; what it says there is in $._context here')
+    steps: list[Step] = []
+    rest = ''
+    for count, (step, spelled) in enumerate(_parts(text)):
+        if count >= STEPS:
+            raise PathFault(f'it has more than {STEPS} parts')
+        if rest or step is None:
+            rest += spelled
+        else:
+            steps.append(step)
+    return Path(text, tuple(steps), _compiled(rest) if rest else ())
+
+
+def _compiled(rest: str) -> tuple[JSONPathSegment, ...]:
+    if _REGULAR_EXPRESSION.search(_QUOTED.sub('', rest)):
+        raise PathFault('match() and search() are refused: a regular expression may take forever')
+    try:
+        compiled = _ENVIRONMENT.compile(f'${rest}')
+    except (JSONPathError, RecursionError) as error:
+        raise PathFault(str(error).split('\n', maxsplit=1)[0] or type(error).__name__) from None
+    if not isinstance(compiled, JSONPath):
+        raise PathFault('it is several paths')
+    for segment in compiled.segments:
+        for selector in segment.selectors:
+            if isinstance(selector, Filter):
+                _fence(selector.expression)
+    return compiled.segments
+
+
+def _fence(expression: FilterExpression) -> None:
+    """Refuse what makes a filter take longer than the things that it filters are large."""
+    for node in walk_filter(expression):
+        if not isinstance(node, FilterQuery):
+            continue
+        if isinstance(node, RootFilterQuery) and not node.path.singular_query():
+            raise PathFault(f'{node}: in a filter, what begins with $ leads to one place')
+        for segment in node.path.segments:
+            lone = len(segment.selectors) == 1 and not isinstance(segment.selectors[0], Filter)
+            if isinstance(segment, JSONPathRecursiveDescentSegment) or not lone:
+                raise PathFault(f'{node}: in a filter a path has names, indexes, slices and [*], no .., no lists of them and no filter')
+
+
+_parsed = lru_cache(maxsize=4_096)(_parse)
+
+
+def check(path: str) -> str | None:
+    """What is wrong with a path that is read, as a sentence; None where nothing is."""
+    try:
+        _parsed(path)
+    except PathFault as fault:
+        return f'{path[:80]!r} is no path: {fault}'
+    return None
+
+
+def check_reference(path: str) -> str | None:
+    """The same for a path that is written: names and indexes from 0 alone, and not into `_context`."""
+    try:
+        _reference(path)
+    except PathFault as fault:
+        return f'{path[:80]!r} is no reference path: {fault}'
+    return None
+
+
+def _reference(path: str) -> Path:
+    parsed = _parsed(path)
+    if parsed.rest:
+        raise PathFault('it may lead to several places; a result is written to one, $.name.name or $.list[0]')
+    if any(isinstance(step, int) and step < 0 for step in parsed.steps):
+        raise PathFault('an index counts from the beginning, from 0')
+    if parsed.steps[:1] == (_CONTEXT,):
+        raise PathFault('_context can be read only')
+    return parsed
+
+
+def parse(path: str) -> Path:
+    """Read a path.
+
+    Raises:
+        StateError: `States.ParameterPathFailure`, it is none.
+    """
+    try:
+        return _parsed(path)
+    except PathFault as fault:
+        raise StateError('States.ParameterPathFailure', f'{path[:80]!r} is no path: {fault}') from None
+
+
+def read(path: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+    """What a path leads to: the value, or a list of values where it may lead to several.
+
+    Args:
+        path: JSONPath.
+        payload: What it begins in.
+        context: The run's `_context`, which is read as if it were in the payload.
+
+    Raises:
+        StateError: `States.ParameterPathFailure`: nothing is there, or the path looks at more than `VISITS` places.
+    """
+    parsed = parse(path)
+    root = {_CONTEXT: context} if context is not None and parsed.steps[:1] == (_CONTEXT,) else payload
+    node = _walk(parsed, root)
+    return _select(parsed, node, root) if parsed.rest else node
+
+
+def present(path: str, payload: Json, context: Mapping[str, Json] | None = None) -> bool:
+    """Whether the path leads anywhere. A path with a mistake leads nowhere."""
+    try:
+        found = read(path, payload, context)
+    except StateError:
+        return False
+    return bool(found) or not parse(path).rest
+
+
+def _walk(path: Path, node: Json) -> Json:
+    for done, step in enumerate(path.steps):
+        try:
+            if isinstance(step, str):
+                if isinstance(node, (dict, Mapping)):
+                    node = node[step]
+                    continue
+            elif isinstance(node, list):
+                node = node[step]
+                continue
+        except (KeyError, IndexError):
+            pass
+        raise StateError('States.ParameterPathFailure', f'{path.text}: {missing(spell(path.steps[:done]), node, step)}')
+    return node
+
+
+def spell(steps: tuple[Step, ...]) -> str:
+    """A path of these steps, as people write it."""
+    return '$' + ''.join(f'.{step}' if isinstance(step, str) and _NAME.fullmatch(step) else f'[{step!r}]' for step in steps)
+
+
+def missing(where: str, node: Json, step: Step) -> str:
+    """Why `step` leads nowhere from `node`, with what is there."""
+    if isinstance(node, Mapping) and isinstance(step, str):
+        names = ', '.join(str(name)[:40] for name in list(node)[:12])
+        return f'{where} has no {step[:80]!r}; it has {names or "nothing"}{", …" if len(node) > 12 else ""}'
+    if isinstance(node, list) and isinstance(step, int):
+        return f'{where} has {len(node)} elements, so there is no [{step}]'
+    wanted = f'no {step[:80]!r}' if isinstance(step, str) else f'no element [{step}]'
+    return f'{where} is {kind(node)}, which has {wanted}'
+
+
+def kind(value: Json) -> str:
+    """What JSON calls a value, with its article."""
+    kinds = {dict: 'an object', list: 'a list', str: 'a string', bool: 'true or false', int: 'a number', float: 'a number', type(None): 'null'}
+    return kinds.get(type(value), 'an object' if isinstance(value, Mapping) else 'no JSON')
+
+
+class _Visits:
+    """How many places may still be looked at."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.left = path, VISITS
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise StateError('States.ParameterPathFailure', f'{self.path.text}: it looks at more than {VISITS} places')
+
+
+def _select(path: Path, node: Json, root: Json) -> list[Json]:
+    """Every value that the rest of a path leads to from `node`."""
+    if not isinstance(node, (dict, list, Mapping)):
+        raise StateError('States.ParameterPathFailure', f'{path.text}: {spell(path.steps)} is {kind(node)}, which has no parts')
+    visits = _Visits(path)
+    nodes = [node]
+    for segment in path.rest:
+        starts = _descendants(nodes, visits) if isinstance(segment, JSONPathRecursiveDescentSegment) else nodes
+        nodes = [found for start in starts for selector in segment.selectors for found in _selected(selector, start, root, visits)]
+    return nodes
+
+
+def _descendants(nodes: list[Json], visits: _Visits) -> Iterator[Json]:
+    """Each node and what is in it, parents first, in the order of the document."""
+    stack = nodes[::-1]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (dict, list)):
+            visits.take(1 + len(node))
+            yield node
+            stack += [child for child in (node.values() if isinstance(node, dict) else node) if isinstance(child, (dict, list))][::-1]
+
+
+def _selected(selector: JSONPathSelector, node: Json, root: Json, visits: _Visits) -> Iterator[Json]:
+    visits.take(1)
+    if isinstance(selector, NameSelector):
+        if isinstance(node, dict) and selector.name in node:
+            yield node[selector.name]
+    elif isinstance(selector, IndexSelector):
+        if isinstance(node, list) and -len(node) <= selector.index < len(node):
+            yield node[selector.index]
+    elif isinstance(selector, SliceSelector):
+        if isinstance(node, list) and selector.slice.step != 0:
+            visits.take(len(range(*selector.slice.indices(len(node)))))
+            yield from node[selector.slice]
+    elif isinstance(node, (dict, list)):
+        children = node.values() if isinstance(node, dict) else node
+        visits.take(len(children))
+        if isinstance(selector, WildcardSelector):
+            yield from children
+        elif isinstance(selector, Filter):
+            yield from _filtered(selector, node, root, visits)
+
+
+def _filtered(selector: Filter, node: Any, root: Json, visits: _Visits) -> Iterator[Json]:
+    parts = list(walk_filter(selector.expression))
+    visits.take(4 * len(parts) * len(node))
+    for query in parts:
+        if isinstance(query, RootFilterQuery) and any(isinstance(value, (dict, list)) for value in query.path.findall(root)):
+            raise StateError('States.ParameterPathFailure', f'{visits.path.text}: {query} is an object or a list; a filter compares plain values')
+    expression = selector.expression.cache_tree() if selector.cacheable_nodes else selector.expression
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+        if expression.evaluate(FilterContext(env=_ENVIRONMENT, current=child, root=root, extra_context={}, current_key=key)):
+            yield child
+
+
+def write(path: str, payload: Json, value: Json) -> Json:
+    """The payload with `value` at a reference path: a new document, which shares with the old one whatever lies beside the path.
+
+    Objects on the way that are missing are made; an element of a list must be there. `$` replaces everything.
+
+    Raises:
+        StateError: `States.ResultPathMatchFailure`: the path leads through something that has no parts, or is no reference path.
+    """
+    try:
+        steps = _reference(path).steps
+    except PathFault as fault:
+        raise StateError('States.ResultPathMatchFailure', f'{path[:80]!r} is no reference path: {fault}') from None
+    return _written(payload, steps, 0, value)
+
+
+def _written(node: Json, steps: tuple[Step, ...], done: int, value: Json) -> Json:
+    if done == len(steps):
+        return value
+    step = steps[done]
+    if isinstance(step, str) and isinstance(node, (dict, Mapping)):
+        child = node.get(step, _NOTHING)
+        return {**node, step: _written({} if child is _NOTHING and done + 1 < len(steps) else child, steps, done + 1, value)}
+    if isinstance(step, int) and isinstance(node, list) and step < len(node):
+        return [*node[:step], _written(node[step], steps, done + 1, value), *node[step + 1 :]]
+    raise StateError('States.ResultPathMatchFailure', f'cannot write {spell(steps)}: {missing(spell(steps[:done]), node, step)}')
+
+
+_NOTHING = object()
