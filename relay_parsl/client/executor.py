@@ -16,8 +16,9 @@ from relay_parsl.client import defaults, hardware
 from relay_parsl.client.functions import Library
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import EXPIRES, PLAIN, Function, Functions, Options, Order, arguments_of, as_function, as_id, new_id
-from relay_parsl.client.session import Session
+from relay_parsl.client.session import ANSWER, Session
 from relay_parsl.client.submitting import Request, Submitter, plain, specified
+from relay_parsl.client.trust import judge, question
 from relay_parsl.errors import ConfigError, RelayError
 from relay_parsl.wire import payload
 from relay_parsl.wire.codec import pack
@@ -175,7 +176,10 @@ class Executor(Submitter):
             raise RuntimeError('cannot schedule new futures after shutdown')
         if not endpoint:
             raise ValueError('no endpoint_id: set it to the name or UUID of an endpoint')
-        future = TaskFuture(new_id(), session, self)
+        known = session.board.futures.get(request.task_id) if request.task_id is not None else None
+        if known is not None:
+            return known
+        future = TaskFuture(request.task_id or new_id(), session, self)
         try:
             order = self._order(session, future.id, endpoint, request)
         except (RelayError, OSError) as error:
@@ -191,7 +195,7 @@ class Executor(Submitter):
         room = INLINE - (len(pack(sealed)) if sealed else 0)
         serializer = self._serializer_for(function)
         arguments, key, length = arguments_of(session.spool, task_id, (request.args, request.kwargs), serializer, room)
-        group, expires = request.group or self._group, time.time() + EXPIRES
+        group, expires = request.group or self._group, request.expires or time.time() + EXPIRES
         return Order(task_id, group, endpoint, function, arguments, key, length, serializer, options, sealed, expires)
 
     def _function(self, function: Callable[..., Any] | Function | str) -> Function:
@@ -275,6 +279,18 @@ class Executor(Submitter):
         futures = [known[each] or TaskFuture(each, session, self) for each in ids]
         session.follow([each for each in futures if known[each.id] is None])
         return futures
+
+    def find_endpoint(self, reference: str, timeout: float = ANSWER) -> str:
+        """The UUID of an endpoint that this account may use, by its name or UUID. Waits for the relay, `timeout` seconds at most.
+
+        Raises:
+            NotFound: there is none, as far as this account may know.
+            SealError: what the relay shows under this name or id is not what is known under it.
+            RelayUnavailable: the relay did not answer.
+        """
+        home, me = self.target.home, self.target.credentials
+        wanted = question(home, reference)
+        return str(uuid.UUID(bytes=bytes(judge(home, me, reference, self.session.list('cards', wanted, timeout)).card.id)))
 
     def get_worker_hardware_details(self) -> str:
         """What one of the endpoint's workers tells of its machine. Waits for it."""

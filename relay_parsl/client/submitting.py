@@ -31,6 +31,10 @@ class Request(NamedTuple):
     """Another one than the executor's."""
     group: Id | None = None
     """Another one than the executor's."""
+    task_id: Id | None = None
+    """Of a task that an earlier process of the account may have submitted: to the relay the same id is the same task, which runs once."""
+    expires: float | None = None
+    """Seconds since 1970, where it is not `EXPIRES` from now."""
 
 
 class Submitter(concurrent.futures.Executor):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 OURS: dict[str, str] = {
+    'compute': 'relay_parsl.flows.actions.compute:Compute',
     'hello_world': 'relay_parsl.flows.actions.hello_world:HelloWorld',
 }
 """The actions of this package: name -> `module:Class`."""

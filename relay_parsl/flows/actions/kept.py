@@ -7,7 +7,7 @@ import json
 import threading
 from abc import abstractmethod
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from relay_parsl.flows.actions.base import Action, ActionConflict, ActionUnableToRun, Call, Surroundings
 from relay_parsl.flows.definition import Json
@@ -24,8 +24,6 @@ class Kept(Action):
 
     Rows are read and written under a lock of their action, which is free again while nothing is asked.
     """
-
-    prefix: ClassVar[str] = 'action/'
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
@@ -97,7 +95,7 @@ class Kept(Action):
             stands = self.status(action_id)
             if stands.completion_time is None:
                 raise ActionConflict(f'action {action_id} is {stands.status}: only an ended one is released')
-            self.surroundings.records.delete(self.prefix + action_id)
+            self.surroundings.records.delete(self._key(action_id))
             return stands
 
     # -- Rows -----------------------------------------------------------------------------------------------------------
@@ -108,12 +106,16 @@ class Kept(Action):
 
     def find(self, action_id: str) -> Row | None:
         """The row, None where there is none."""
-        found: Row | None = self.surroundings.records.get(self.prefix + action_id)
+        found: Row | None = self.surroundings.records.get(self._key(action_id))
         return found
 
     def keep(self, action_id: str, row: Row) -> None:
         """Write it."""
-        self.surroundings.records.put(self.prefix + action_id, row)
+        self.surroundings.records.put(self._key(action_id), row)
+
+    def _key(self, action_id: str) -> str:
+        """Other providers may keep rows beside ours."""
+        return f'{self.description.name}/action/{action_id}'
 
     def _row(self, action_id: str) -> Row:
         row = self.find(action_id)
