@@ -1,0 +1,174 @@
+"""How far a transfer is, and the document that says so, in the shape of Globus's task document."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from relay_parsl.flows.storage.collections import Collection
+from relay_parsl.flows.storage.faults import Fault
+from relay_parsl.flows.storage.request import TransferRequest
+
+EVENTS = 100
+"""Faults that are kept with their words; all are counted."""
+
+
+@dataclass
+class Progress:
+    """Counts of one transfer; threads add to it under its lock.
+
+    Attributes:
+        files: To be copied, as far as is known.
+        bytes_total: What they hold, as the source said.
+        moved: Bytes that arrived, those of unfinished parts too.
+        faults: All that went wrong so far, what was mended by trying again too.
+        nice: The code of what it is waiting for; `OK` when all is well.
+    """
+
+    files: int = 0
+    directories: int = 0
+    symlinks: int = 0
+    bytes_total: int = 0
+    transferred: int = 0
+    skipped: int = 0
+    passed: int = 0
+    moved: int = 0
+    checksummed: int = 0
+    faults: int = 0
+    nice: str = 'OK'
+    nice_details: str = ''
+    events: list[dict[str, Any]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, **counts: int) -> None:
+        """Add to the counts of these names."""
+        with self.lock:
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
+
+    def fault(self, path: str, fault: Fault, now: float) -> None:
+        """Note what went wrong with a file."""
+        with self.lock:
+            self.faults += 1
+            self.nice, self.nice_details = fault.code, fault.description
+            if len(self.events) < EVENTS:
+                self.events.append({'time': instant(now), 'path': path, 'code': fault.code, 'description': fault.description})
+
+    def well(self) -> None:
+        """Something worked again."""
+        with self.lock:
+            self.nice, self.nice_details = 'OK', ''
+
+    def counts(self) -> dict[str, Any]:
+        """All of it as JSON, to go on from."""
+        with self.lock:
+            return {name: value for name, value in vars(self).items() if name != 'lock'}
+
+
+def instant(seconds: float | None) -> str | None:
+    """RFC 3339, as Globus writes it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec='seconds')
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a task document needs beside the counts."""
+
+    task_id: str
+    status: str
+    label: str
+    request_time: float
+    deadline: float
+    completion_time: float | None
+    fatal: Mapping[str, str] | None = None
+    owner: str = ''
+
+
+def transfer_document(
+    request: TransferRequest, ends: tuple[Collection, Collection], counts: Mapping[str, Any], at: Standing, now: float
+) -> dict[str, Any]:
+    """The details of a transfer."""
+    elapsed = max((at.completion_time or now) - at.request_time, 0.001)
+    ended = at.completion_time is not None
+    open_files = counts['files'] - counts['transferred'] - counts['skipped'] - counts['passed']
+    return {
+        **_head(at, counts, 'TRANSFER'),
+        'source_endpoint': ends[0].name,
+        'source_endpoint_id': ends[0].id,
+        'source_endpoint_display_name': ends[0].title or ends[0].name,
+        'destination_endpoint': ends[1].name,
+        'destination_endpoint_id': ends[1].id,
+        'destination_endpoint_display_name': ends[1].title or ends[1].name,
+        'files': counts['files'],
+        'files_transferred': counts['transferred'],
+        'files_skipped': counts['skipped'],
+        'directories': counts['directories'],
+        'symlinks': counts['symlinks'],
+        'bytes_total': counts['bytes_total'],
+        'bytes_transferred': counts['moved'],
+        'bytes_checksummed': counts['checksummed'],
+        'effective_bytes_per_second': int(counts['moved'] / elapsed),
+        'subtasks_total': counts['files'],
+        'subtasks_succeeded': counts['transferred'] + counts['skipped'],
+        'subtasks_pending': 0 if ended else open_files,
+        'subtasks_failed': open_files if ended and at.status == 'FAILED' else 0,
+        'subtasks_canceled': 0,
+        'subtasks_expired': 0,
+        'subtasks_retrying': 0 if ended or counts['nice'] == 'OK' else 1,
+        'subtasks_skipped_errors': counts['passed'],
+        'sync_level': request.sync_level,
+        'verify_checksum': request.verify_checksum,
+        'encrypt_data': request.encrypt_data,
+        'preserve_timestamp': request.preserve_timestamp,
+        'delete_destination_extra': False,
+        'recursive_symlinks': request.recursive_symlinks,
+        'skip_source_errors': request.skip_source_errors,
+        'fail_on_quota_errors': request.fail_on_quota_errors,
+        'warnings': list(request.warnings),
+    }
+
+
+def _head(at: Standing, counts: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """What the documents of transfers and deletes have in common."""
+    code = at.fatal['code'] if at.fatal else counts['nice']
+    words = at.fatal['description'] if at.fatal else counts['nice_details']
+    document: dict[str, Any] = {
+        'DATA_TYPE': 'task',
+        'type': kind,
+        'task_id': at.task_id,
+        'status': at.status,
+        'label': at.label or None,
+        'request_time': instant(at.request_time),
+        'deadline': instant(at.deadline) if at.deadline else None,
+        'completion_time': instant(at.completion_time),
+        'owner_string': at.owner,
+        'is_ok': None if at.completion_time is not None else code == 'OK',
+        'is_paused': False,
+        'faults': counts['faults'],
+        'events': list(counts['events']),
+        'nice_status': code if at.status != 'SUCCEEDED' else None,
+        'nice_status_short_description': code if at.status != 'SUCCEEDED' else None,
+        'nice_status_details': words or None,
+        'fatal_error': dict(at.fatal) if at.fatal else None,
+        'history_deleted': False,
+    }
+    return document | ({'code': code, 'description': words} if at.status in ('INACTIVE', 'FAILED') else {})
+
+
+def delete_document(endpoint: Collection, counts: Mapping[str, Any], at: Standing, warnings: tuple[str, ...]) -> dict[str, Any]:
+    """The details of a delete."""
+    return {
+        **_head(at, counts, 'DELETE'),
+        'source_endpoint': endpoint.name,
+        'source_endpoint_id': endpoint.id,
+        'source_endpoint_display_name': endpoint.title or endpoint.name,
+        'files': counts['files'],
+        'files_skipped': counts['skipped'],
+        'directories': counts['directories'],
+        'subtasks_total': counts['files'],
+        'subtasks_succeeded': counts['transferred'],
+        'warnings': list(warnings),
+    }

@@ -1,0 +1,153 @@
+"""Transfers between directories of this machine: what arrives, what the task document says, what is refused."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.flows.actions.base import ActionUnableToRun
+from relay_parsl.flows.actions.transfer import TransferAction
+from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
+
+
+@pytest.fixture
+def transfer(tmp_path: Path) -> Iterator[Desk]:
+    there = {'root': str(tmp_path / 'there'), 'uuid': '74DEFD5B-5F61-42FC-BCC4-834C9F376A4F', 'title': 'Far away'}
+    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=there) as made:
+        yield made
+
+
+def details(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
+    assert status.status == expected, status.details
+    return dict(status.details)
+
+
+def test_a_file_arrives_and_the_document_says_so(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a.dat').write_bytes(b'x' * 3_000_000)
+    status = transfer.do(one('/a.dat', '/deep/er/b.dat', label='scan 7'))
+    found = details(status)
+    assert tree(tmp_path / 'there') == {'deep': None, 'deep/er': None, 'deep/er/b.dat': b'x' * 3_000_000}
+    assert (found['files'], found['files_transferred'], found['bytes_transferred'], found['faults']) == (1, 1, 3_000_000, 0)
+    assert found['task_id'] == status.action_id
+    assert found['source_endpoint_id'] == 'here'
+    assert found['destination_endpoint_id'] == '74defd5b-5f61-42fc-bcc4-834c9f376a4f'
+    assert (found['status'], found['label'], found['is_ok'], found['fatal_error']) == ('SUCCEEDED', 'scan 7', None, None)
+    assert found['effective_bytes_per_second'] > 0
+    assert status.completion_time is not None
+
+
+def test_the_form_of_2020_does_the_same(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    items = [{'source_path': '/a', 'destination_path': '/b', 'recursive': False}]
+    body = {'source_endpoint_id': 'here', 'destination_endpoint_id': '74defd5b-5f61-42fc-bcc4-834c9f376a4f', 'transfer_items': items}
+    assert details(transfer.do(body))['files_transferred'] == 1
+    assert tree(tmp_path / 'there') == {'b': b'a'}
+
+
+def test_a_directory_is_copied_into_the_destination_and_not_beneath_it(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/d/sub/empty').mkdir(parents=True)
+    (tmp_path / 'here/d/sub/f').write_text('f')
+    for source, target in (('/d', '/one'), ('/d/', '/two/'), ('/d', '/three/'), ('d/', 'four')):
+        assert details(transfer.do(one(source, target, recursive=True)))['directories'] == 3
+        assert tree(tmp_path / 'there' / target.strip('/')) == {'sub': None, 'sub/empty': None, 'sub/f': b'f'}
+
+
+def test_the_same_request_is_done_once(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    first = transfer.do(one('/a', '/b'), request_id='run:Copy:1')
+    (tmp_path / 'there/b').unlink()
+    again = transfer.run(one('/a', '/b'), request_id='run:Copy:1')
+    assert (again.action_id, again.status) == (first.action_id, 'SUCCEEDED')
+    assert not (tmp_path / 'there/b').exists()
+    with pytest.raises(ActionUnableToRun, match='another body'):
+        transfer.run(one('/a', '/c'), request_id='run:Copy:1')
+
+
+def test_what_is_there_already_is_skipped(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('same')
+    transfer.do(one('/a', '/b'))
+    inode = (tmp_path / 'there/b').stat().st_ino
+    found = details(transfer.do(one('/a', '/b')))
+    assert (found['files_skipped'], found['files_transferred'], found['bytes_transferred']) == (1, 0, 0)
+    assert (tmp_path / 'there/b').stat().st_ino == inode
+
+
+def test_a_directory_without_recursive_is_refused(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/d').mkdir()
+    for fields in ({}, {'recursive': False}):
+        found = details(transfer.do(one('/d', '/e', **fields)), 'FAILED')
+        assert found['fatal_error']['code'] == found['nice_status'] == found['code'] == 'IS_A_DIRECTORY'
+        assert 'recursive' in found['fatal_error']['description']
+    assert tree(tmp_path / 'there') == {}
+
+
+def test_a_file_is_no_directory(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/f').write_text('f')
+    assert details(transfer.do(one('/f', '/e', recursive=True)), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
+    assert details(transfer.do(one('/f/', '/e')), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
+
+
+def test_a_slash_at_the_destination_of_a_file_names_the_directory(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/f').write_text('f')
+    details(transfer.do(one('/f', '/into/')))
+    assert tree(tmp_path / 'there') == {'into': None, 'into/f': b'f'}
+    assert details(transfer.do(one('/f', '/into')), 'FAILED')['code'] == 'IS_A_DIRECTORY'
+
+
+def test_missing_sources_are_an_error_or_passed_over(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    body = one('/missing', '/x')
+    assert details(transfer.do(body), 'FAILED')['code'] == 'FILE_NOT_FOUND'
+    body = one('/missing', '/x', skip_source_errors=True)
+    body['DATA'].append({'source_path': '/a', 'destination_path': '/a'})
+    assert details(transfer.do(body))['files_transferred'] == 1
+
+
+@pytest.mark.parametrize(
+    ('change', 'word'),
+    [
+        ({'DATA': []}, 'nothing to transfer'),
+        ({'source_endpoint': 'nowhere'}, 'known are here, there'),
+        ({'delete_destination_extra': True}, 'delete_destination_extra'),
+        ({'recursive_symlinks': 'keep'}, 'recursive_symlinks'),
+        ({'sync_level': 7}, 'sync_level'),
+        ({'DATA': [{'source_path': '/../x', 'destination_path': '/y'}]}, r'"\.\."'),
+        ({'DATA': [{'source_path': '/x'}]}, 'destination_path'),
+    ],
+)
+def test_bodies_that_cannot_be_done_are_refused(transfer: Desk, change: dict[str, Any], word: str) -> None:
+    with pytest.raises(ActionUnableToRun, match=word):
+        transfer.run(one('/a', '/b') | change)
+    assert not transfer.rows.rows
+
+
+def test_options_without_an_effect_are_named(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    found = details(transfer.do(one('/a', '/b', notify_on_failed=True, notify_on_inactive=False, frobnicate=3)))
+    assert [warning.split(':')[0] for warning in found['warnings']] == ['notify_on_failed', 'frobnicate']
+
+
+def test_timestamps_are_kept_on_request(transfer: Desk, tmp_path: Path) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    os.utime(tmp_path / 'here/a', (1e9, 1e9))
+    transfer.do(one('/a', '/kept', preserve_timestamp=True))
+    transfer.do(one('/a', '/new'))
+    assert (tmp_path / 'there/kept').stat().st_mtime == 1e9
+    assert (tmp_path / 'there/new').stat().st_mtime > time.time() - 100
+
+
+def test_cancel_stops_within_a_second_and_removes_the_part(transfer: Desk, tmp_path: Path) -> None:
+    with open(tmp_path / 'here/big', 'wb') as file:
+        file.truncate(20 << 30)
+    started = transfer.run(one('/big', '/big'))
+    wait_for(lambda: transfer.action.status(started.action_id).details['bytes_transferred'] > 0)
+    assert parts_left(tmp_path / 'there')
+    begun = time.monotonic()
+    status = transfer.action.cancel(started.action_id)
+    assert time.monotonic() - begun < 1.5
+    assert details(status, 'FAILED')['code'] == 'CANCELED'
+    assert tree(tmp_path / 'there') == {}
+    assert transfer.reports.count(started.action_id) >= 1
