@@ -5,7 +5,7 @@ worker ── States: this attempt runs, here ───────────�
        ── Window: my shift could take more ────────────────►
        ── Results, Returned: ended, not started in it ─────►
        ── Held: it takes nothing after that serial ────────►
-       ◄── Dispatch: the shift's next chunk ───────────────
+       ◄── Dispatch: the shift's next chunk, and which results were heard
        ◄── Recorded: those results were heard ─────────────
        ◄── Cancel: end that attempt ───────────────────────
 ```
@@ -117,6 +117,8 @@ class Refill:
     """How long its attempts run in all, as is thought; None: nobody knows."""
     chunk: bytes = field(repr=False)
     """As `frames.encode_chunk` made it, and as HTEX brings the first one."""
+    heard: tuple[int, ...] = ()
+    """Numbers of parcels that the worker may forget: in here, for a message of their own would wake it, and then this one again."""
 
 
 @dataclass(frozen=True)
@@ -145,17 +147,17 @@ def hear_window(message: Window) -> tuple[int, int, int]:
 
 def say_refill(refill: Refill) -> Dispatch:
     """What an engine process sends: one item, whatever the number of tasks, for all of them go one way."""
-    return Dispatch(refill.shift, refill.serial, (Leased(0, codec.pack(refill.seconds), Body(refill.chunk)),))
+    return Dispatch(refill.shift, refill.serial, (Leased(0, codec.pack([refill.seconds, *refill.heard]), Body(refill.chunk)),))
 
 
 def hear_refill(message: Dispatch) -> Refill:
     """What an engine process sent. Raises ProtocolError."""
     if len(message.tasks) != 1:
         raise ProtocolError('a shift gets one chunk at a time')
-    seconds = codec.unpack(message.tasks[0].header)
-    if seconds is not None and type(seconds) is not float:
-        raise ProtocolError('a chunk takes some seconds')
-    return Refill(message.session, message.serial, seconds, bytes(message.tasks[0].payload))
+    said = codec.unpack(message.tasks[0].header)
+    if type(said) is not list or not said or type(said[0]) not in (float, type(None)) or any(type(each) is not int for each in said[1:]):
+        raise ProtocolError('a chunk takes some seconds, and goes with numbers of parcels')
+    return Refill(message.session, message.serial, said[0], bytes(message.tasks[0].payload), tuple(said[1:]))
 
 
 def parcels(shift: int, number: int, ends: Sequence[tuple[int, bytes]]) -> list[Parcel]:

@@ -125,11 +125,8 @@ class Dispatcher:
             k = {'contact': self._listener.contact, 'shift': chunk.shift if self._fuses else 0, 'seconds': chunk.seconds}
             context = {'task_executor': {**RUN_TASK, 'k': k}, 'resource_spec': chunk.specification}
             return self._ways.submit(context, chunk.data).add_done_callback(partial(self._settled, chunk.shift))
-        refill = say_refill(Refill(chunk.shift, chunk.serial, chunk.seconds, chunk.data))
-        routing = self._shifts.where(chunk.numbers[0])
-        for receipt in self._receipts.say(chunk.shift):
-            self._listener.send(routing, receipt)
-        if not self._listener.send(routing, refill):
+        refill = Refill(chunk.shift, chunk.serial, chunk.seconds, chunk.data, self._receipts.take(chunk.shift))
+        if not self._listener.send(self._shifts.where(chunk.numbers[0]), say_refill(refill)):
             self._shifts.unsent(chunk)
         return None
 

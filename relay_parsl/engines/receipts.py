@@ -1,4 +1,4 @@
-"""When workers are told that their results were heard: with their next chunk, for each message wakes them. Pure."""
+"""When workers are told that their results were heard: in their next chunk, for each message wakes them. Pure."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Receipts:
             owed.size += OVERHEAD + sum([len(end) for _, end in parcel.ends])
         self._heard.clear()
         large = [(shift, owed.routing) for shift, owed in self._owed.items() if owed.size >= LARGE]
-        return [(routing, receipt) for shift, routing in large for receipt in self.say(shift)]
+        return [(routing, say_recorded(shift, self.take(shift))) for shift, routing in large]
 
-    def say(self, shift: int) -> list[Recorded]:
-        """What is to be said before the next chunk of a shift."""
+    def take(self, shift: int) -> tuple[int, ...]:
+        """The numbers of parcels that go with the next chunk of a shift."""
         owed = self._owed.pop(shift, None)
-        return [say_recorded(shift, owed.numbers)] if owed is not None else []
+        return tuple(owed.numbers) if owed is not None else ()
 
     def over(self, shift: int) -> None:
         """It is: the result of its task says all that its worker does not know to be heard."""

@@ -75,6 +75,8 @@ class Talk:
         if not isinstance(message, Dispatch):
             return None
         refill = control.hear_refill(message)
+        for number in refill.heard:
+            self._forget(refill.shift, number)
         if self._closed or (refill.shift, refill.serial) != (self.number, self.last + 1):
             return None
         self.last, self._asked = refill.serial, False

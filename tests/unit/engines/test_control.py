@@ -66,7 +66,7 @@ ends_of_a_shift = st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=50))
 def test_what_is_said_of_a_shift_is_what_is_heard(
     shift: int, serial: int, seconds: float | None, chunk: bytes, keys: list[tuple[bytes, int]]
 ) -> None:
-    refill = Refill(shift, serial, seconds, chunk)
+    refill = Refill(shift, serial, seconds, chunk, tuple(number for _, number in keys))
     assert hear_refill(through(say_refill(refill))) == refill
     assert hear_window(through(say_window(shift, 7, 4096))) == (shift, 7, 4096)
     assert hear_recorded(through(say_recorded(shift, [serial]))) == [(shift, serial)]
@@ -113,7 +113,10 @@ def test_a_window_is_that_of_one_shift(pools: dict[str, tuple[int, int]]) -> Non
         hear_window(Window(pools))
 
 
-@pytest.mark.parametrize('tasks', [(), (Leased(0, codec.pack('soon'), Body(b'')),), (Leased(0, codec.pack(1.0), Body(b'')),) * 2])
+@pytest.mark.parametrize(
+    'tasks',
+    [(), *[(Leased(0, codec.pack(said), Body(b'')),) for said in (1.0, [], ['soon'], [1.0, 'x'])], (Leased(0, codec.pack([1.0]), Body(b'')),) * 2],
+)
 def test_a_refill_is_one_chunk_with_a_time(tasks: tuple[Leased, ...]) -> None:
     with pytest.raises(ProtocolError):
         hear_refill(Dispatch(1, 1, tasks))

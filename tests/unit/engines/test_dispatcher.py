@@ -18,7 +18,7 @@ from relay_parsl.engines.frames import Death, decode_chunk, decode_end, encode_c
 from relay_parsl.engines.listener import Listener
 from relay_parsl.transport import Dealer
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Body, Cancel, Dispatch, Message, Ping, Recorded, Result, Results
+from relay_parsl.wire.messages import Body, Cancel, Dispatch, Message, Ping, Result, Results
 
 TASK = b'\x07' * 16
 
@@ -121,8 +121,8 @@ def test_a_shift_goes_on_with_what_waits_and_its_ends_are_passed_on_at_once(rig:
     worker.say(control.say_parcel(control.Parcel(worker.shift, 0, [(0, b'one'), (2, b'three')])))
     rig.until(lambda: rig.said == [['ended', [(1, b'one'), (3, b'three')]]])
     worker.ask()
-    assert worker.refill().serial == 2
-    assert control.hear_recorded(worker.hear(Recorded)) == [(worker.shift, 0)], 'with the next chunk'
+    refill = worker.refill()
+    assert (refill.serial, refill.heard) == (2, (0,)), 'what was heard is said in the next chunk'
     worker.future.set_result(encode_ends([(0, b'one'), (3, b'four')], 2))
     rig.until(lambda: len(rig.said) == 3)
     assert rig.said[1:] == [['ended', [(4, b'four')]], ['returned', [2]]]

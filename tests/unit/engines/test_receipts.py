@@ -10,20 +10,16 @@ def parcel(shift: int, number: int, size: int = 10) -> Parcel:
     return Parcel(shift, number, [(0, bytes(size))])
 
 
-def told(receipts: Receipts, shift: int) -> list[tuple[int, int]]:
-    return [each for message in receipts.say(shift) for each in hear_recorded(message)]
-
-
 def test_a_receipt_goes_with_the_next_chunk_of_its_shift_and_once() -> None:
     receipts = Receipts()
     receipts.heard(b'w', parcel(1, 0))
     receipts.heard(b'w', parcel(1, 1))
     receipts.heard(b'v', parcel(2, 0))
-    assert told(receipts, 1) == [], 'the endpoint does not have it yet'
+    assert receipts.take(1) == (), 'the endpoint does not have it yet'
     assert receipts.passed_on() == []
-    assert told(receipts, 1) == [(1, 0), (1, 1)]
-    assert told(receipts, 1) == []
-    assert told(receipts, 2) == [(2, 0)]
+    assert receipts.take(1) == (0, 1)
+    assert receipts.take(1) == ()
+    assert receipts.take(2) == (0,)
 
 
 def test_of_much_a_worker_is_told_at_once() -> None:
@@ -35,7 +31,7 @@ def test_of_much_a_worker_is_told_at_once() -> None:
     ((routing, receipt),) = receipts.passed_on()
     assert (routing, hear_recorded(receipt)) == (b'w', [(1, 0), (1, 1)])
     assert receipts.passed_on() == []
-    assert told(receipts, 2) == [(2, 0)]
+    assert receipts.take(2) == (0,)
 
 
 def test_parcels_without_ends_do_not_add_up_for_ever() -> None:
@@ -52,4 +48,4 @@ def test_nothing_is_owed_to_a_shift_that_is_over() -> None:
     receipts.heard(b'w', parcel(1, 1))
     receipts.over(1)
     assert receipts.passed_on() == []
-    assert told(receipts, 1) == []
+    assert receipts.take(1) == ()

@@ -19,8 +19,8 @@ from relay_parsl.wire.messages import Dispatch, Held, Message, Recorded, Results
 SHIFT = 7
 
 
-def refill(serial: int, shift: int = SHIFT) -> Dispatch:
-    return say_refill(Refill(shift, serial, None, b'chunk'))
+def refill(serial: int, shift: int = SHIFT, heard: tuple[int, ...] = ()) -> Dispatch:
+    return say_refill(Refill(shift, serial, None, b'chunk', heard))
 
 
 def kinds(messages: list[Message]) -> list[type]:
@@ -113,6 +113,10 @@ def test_what_was_heard_is_forgotten() -> None:
     talk.hear(say_recorded(SHIFT + 1, [1]))
     talk.hear(say_recorded(SHIFT, [0]))
     assert decode_ends(talk.result(), 3) == (0, [(2, b'three')])
+    talk.hear(refill(1, SHIFT + 1, (1,)))
+    assert decode_ends(talk.result(), 3) == (0, [(2, b'three')])
+    assert talk.hear(refill(1, heard=(1,))) is not None
+    assert decode_ends(talk.result(), 3) == (1, [])
 
 
 def test_it_asks_for_nothing_while_too_many_results_were_not_heard() -> None:
