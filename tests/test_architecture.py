@@ -66,6 +66,10 @@ PURE = (
     'flows.definition',
     'flows.messages',
     'flows.machine',
+    'flows.turn',
+    'flows.states',
+    'flows.entries',
+    'flows.weight',
     'flows.parameters',
     'flows.choices',
 )
@@ -80,6 +84,7 @@ PURE_MAY = {
     'functools',
     'heapq',
     'itertools',
+    'json',  # how large a payload is as JSON, and what to call it in an error: text of values, no files
     'math',
     'operator',
     'types',
