@@ -16,8 +16,8 @@ import simpleeval
 
 from relay_parsl.flows import paths
 from relay_parsl.flows.definition import Json, StateError
-from relay_parsl.flows.fuel import Fuel, Refused, number, plain
-from relay_parsl.flows.functions import FUNCTIONS, listed, method
+from relay_parsl.flows.fuel import Fuel, Refused, kind, number, plain
+from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, listed, method
 from relay_parsl.flows.grammar import GrammarFault, Program, parse, shown
 
 CACHED = 500
@@ -26,7 +26,11 @@ _ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErr
 _parsed = lru_cache(maxsize=512)(parse)
 
 
-def check(expression: str) -> str | None:
+def _cached(expression: Json) -> Program:
+    return (_parsed if isinstance(expression, str) and len(expression) <= CACHED else parse)(expression)
+
+
+def check(expression: object) -> str | None:
     """What is wrong with an expression before any payload is known, as a sentence; None where nothing is."""
     try:
         parse(expression)
@@ -50,7 +54,7 @@ def evaluate(expression: str, payload: Json, context: Mapping[str, Json] | None 
         StateError: `States.IntrinsicFailure`: the expression is none, something that it names is not there, or it takes more than its budget.
     """
     try:
-        program = (_parsed if len(expression) <= CACHED else parse)(expression)
+        program = _cached(expression)
     except GrammarFault as fault:
         raise StateError('States.IntrinsicFailure', f'{shown(str(expression), 200)}: {fault}') from None
     evaluator = _Evaluator(program, payload, context)
@@ -76,7 +80,8 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
         super().__init__(operators=_OPERATORS, functions=dict(FUNCTIONS), names={})
         self.fuel = Fuel()
         self.place: ast.AST | None = None
-        self._program, self._payload, self._context = program, payload, context
+        self._program, self._payload = program, payload
+        self._context = None if context is None else dict(context)
         self._locals: dict[str, Json] = {}
         self.nodes[ast.Tuple] = self.nodes[ast.List]
 
@@ -106,8 +111,9 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
         raise Refused(f'{name} is a function: call it' if name in FUNCTIONS else paths.missing('the payload', self._payload, name))
 
     def _path(self, path: str) -> Json:
+        self.fuel.take(2 + len(path) // 10)
         try:
-            return paths.read(path, self._payload, self._context)
+            return paths.read(path, self._payload, self._context, self.fuel.take)
         except StateError as error:
             raise Refused(error.cause) from None
 
@@ -117,7 +123,7 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
             if node.attr in owner:
                 return owner[node.attr]
             raise Refused(paths.missing(self._program.excerpt(node.value), owner, node.attr))
-        what = paths.kind(owner)
+        what = kind(owner)
         raise Refused(f'{self._program.excerpt(node.value)} is {what}, which has no .{node.attr}; a dot leads to a key of an object')
 
     def _eval_subscript(self, node: ast.Subscript) -> Json:
@@ -131,7 +137,9 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
             self.fuel.take(1 + length // (25 if isinstance(owner, str) else 1))
         if isinstance(owner, (str, list)) and isinstance(key, (int, slice)):
             return owner[key]
-        raise Refused(f'{paths.kind(owner)} has no element [{key!r:.40}]')
+        raise Refused(
+            f'{kind(owner)} has no elements' if kind(owner) not in ('a string', 'a list') else f'an index is a whole number, not {kind(key)}'
+        )
 
     def _eval_binop(self, node: ast.BinOp) -> Json:
         return _BINARY[type(node.op)](self.fuel, self._eval(node.left), self._eval(node.right))
@@ -164,36 +172,43 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
         if isinstance(node.func, ast.Attribute):
             return self._method(node.func, arguments, keywords)
         name = node.func.id if isinstance(node.func, ast.Name) else ''
-        if name in ('is_present', 'getattr'):
+        if name in LOOKUPS:
             return self._looked_up(name, arguments, keywords)
         self.fuel.take(len(arguments))
-        return FUNCTIONS[name](self.fuel, *arguments, **keywords)
+        try:
+            return FUNCTIONS[name](self.fuel, *arguments, **keywords)
+        except TypeError as error:
+            raise Refused(f'{name} does not take what it was given: {error}') from None
 
     def _method(self, function: ast.Attribute, arguments: list[Json], keywords: Mapping[Any, Json]) -> Json:
         owner = self._eval(function.value)
         if not isinstance(owner, str):
-            raise Refused(f'{self._program.excerpt(function.value)} is {paths.kind(owner)}; only strings have methods, and .{function.attr} is one')
+            raise Refused(f'{self._program.excerpt(function.value)} is {kind(owner)}; only strings have methods, and .{function.attr} is one')
         if keywords:
             raise Refused(f'.{function.attr} takes its arguments without their names')
-        return method(self.fuel, owner, function.attr, arguments)
+        try:
+            return method(self.fuel, owner, function.attr, arguments)
+        except TypeError as error:
+            raise Refused(f'.{function.attr} does not take what it was given: {error}') from None
 
     def _looked_up(self, name: str, arguments: list[Json], keywords: Mapping[Any, Json]) -> Json:
         """`is_present('a.b')` and `getattr('a.b', default)`: the path is a string, with or without `$.`."""
         default = name == 'getattr'
         if keywords or not 1 <= len(arguments) <= 1 + default or not isinstance(arguments[0], str):
             raise Refused(f"{name} takes a path as a string: {name}('a.b'{', default' if default else ''})")
-        text = arguments[0]
+        text = arguments[0].strip(' `')
         text = text if text.startswith('$') else f'${text}' if text.startswith('[') else f'$.{text}'
+        self.fuel.take(10 + 5 * len(text))  # it may have to be read, and be another one at each turn of a loop
         fault = paths.check(text)
         if fault:
             raise Refused(fault)
-        steps = paths.parse(text).steps
-        payload = self._locals if steps and steps[0] in self._locals else self._payload
-        if name == 'is_present':
-            return paths.present(text, payload, self._context)
-        if not paths.present(text, payload, self._context):
-            return arguments[1] if len(arguments) > 1 else None
-        return self._path(text) if payload is self._payload else paths.read(text, payload)
+        local = paths.parse(text).steps[:1]
+        payload = self._locals if local and local[0] in self._locals else self._payload
+        context = None if payload is self._locals else self._context
+        there = paths.present(text, payload, context, self.fuel.take)
+        if not default:
+            return there
+        return paths.read(text, payload, context, self.fuel.take) if there else arguments[1] if len(arguments) > 1 else None
 
     def _eval_dict(self, node: ast.Dict) -> Json:
         self.fuel.take(len(node.keys))
@@ -241,7 +256,7 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
 def _hashable(key: Json) -> Any:
     if key is None or isinstance(key, (str, int, float)):
         return key
-    raise Refused(f'a key is a string, not {key!r:.40}')
+    raise Refused(f'a key is a string, not {kind(key)}')
 
 
 def _add(fuel: Fuel, left: Json, right: Json) -> Json:
@@ -250,7 +265,7 @@ def _add(fuel: Fuel, left: Json, right: Json) -> Json:
     elif isinstance(left, list) and isinstance(right, list):
         fuel.take(len(left) + len(right))
     elif isinstance(left, str) or isinstance(right, str):
-        raise Refused(f'{paths.kind(left)} and {paths.kind(right)} cannot be joined with +; str(…) makes a string')
+        raise Refused(f'{kind(left)} and {kind(right)} cannot be joined with +; str(…) makes a string')
     else:
         _arithmetic(left, right, 1 + _bits(left, right))
     return left + right
@@ -291,14 +306,14 @@ def _bits(*values: Json) -> int:
 def _arithmetic(left: Json, right: Json, bits: int) -> None:
     for value in (left, right):
         if not isinstance(value, (int, float)):
-            raise Refused(f'{paths.kind(value)} is no number')
+            raise Refused(f'{kind(value)} is no number')
     number(bits)
 
 
 def _pay_comparison(fuel: Fuel, operation: ast.cmpop, left: Json, right: Json) -> None:
     if isinstance(operation, (ast.In, ast.NotIn)):
         if not isinstance(right, (str, list, dict, Mapping)):
-            raise Refused(f'{paths.kind(right)} has nothing in it')
+            raise Refused(f'{kind(right)} has nothing in it')
         if isinstance(right, str):
             fuel.scan(len(left) if isinstance(left, str) else 0, len(right))
         elif isinstance(right, list) and not isinstance(left, (list, dict)):
@@ -307,7 +322,13 @@ def _pay_comparison(fuel: Fuel, operation: ast.cmpop, left: Json, right: Json) -
             fuel.whole(right)
         else:
             _hashable(left)
-    elif isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
+    elif isinstance(left, str) and isinstance(right, str):
+        fuel.take(min(len(left), len(right)) // 1_000)
+    elif (
+        isinstance(left, (list, dict))
+        and isinstance(right, (list, dict))
+        and (len(left) == len(right) or not isinstance(operation, (ast.Eq, ast.NotEq)))
+    ):
         fuel.whole(left)
         fuel.whole(right)
 

@@ -56,9 +56,9 @@ class Fuel:
         """Pay for a string of so many characters that is about to be made."""
         self.take(1 + length // 25)
 
-    def scan(self, needle: int, hay: int) -> None:
-        """Pay for looking for a string of `needle` characters in one of `hay`."""
-        self.take(1 + hay // 1_000 * (1 + min(needle, 100) // 10))
+    def scan(self, needle: int, hay: int, *, backwards: bool = False) -> None:
+        """Pay for looking for a string of `needle` characters in one of `hay`: CPython is slow for short ones and backwards, at worst."""
+        self.take(1 + hay * (max(1, needle) if backwards else min(needle, 100)) // 1_000)
 
     def whole(self, value: Json, depth: int = 0) -> None:
         """Pay for all that is in a value, each time that it is in it: what comparing and writing it out would look at."""
@@ -73,6 +73,12 @@ class Fuel:
             if isinstance(item, (str, list, tuple, dict)):
                 self.whole(item, depth + 1)
         return None
+
+
+def kind(value: Json) -> str:
+    """What JSON calls a value, with its article: errors say this, never a value, which may be secret and may be endless."""
+    kinds = {dict: 'an object', list: 'a list', str: 'a string', bool: 'true or false', int: 'a number', float: 'a number', type(None): 'null'}
+    return kinds.get(type(value), 'an object' if isinstance(value, Mapping) else 'no JSON')
 
 
 def number(bits: int) -> None:
@@ -111,7 +117,7 @@ def plain(value: Json, fuel: Fuel, depth: int = 0) -> Json:
 
 def _key(key: object, fuel: Fuel) -> str:
     if not isinstance(key, str):
-        raise Refused(f'the key {key!r:.40} is no string; write str(…)')
+        raise Refused(f'a key is {kind(key)}; write str(…)')
     fuel.take(1 + len(key) // 100)
     return _encodable(key)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from relay_parsl.flows.definition import Json
-from relay_parsl.flows.fuel import Fuel, Refused, number
+from relay_parsl.flows.fuel import Fuel, Refused, kind, number
 
 Function: TypeAlias = Callable[..., Json]
 DIGITS = 300
@@ -16,7 +16,7 @@ DIGITS = 300
 def listed(value: Json, fuel: Fuel) -> list[Any]:
     """The elements of a list, the keys of an object, the characters of a string."""
     if not isinstance(value, (list, tuple, dict, str)):
-        raise Refused(f'a list is wanted, not {value!r:.40}')
+        raise Refused(f'a list is wanted, not {kind(value)}')
     fuel.take(1 + len(value))
     return list(value)
 
@@ -24,7 +24,7 @@ def listed(value: Json, fuel: Fuel) -> list[Any]:
 def pathsplit(path: str) -> list[str]:
     """A path's beginning and its last name: `/a/b` is `['/a', 'b']`. `/~/`, by which Globus means the home directory, stays whole."""
     if not isinstance(path, str):
-        raise Refused(f'pathsplit takes a string, not {path!r:.40}')
+        raise Refused(f'pathsplit takes a string, not {kind(path)}')
     if path.startswith('/~/') and '/' not in path[3:]:
         return ['/~/', path[3:]]
     before, slash, last = path.rpartition('/')
@@ -34,7 +34,7 @@ def pathsplit(path: str) -> list[str]:
 def _len(fuel: Fuel, value: Json) -> int:
     del fuel
     if not isinstance(value, (str, list, tuple, dict)):
-        raise Refused(f'len takes a string, a list or an object, not {value!r:.40}')
+        raise Refused(f'len takes a string, a list or an object, not {kind(value)}')
     return len(value)
 
 
@@ -49,7 +49,10 @@ def _int(fuel: Fuel, value: Json = 0, base: int = 10) -> int:
     if isinstance(value, str):
         if len(value) > DIGITS:
             raise Refused(f'int takes no more than {DIGITS} digits')
-        return int(value, base)
+        try:
+            return int(value, base)
+        except ValueError:
+            raise Refused('int takes a number, or a string of digits') from None
     return int(value)
 
 
@@ -57,7 +60,10 @@ def _float(fuel: Fuel, value: Json = 0.0) -> float:
     del fuel
     if isinstance(value, str) and len(value) > DIGITS:
         raise Refused(f'float takes no more than {DIGITS} digits')
-    return float(value)
+    try:
+        return float(value)
+    except ValueError:
+        raise Refused('float takes a number, or a string that is one') from None
 
 
 def _bool(fuel: Fuel, value: Json = False) -> bool:
@@ -143,8 +149,6 @@ def _pathsplit(fuel: Fuel, path: str) -> list[str]:
 
 FUNCTIONS: Mapping[str, Function] = {
     'pathsplit': _pathsplit,
-    'is_present': _bool,  # the two that look at the payload: the evaluator has them
-    'getattr': _bool,
     'len': _len,
     'str': _str,
     'int': _int,
@@ -165,12 +169,15 @@ FUNCTIONS: Mapping[str, Function] = {
     'zip': _zip,
 }
 """By name; each takes the fuel first."""
+LOOKUPS = ('is_present', 'getattr')
+"""Those that look at the payload, which the evaluator knows."""
 
 
 def _whole_text(fuel: Fuel, text: str, *arguments: Json) -> None:
     """For what makes no more than the text itself, or a few of it, looking at each character."""
     fuel.text(3 * len(text))
-    fuel.scan(sum(len(argument) for argument in arguments if isinstance(argument, str)), len(text))
+    for argument in arguments[0] if arguments and isinstance(arguments[0], tuple) else arguments:
+        fuel.scan(len(argument) if isinstance(argument, str) else 0, len(text), backwards=True)
 
 
 def _wide(fuel: Fuel, text: str, width: int, *_fill: Json) -> None:
@@ -178,7 +185,7 @@ def _wide(fuel: Fuel, text: str, width: int, *_fill: Json) -> None:
 
 
 def _splits(fuel: Fuel, text: str, separator: str | None = None, limit: int = -1) -> None:
-    fuel.scan(len(separator or ' '), len(text))
+    fuel.scan(len(separator or ' '), len(text), backwards=True)
     pieces = len(text) // 2 if separator is None else text.count(separator) if separator else 0
     fuel.text(len(text))
     fuel.take(2 + min(pieces, limit) if limit >= 0 else 2 + pieces)
@@ -220,7 +227,5 @@ def method(fuel: Fuel, text: str, name: str, arguments: list[Json]) -> Json:
     """Call a method of a string."""
     if name in ('startswith', 'endswith') and arguments and isinstance(arguments[0], list):
         arguments = [tuple(arguments[0]), *arguments[1:]]
-    if name in ('startswith', 'endswith') and arguments and isinstance(arguments[0], tuple):
-        fuel.take(len(arguments[0]))
     METHODS[name](fuel, text, *arguments)
     return getattr(text, name)(*arguments)

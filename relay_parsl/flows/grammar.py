@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from relay_parsl.flows import paths
-from relay_parsl.flows.functions import FUNCTIONS, METHODS
+from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, METHODS
 
 LONGEST = 8_000
 """Characters of an expression."""
 DEEPEST = 60
 """Levels of its tree: each operator and each pair of brackets is one."""
 NODES = 4_000
+LOOPS = 8
+"""`for`s of one comprehension."""
 
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot)
@@ -29,7 +31,7 @@ ALLOWED = frozenset([*_OPERATORS, *_COMPARISONS, *_COMPREHENSIONS, *_VALUES, *_R
 """The nodes of Python's trees that may be in an expression."""
 
 _TOKEN = re.compile(
-    r"""(?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|(?P<path>`[^`]*`)|(?P<space>[\n\r\t\f]|\#[^\n]*)""",
+    r"""(?P<triple>\'{3}|"{3})|(?P<raw>\b[rR])?(?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|(?P<path>`[^`]*`)|(?P<space>[\n\r\t\f]|\#[^\n]*)""",
     re.DOTALL,
 )
 _ESCAPE = re.compile(r'\\(?:(?P<known>[\\\'"abfnrtvxuUN0-7\n])|.)', re.DOTALL)
@@ -73,7 +75,7 @@ def _restored(text: str, stand_ins: Mapping[str, str]) -> str:
     return text
 
 
-def parse(source: str) -> Program:
+def parse(source: object) -> Program:
     """Read an expression.
 
     Raises:
@@ -86,10 +88,11 @@ def parse(source: str) -> Program:
     if not source.strip():
         raise GrammarFault('it is empty')
     prepared, stand_ins = _prepared(source)
+    _level(prepared)
     try:
         tree = ast.parse(prepared, mode='eval').body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise GrammarFault(_syntax(error, source)) from None
+        raise GrammarFault(_syntax(error, prepared)) from None
     program = Program(source, prepared, tree, stand_ins)
     _check(program)
     return program
@@ -103,24 +106,41 @@ def _prepared(source: str) -> tuple[str, dict[str, str]]:
     stand_ins: dict[str, str] = {}
 
     def replaced(found: re.Match[str]) -> str:
+        if found['triple']:
+            raise GrammarFault('a string has one quote at each end')
         if found['path']:
             name = f'{stem}{len(stand_ins)}_'
             stand_ins[name] = found['path'][1:-1].strip()
             return f' {name} '
-        return _ESCAPE.sub(lambda escape: escape[0] if escape['known'] else f'\\{escape[0]}', found[0]) if found['string'] else ' '
+        if found['string'] and not found['raw']:
+            return _ESCAPE.sub(lambda escape: escape[0] if escape['known'] else f'\\{escape[0]}', found[0])
+        return found[0] if found['string'] else ' '
 
     return _TOKEN.sub(replaced, source).strip(), stand_ins
 
 
-def _syntax(error: Exception, source: str) -> str:
+def _syntax(error: Exception, prepared: str) -> str:
     if isinstance(error, (MemoryError, RecursionError)):
         return 'it has too many levels'
     said = error.msg if isinstance(error, SyntaxError) else str(error)
-    if '`' in source.replace('`$', '', source.count('`') // 2) and source.count('`') % 2:
+    bare = _TOKEN.sub('', prepared)
+    if '`' in bare:
         return 'a back quote is not closed'
-    if _KEYWORD_HINT.search(source):
+    if _KEYWORD_HINT.search(bare):
         return f"{said}; a key that is a word of Python's is written ['class'], or in back quotes"
     return said
+
+
+def _level(prepared: str) -> None:
+    """Refuse brackets in brackets in brackets before Python's parser sees them: it may take very long to say no."""
+    depth = 0
+    for character in _TOKEN.sub('', prepared):
+        depth += (character in '([{') - (character in ')]}')
+        if depth > DEEPEST:
+            raise GrammarFault(_LEVELS)
+
+
+_LEVELS = f'it has more than {DEEPEST} levels; share the work among several fields'
 
 
 def _check(program: Program) -> None:
@@ -150,7 +170,7 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
     while stack:
         node, depth = stack.pop()
         if depth > DEEPEST:
-            raise GrammarFault(f'it has more than {DEEPEST} levels; share the work among several fields')
+            raise GrammarFault(_LEVELS)
         yield node
         stack += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
 
@@ -172,6 +192,10 @@ def _fault(node: ast.AST, called: set[int]) -> str | None:
         fault = '** is not of the language' if None in (node.keys if isinstance(node, ast.Dict) else [node.arg]) else None
     elif isinstance(node, ast.comprehension):
         fault = _loop(node)
+    elif isinstance(node, (ast.ListComp, ast.GeneratorExp, ast.DictComp)):
+        fault = f'more than {LOOPS} loops in one' if len(node.generators) > LOOPS else None
+    elif isinstance(node, ast.Compare):
+        fault = _identity(node)
     return fault
 
 
@@ -189,8 +213,18 @@ def _call(function: ast.expr) -> str | None:
     if isinstance(function, ast.Attribute):
         return None
     if isinstance(function, ast.Name):
-        return None if function.id in FUNCTIONS else f'there is no function {function.id[:40]}; there are {", ".join(sorted(FUNCTIONS))}'
+        names = [*FUNCTIONS, *LOOKUPS]
+        return None if function.id in names else f'there is no function {function.id[:40]}; there are {", ".join(sorted(names))}'
     return 'only functions by their name and methods of strings can be called'
+
+
+def _identity(node: ast.Compare) -> str | None:
+    for operation, other in zip(node.ops, node.comparators):
+        if isinstance(operation, (ast.Is, ast.IsNot)) and not (
+            isinstance(other, ast.Constant) and (other.value is None or isinstance(other.value, bool))
+        ):
+            return 'is compares with None, True and False alone; use =='
+    return None
 
 
 def _loop(node: ast.comprehension) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeAlias
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
@@ -21,6 +22,7 @@ from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
 from jsonpath.selectors import Filter, FilterContext, IndexSelector, JSONPathSelector, NameSelector, SliceSelector, WildcardSelector
 
 from relay_parsl.flows.definition import Json, StateError
+from relay_parsl.flows.fuel import kind
 
 LONGEST = 2_000
 """Characters of a path."""
@@ -107,7 +109,7 @@ def _parts(text: str) -> Iterator[tuple[Step | None, str]]:
     while at < len(text):
         dots = '..' if text.startswith('..', at) else '.' if text[at] == '.' else ''
         begin, at = at, at + len(dots)
-        if text.startswith('[', at) and dots != '.':
+        if text.startswith('[', at):
             end = _bracket_end(text, at)
             step, spelled = _bracket(text[at + 1 : end - 1].strip()), text[at:end]
         elif dots and text.startswith('*', at):
@@ -122,7 +124,9 @@ def _parts(text: str) -> Iterator[tuple[Step | None, str]]:
         yield (None if dots == '..' else step), (f'..{spelled}' if dots == '..' else spelled)
 
 
-def _parse(text: str) -> Path:
+def _parse(text: object) -> Path:
+    if not isinstance(text, str):
+        raise PathFault(f'a path is a string, not {kind(text)}')
     if not text.startswith('$'):
         raise PathFault('a path begins with $, which is the whole payload')
     if len(text) > LONGEST:
@@ -170,29 +174,34 @@ def _fence(expression: FilterExpression) -> None:
                 raise PathFault(f'{node}: in a filter a path has names, indexes, slices and [*], no .., no lists of them and no filter')
 
 
-_parsed = lru_cache(maxsize=4_096)(_parse)
+_parsed = lru_cache(maxsize=1_024)(_parse)
 
 
-def check(path: str) -> str | None:
+def _cached(path: object) -> Path:
+    """What documents hold where a path should be is not always a string, nor always hashable."""
+    return _parsed(path) if isinstance(path, str) else _parse(path)
+
+
+def check(path: object) -> str | None:
     """What is wrong with a path that is read, as a sentence; None where nothing is."""
     try:
-        _parsed(path)
+        _cached(path)
     except PathFault as fault:
-        return f'{path[:80]!r} is no path: {fault}'
+        return f'{str(path)[:80]!r} is no path: {fault}'
     return None
 
 
-def check_reference(path: str) -> str | None:
+def check_reference(path: object) -> str | None:
     """The same for a path that is written: names and indexes from 0 alone, and not into `_context`."""
     try:
         _reference(path)
     except PathFault as fault:
-        return f'{path[:80]!r} is no reference path: {fault}'
+        return f'{str(path)[:80]!r} is no reference path: {fault}'
     return None
 
 
-def _reference(path: str) -> Path:
-    parsed = _parsed(path)
+def _reference(path: object) -> Path:
+    parsed = _cached(path)
     if parsed.rest:
         raise PathFault('it may lead to several places; a result is written to one, $.name.name or $.list[0]')
     if any(isinstance(step, int) and step < 0 for step in parsed.steps):
@@ -209,51 +218,62 @@ def parse(path: str) -> Path:
         StateError: `States.ParameterPathFailure`, it is none.
     """
     try:
-        return _parsed(path)
+        return _cached(path)
     except PathFault as fault:
-        raise StateError('States.ParameterPathFailure', f'{path[:80]!r} is no path: {fault}') from None
+        raise StateError('States.ParameterPathFailure', f'{str(path)[:80]!r} is no path: {fault}') from None
 
 
-def read(path: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+def read(path: str, payload: Json, context: Mapping[str, Json] | None = None, pay: Callable[[int], None] | None = None) -> Json:
     """What a path leads to: the value, or a list of values where it may lead to several.
 
     Args:
         path: JSONPath.
         payload: What it begins in.
         context: The run's `_context`, which is read as if it were in the payload.
+        pay: Called with the number of places before they are looked at; it may raise.
 
     Raises:
         StateError: `States.ParameterPathFailure`: nothing is there, or the path looks at more than `VISITS` places.
     """
     parsed = parse(path)
-    root = {_CONTEXT: context} if context is not None and parsed.steps[:1] == (_CONTEXT,) else payload
-    node = _walk(parsed, root)
-    return _select(parsed, node, root) if parsed.rest else node
+    root = _root(parsed, payload, context)
+    node, done = _walk(parsed.steps, root)
+    if done < len(parsed.steps):
+        where = missing(spell(parsed.steps[:done]), node, parsed.steps[done])
+        raise StateError('States.ParameterPathFailure', f'{shown(path)}: {where}')
+    return _select(parsed, node, root, _Visits(parsed, pay)) if parsed.rest else node
 
 
-def present(path: str, payload: Json, context: Mapping[str, Json] | None = None) -> bool:
+def present(path: str, payload: Json, context: Mapping[str, Json] | None = None, pay: Callable[[int], None] | None = None) -> bool:
     """Whether the path leads anywhere. A path with a mistake leads nowhere."""
     try:
-        found = read(path, payload, context)
+        parsed = parse(path)
+        root = _root(parsed, payload, context)
+        node, done = _walk(parsed.steps, root)
+        return done == len(parsed.steps) and (not parsed.rest or bool(_select(parsed, node, root, _Visits(parsed, pay))))
     except StateError:
         return False
-    return bool(found) or not parse(path).rest
 
 
-def _walk(path: Path, node: Json) -> Json:
-    for done, step in enumerate(path.steps):
-        try:
-            if isinstance(step, str):
-                if isinstance(node, (dict, Mapping)):
-                    node = node[step]
-                    continue
-            elif isinstance(node, list):
-                node = node[step]
-                continue
-        except (KeyError, IndexError):
-            pass
-        raise StateError('States.ParameterPathFailure', f'{path.text}: {missing(spell(path.steps[:done]), node, step)}')
-    return node
+def _root(path: Path, payload: Json, context: Mapping[str, Json] | None) -> Json:
+    return {_CONTEXT: context} if context is not None and path.steps[:1] == (_CONTEXT,) else payload
+
+
+def _walk(steps: tuple[Step, ...], node: Json) -> tuple[Json, int]:
+    """The node that the steps lead to, or the last one there is, and how many of them were taken."""
+    for done, step in enumerate(steps):
+        if isinstance(step, str):
+            if not isinstance(node, (dict, Mapping)) or step not in node:
+                return node, done
+        elif not isinstance(node, list) or not -len(node) <= step < len(node):
+            return node, done
+        node = node[step]
+    return node, len(steps)
+
+
+def shown(text: str) -> str:
+    """A path for an error."""
+    return text if len(text) <= 120 else f'{text[:119]}…'
 
 
 def spell(steps: tuple[Step, ...]) -> str:
@@ -264,7 +284,7 @@ def spell(steps: tuple[Step, ...]) -> str:
 def missing(where: str, node: Json, step: Step) -> str:
     """Why `step` leads nowhere from `node`, with what is there."""
     if isinstance(node, Mapping) and isinstance(step, str):
-        names = ', '.join(str(name)[:40] for name in list(node)[:12])
+        names = ', '.join(str(name)[:40] for name in islice(node, 12))
         return f'{where} has no {step[:80]!r}; it has {names or "nothing"}{", …" if len(node) > 12 else ""}'
     if isinstance(node, list) and isinstance(step, int):
         return f'{where} has {len(node)} elements, so there is no [{step}]'
@@ -272,29 +292,24 @@ def missing(where: str, node: Json, step: Step) -> str:
     return f'{where} is {kind(node)}, which has {wanted}'
 
 
-def kind(value: Json) -> str:
-    """What JSON calls a value, with its article."""
-    kinds = {dict: 'an object', list: 'a list', str: 'a string', bool: 'true or false', int: 'a number', float: 'a number', type(None): 'null'}
-    return kinds.get(type(value), 'an object' if isinstance(value, Mapping) else 'no JSON')
-
-
 class _Visits:
     """How many places may still be looked at."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.left = path, VISITS
+    def __init__(self, path: Path, pay: Callable[[int], None] | None) -> None:
+        self.path, self.left, self._pay = path, VISITS, pay
 
     def take(self, count: int) -> None:
         self.left -= count
         if self.left < 0:
-            raise StateError('States.ParameterPathFailure', f'{self.path.text}: it looks at more than {VISITS} places')
+            raise StateError('States.ParameterPathFailure', f'{shown(self.path.text)}: it looks at more than {VISITS} places')
+        if self._pay:
+            self._pay(count)
 
 
-def _select(path: Path, node: Json, root: Json) -> list[Json]:
+def _select(path: Path, node: Json, root: Json, visits: _Visits) -> list[Json]:
     """Every value that the rest of a path leads to from `node`."""
     if not isinstance(node, (dict, list, Mapping)):
-        raise StateError('States.ParameterPathFailure', f'{path.text}: {spell(path.steps)} is {kind(node)}, which has no parts')
-    visits = _Visits(path)
+        raise StateError('States.ParameterPathFailure', f'{shown(path.text)}: {spell(path.steps)} is {kind(node)}, which has no parts')
     nodes = [node]
     for segment in path.rest:
         starts = _descendants(nodes, visits) if isinstance(segment, JSONPathRecursiveDescentSegment) else nodes
@@ -339,7 +354,9 @@ def _filtered(selector: Filter, node: Any, root: Json, visits: _Visits) -> Itera
     visits.take(4 * len(parts) * len(node))
     for query in parts:
         if isinstance(query, RootFilterQuery) and any(isinstance(value, (dict, list)) for value in query.path.findall(root)):
-            raise StateError('States.ParameterPathFailure', f'{visits.path.text}: {query} is an object or a list; a filter compares plain values')
+            raise StateError(
+                'States.ParameterPathFailure', f'{shown(visits.path.text)}: {query} is an object or a list; a filter compares plain values'
+            )
     expression = selector.expression.cache_tree() if selector.cacheable_nodes else selector.expression
     for key, child in node.items() if isinstance(node, dict) else enumerate(node):
         if expression.evaluate(FilterContext(env=_ENVIRONMENT, current=child, root=root, extra_context={}, current_key=key)):
@@ -357,7 +374,7 @@ def write(path: str, payload: Json, value: Json) -> Json:
     try:
         steps = _reference(path).steps
     except PathFault as fault:
-        raise StateError('States.ResultPathMatchFailure', f'{path[:80]!r} is no reference path: {fault}') from None
+        raise StateError('States.ResultPathMatchFailure', f'{str(path)[:80]!r} is no reference path: {fault}') from None
     return _written(payload, steps, 0, value)
 
 
