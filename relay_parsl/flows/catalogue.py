@@ -1,0 +1,156 @@
+"""Which action of ours an ActionUrl, a Handler's Url or the URN of a Registered API means.
+
+```
+https://actions.automate.globus.org/transfer/transfer/ ─► canonical ─► actions.globus.org/transfer/transfer ─► a provider that has it ─► transfer
+```
+Every provider says in its `Description` which URLs it serves; providers are ours, installed ones (entry points `relay_parsl.actions`) and those of
+the settings file. What nobody serves is a fault when a definition is read, not a surprise at three in the morning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay_parsl.errors import ConfigError
+from relay_parsl.flows.actions.base import Action, Description
+
+GROUP = 'relay_parsl.actions'
+"""The entry points of actions: `name = module:Class`."""
+HOSTS = {'actions.automate.globus.org': 'actions.globus.org'}
+"""Hosts that are another one."""
+RETIRED: Mapping[str, str] = {
+    'actions.globus.org/transfer/': 'use https://transfer.actions.globus.org/ (transfer, delete, ls, mkdir, collection_info, manage_permission)',
+    'automate.funcx.org': 'use https://compute.actions.globus.org',
+    'funcx.org': 'use https://compute.actions.globus.org',
+}
+"""What the hosted service has given up, and what it says to use. It works here."""
+HANDLE = 'urn:globus:flows:handle:globus:'
+"""How the URN of a Registered API begins."""
+
+
+def canonical(url: str) -> str:
+    """One spelling for all those of a URL: host in small letters and under its first name, no scheme, port, query or trailing `/`."""
+    text = url.strip()
+    if text.lower().startswith('urn:'):
+        return text.lower()
+    try:
+        parts = urlsplit(text if '://' in text else f'//{text}')
+        host = (parts.hostname or '').lower()
+    except ValueError:
+        return text
+    return HOSTS.get(host, host) + re.sub(r'/{2,}', '/', parts.path).rstrip('/')
+
+
+def retired(url: str) -> str:
+    """What to use instead, where the hosted service no longer answers at this URL; '' where it does."""
+    place = canonical(url)
+    return next((remedy for start, remedy in RETIRED.items() if place.startswith(start)), '')
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The actions that there are.
+
+    Attributes:
+        descriptions: By the name of the action.
+        places: From the canonical URL to that name.
+    """
+
+    descriptions: Mapping[str, Description]
+    places: Mapping[str, str]
+
+    @classmethod
+    def of(cls, descriptions: Iterable[Description]) -> Catalogue:
+        """A catalogue of these; of two that claim one URL the later has it."""
+        known = {each.name: each for each in descriptions}
+        return cls(known, {canonical(url): each.name for each in known.values() for url in each.urls})
+
+    def find(self, url: str) -> str | None:
+        """The name of the action that serves this URL or URN; None where none does."""
+        return self.places.get(canonical(url))
+
+    def unknown(self, url: str) -> str:
+        """More words for a URL that nobody serves: the nearest known ones."""
+        near = difflib.get_close_matches(canonical(url)[:200], self.places, n=3, cutoff=0.75)
+        shown = [place if place.startswith('urn:') else f'https://{place}' for place in near]
+        return f'; did you mean {" or ".join(shown)}?' if near else f'; actions here are {", ".join(sorted(self.descriptions))}'
+
+    def more(self, actions: Mapping[str, Any]) -> Catalogue:
+        """With the section `actions` of the settings file: by name, `type: module:Class` and its `urls`.
+
+        Raises:
+            ConfigError: A class cannot be had, or is none.
+        """
+        added = [
+            replace(described, name=name, urls=tuple(given.get('urls') or described.urls))
+            for name, given in actions.items()
+            for described in [load(str(given.get('type')), f'actions.{name}.type').description]
+        ]
+        return Catalogue.of([*self.descriptions.values(), *added])
+
+
+def load(place: str, name: str = '') -> type[Action]:
+    """The class at `module:Class`.
+
+    Raises:
+        ConfigError: There is none, or it is no action.
+    """
+    module, _, attribute = place.partition(':')
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f'{name or place}: {place}: cannot be had: {error}') from error
+    if not (isinstance(found, type) and issubclass(found, Action)):
+        raise ConfigError(f'{name or place}: {place}: is no action; derive it from relay_parsl.flows.actions.base.Action')
+    return found
+
+
+@lru_cache(maxsize=1)
+def standard() -> Catalogue:
+    """Ours and the installed ones.
+
+    Raises:
+        ConfigError: An installed one cannot be loaded.
+    """
+    installed = [(point.name, point.value) for point in entry_points(group=GROUP)]
+    return Catalogue.of([*HOSTED, *(load(value, f'entry point {name} of {GROUP}').description for name, value in installed)])
+
+
+def _transfer(*names: str) -> tuple[str, ...]:
+    new = tuple(f'https://transfer.actions.globus.org/{name}' for name in names)
+    return (*new, *(f'https://actions.globus.org/transfer/{name}' for name in names))
+
+
+HOSTED = (
+    Description('transfer', 'Transfer files', _transfer('transfer')),
+    Description('delete', 'Delete files', _transfer('delete'), destructive=True),
+    Description('ls', 'List a directory', _transfer('ls'), synchronous=True),
+    Description('stat', 'Look at a file', _transfer('stat'), synchronous=True),
+    Description('mkdir', 'Make a directory', _transfer('mkdir'), synchronous=True),
+    Description('collection_info', 'Describe a collection', _transfer('collection_info'), synchronous=True),
+    Description('manage_permission', 'Change an access list', _transfer('manage_permission', 'set_permission'), synchronous=True),
+    Description(
+        'compute',
+        'Run functions',
+        (
+            'https://compute.actions.globus.org',
+            'https://compute.actions.globus.org/fxap',
+            'https://compute.actions.globus.org/v2',
+            'https://compute.actions.globus.org/v3',
+            'https://automate.funcx.org',
+        ),
+    ),
+    Description('hello_world', 'Say hello', ('https://actions.globus.org/hello_world',)),
+    Description('notify', 'Send e-mail', ('https://actions.globus.org/notification/notify',), synchronous=True),
+    Description('web_input', 'Ask people', ('https://actions.globus.org/weboption/wait_for_option',)),
+    Description('expression_eval', 'Evaluate expressions', ('https://actions.globus.org/expression_eval',), synchronous=True),
+    Description('search_ingest', 'Publish an index entry', ('https://actions.globus.org/search/ingest',)),
+)

@@ -1,0 +1,145 @@
+"""A flow as a script has it: read from a file or an object, checked, and run.
+
+`Flow.from_file('definition.json').validate().warnings` says what is dangerous in a flow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from relay_parsl.errors import DefinitionInvalid
+from relay_parsl.flows import documents, reading
+from relay_parsl.flows.catalogue import Catalogue, standard
+from relay_parsl.flows.definition import Action, Definition, Json
+from relay_parsl.flows.faults import Fault, Faults
+from relay_parsl.flows.lints import lint
+from relay_parsl.flows.routes import Routes, Traversals
+from relay_parsl.flows.scopes import scopes
+
+NO_WAY = Traversals(0, True, ())
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is to be said of a definition.
+
+    Attributes:
+        faults: Why it cannot be run.
+        warnings: What is legal but dangerous, or has no effect; empty where there are faults that hide it.
+        scopes: What each role would have to consent to at the hosted service: `{'User': ['https://…']}`.
+        traversals: The ways from the start to an end that pass no state twice.
+        actions: The names of the actions that it calls.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    scopes: Mapping[str, list[str]] | None = None
+    traversals: Traversals = NO_WAY
+    actions: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether it can be run."""
+        return not self.faults
+
+    def need(self) -> None:
+        """Raises DefinitionInvalid, with a line for each fault, where there is one."""
+        if self.faults:
+            raise DefinitionInvalid('\n'.join(map(str, self.faults)))
+
+
+class Flow:
+    """A definition with its input schema. What is wrong with it, `validate` says; whatever needs it to be right raises DefinitionInvalid."""
+
+    def __init__(self, read: reading.Reading, catalogue: Catalogue) -> None:
+        self._read, self._catalogue = read, catalogue
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, input_schema: Json = None, title: str = '', catalogue: Catalogue | None = None) -> Flow:
+        """The flow in a file, JSON or YAML: a bare definition, or an object with `definition`, `input_schema` and `title`.
+
+        Args:
+            path: The file.
+            input_schema: Stands in for the file's own; a definition and its schema are often two files.
+            title: Stands in for the file's own.
+            catalogue: Which actions there are; ours and the installed ones where it is left out.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        faults = Faults()
+        return cls._of(documents.load(path, faults), faults, input_schema, title, catalogue)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any], *, input_schema: Json = None, title: str = '', catalogue: Catalogue | None = None) -> Flow:
+        """The flow in an object, as `from_file` has it. The object is copied."""
+        return cls._of(document, Faults(), input_schema, title, catalogue)
+
+    @classmethod
+    def from_text(cls, text: str | bytes, *, input_schema: Json = None, title: str = '', catalogue: Catalogue | None = None) -> Flow:
+        """The flow in a text, JSON or YAML, as `from_file` has it."""
+        faults = Faults()
+        return cls._of(documents.parse(text, faults), faults, input_schema, title, catalogue)
+
+    @classmethod
+    def _of(cls, document: Any, faults: Faults, input_schema: Json, title: str, catalogue: Catalogue | None) -> Flow:
+        known = catalogue or standard()
+        read = reading.read(document, known.find, faults=faults, unknown=known.unknown)
+        schema = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
+        read = replace(read, input_schema=schema, title=title or read.title)
+        return cls(read, known)
+
+    @cached_property
+    def definition(self) -> Definition:
+        """The definition, checked.
+
+        Raises:
+            DefinitionInvalid: It is not of the language; a line for each fault.
+        """
+        return self._read.definition()
+
+    @property
+    def title(self) -> str:
+        """For people; '' where nobody said."""
+        return self._read.title
+
+    @property
+    def input_schema(self) -> Json:
+        """JSON Schema of a run's body; None takes any object."""
+        return self._read.input_schema
+
+    @cached_property
+    def flow_id(self) -> str:
+        """The UUID of what the flow does: it follows from definition and input schema, so that every machine has the same for the same flow."""
+        return flow_id(self._read.document, self.input_schema)
+
+    def validate(self, strict: bool = False) -> Validation:
+        """Everything that can be said of the flow without running it.
+
+        Args:
+            strict: Warnings are faults, too.
+        """
+        faults = self._read.faults
+        if faults.faults:
+            return Validation(tuple(faults.faults), tuple(faults.warnings))
+        definition = self.definition
+        routes = Routes(definition)
+        warnings = (*faults.warnings, *lint(definition, routes, self._catalogue))
+        names = tuple(sorted({state.action for state in definition.states.values() if isinstance(state, Action)}))
+        found = Validation((), warnings, scopes(definition), routes.traversals(), names)
+        return replace(found, faults=warnings, warnings=()) if strict else found
+
+
+def flow_id(document: Mapping[str, Json], input_schema: Json = None) -> str:
+    """The UUIDv8 of the SHA-256 of definition and input schema, as canonical JSON."""
+    text = json.dumps([document, input_schema], sort_keys=True, separators=(',', ':'), ensure_ascii=False)
+    raw = bytearray(hashlib.sha256(b'relay-parsl flow 1\0' + text.encode()).digest()[:16])
+    raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(raw)))
