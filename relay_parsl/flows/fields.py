@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.faults import Faults, shown, under
-from relay_parsl.flows.moments import is_moment
-from relay_parsl.flows.syntax import path_fault, reference_fault
+from relay_parsl.flows.syntax import is_moment, path_fault, reference_fault
 
 Check: TypeAlias = Callable[[Json], str]
 """What is wrong with a value; '' for nothing."""
@@ -186,11 +185,16 @@ def stray(kind: str, key: str, faults: Faults) -> str:
     if key in NO_FIELD:
         return f'`{key}` is not supported: {NO_FIELD[key]}'
     if key == 'End':
-        return f'a {kind} has no End; a Pass with it may follow' if kind == 'Wait' else f'a {kind} has no End'
+        return f'{a(kind)} has no End; a Pass with it may follow' if kind == 'Wait' else f'{a(kind)} has no End'
     if key == 'Next' and kind == 'Choice':
         return 'a Choice has no Next of its own; its rules have, and `Default`'
     near = faults.near(key, FIELDS[kind])
-    return f'a {kind} has no such field{near or "; it has " + ", ".join(FIELDS[kind])}'
+    return f'{a(kind)} has no such field{near or "; it has " + ", ".join(FIELDS[kind])}'
+
+
+def a(kind: str) -> str:
+    """The type with its article."""
+    return f'{"an" if kind[:1] in "AEIOU" else "a"} {kind}'
 
 
 def _one_of(group: tuple[str, ...], state: Mapping[str, Json], path: str, faults: Faults, *, needed: bool) -> None:

@@ -87,7 +87,7 @@ def _unwrap(found: Json, reading: Reading) -> None:
         reading.faults.fault('$.title', f'must be a text, not {shown(title)}')
     reading.title = title if isinstance(title, str) else ''
     for key in found:
-        near = reading.faults.near(key, WRAPPER) if key not in WRAPPER else ''
+        near = reading.faults.near(key, ('definition', 'input_schema', 'title')) if key not in WRAPPER else ''
         if near:
             reading.faults.warn(under('$', key), f'is not read{near}')
 

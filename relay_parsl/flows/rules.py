@@ -7,8 +7,7 @@ from typing import Any
 
 from relay_parsl.flows.definition import Comparison, Json, Junction
 from relay_parsl.flows.faults import Faults, shown, under
-from relay_parsl.flows.moments import is_moment
-from relay_parsl.flows.syntax import path_fault
+from relay_parsl.flows.syntax import is_moment, path_fault
 
 Rule = Comparison | Junction
 JUNCTIONS = ('And', 'Or', 'Not')

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
+from relay_parsl.flows import expressions, paths
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.faults import shown
+from relay_parsl.flows.terms import instant
 
 INTRINSIC = re.compile(r'States\.\w+\(')
-MOST = 10_000
-"""Characters of a path or an expression."""
-_STEP = r"(?:\.[A-Za-z_À-￿][\w-]*|\[(?:-?\d+|'[^']*'|\"[^\"]*\")\])"
-REFERENCE = re.compile(rf'\${_STEP}*\Z')
-PATH = re.compile(rf'\$(?:{_STEP}|\.\.?\*|\.\.\w+|\[[^\[\]]+\])*\Z')
 
 
 def path_fault(value: Json) -> str:
     """What is wrong with a JSONPath that a state reads; '' for nothing."""
-    return _foreign(value) or _checked(value, lambda text: None if PATH.match(text) else 'no JSONPath')
+    return _foreign(value) or paths.check(value) or ''
 
 
 def reference_fault(value: Json) -> str:
     """What is wrong with a reference path, which leads to one place: where a state writes. '' for nothing."""
-    fault = _foreign(value) or _checked(value, lambda text: None if REFERENCE.match(text) else 'no reference path')
-    if not fault and re.match(r"\$(?:\._context|\[['\"]_context['\"]\])(?![\w-])", str(value)):
-        return '`_context` is read-only; write elsewhere'
-    return fault
+    return _foreign(value) or paths.check_reference(value) or ''
 
 
 def expression_fault(value: Json) -> str:
@@ -35,7 +28,12 @@ def expression_fault(value: Json) -> str:
         return f'must be an expression, as a text, not {shown(value)}; a constant needs no `.=`'
     if INTRINSIC.match(value):
         return 'intrinsic functions of the Amazon States Language are not supported; expressions have `+`, `pathsplit`, `getattr`, `is_present`, …'
-    return _checked(value, lambda text: None if text.strip() else 'is empty')
+    return expressions.check(value) or ''
+
+
+def is_moment(value: Json) -> bool:
+    """Whether a value is a time as RFC 3339 has it: `2026-11-25T08:00:00Z`."""
+    return isinstance(value, str) and instant(value) is not None
 
 
 def _foreign(value: Json) -> str:
@@ -49,9 +47,3 @@ def _foreign(value: Json) -> str:
         near = f'; did you mean `$.{value}`?' if re.fullmatch(r'\w+(?:\.\w+|\[\d+\])*', value) else ''
         return f'must be a JSONPath, which begins with `$.`, not {shown(value)}{near}'
     return ''
-
-
-def _checked(value: str, check: Callable[[str], str | None]) -> str:
-    if len(value) > MOST:
-        return f'has more than {MOST} characters'
-    return check(value) or ''
