@@ -16,9 +16,10 @@ import simpleeval
 
 from relay_parsl.flows import paths
 from relay_parsl.flows.definition import Json, StateError
-from relay_parsl.flows.fuel import Fuel, Refused, kind, number, plain
+from relay_parsl.flows.fuel import Fuel, Refused, number, plain
 from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, listed, method
-from relay_parsl.flows.grammar import GrammarFault, Program, parse, shown
+from relay_parsl.flows.grammar import GrammarFault, Program, parse
+from relay_parsl.flows.places import kind, missing, shown
 
 CACHED = 500
 """Characters of an expression that is kept once it was read: a tree is a thousand times larger than its source."""
@@ -108,7 +109,7 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
             return self._context
         if isinstance(self._payload, (dict, Mapping)) and name in self._payload:
             return self._payload[name]
-        raise Refused(f'{name} is a function: call it' if name in FUNCTIONS else paths.missing('the payload', self._payload, name))
+        raise Refused(f'{name} is a function: call it' if name in FUNCTIONS else missing('the payload', self._payload, name))
 
     def _path(self, path: str) -> Json:
         self.fuel.take(2 + len(path) // 10)
@@ -122,7 +123,7 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
         if isinstance(owner, (dict, Mapping)):
             if node.attr in owner:
                 return owner[node.attr]
-            raise Refused(paths.missing(self._program.excerpt(node.value), owner, node.attr))
+            raise Refused(missing(self._program.excerpt(node.value), owner, node.attr))
         what = kind(owner)
         raise Refused(f'{self._program.excerpt(node.value)} is {what}, which has no .{node.attr}; a dot leads to a key of an object')
 
@@ -131,7 +132,7 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
         if isinstance(owner, (dict, Mapping)):
             if _hashable(key) in owner:
                 return owner[key]
-            raise Refused(paths.missing(self._program.excerpt(node.value), owner, str(key)))
+            raise Refused(missing(self._program.excerpt(node.value), owner, str(key)))
         if isinstance(key, slice) and isinstance(owner, (str, list)):
             length = len(range(*key.indices(len(owner))))
             self.fuel.take(1 + length // (25 if isinstance(owner, str) else 1))

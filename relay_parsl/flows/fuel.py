@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from relay_parsl.flows.definition import Json
+from relay_parsl.flows.places import kind
 
 FUEL = 250_000
 """Units for one expression. An ordinary one takes ten; one that looks at each of 10,000 elements takes some ten thousand."""
@@ -73,12 +74,6 @@ class Fuel:
             if isinstance(item, (str, list, tuple, dict)):
                 self.whole(item, depth + 1)
         return None
-
-
-def kind(value: Json) -> str:
-    """What JSON calls a value, with its article: errors say this, never a value, which may be secret and may be endless."""
-    kinds = {dict: 'an object', list: 'a list', str: 'a string', bool: 'true or false', int: 'a number', float: 'a number', type(None): 'null'}
-    return kinds.get(type(value), 'an object' if isinstance(value, Mapping) else 'no JSON')
 
 
 def number(bits: int) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from relay_parsl.flows.definition import Json
-from relay_parsl.flows.fuel import Fuel, Refused, kind, number
+from relay_parsl.flows.fuel import Fuel, Refused, number
+from relay_parsl.flows.places import kind
 
 Function: TypeAlias = Callable[..., Json]
 DIGITS = 300

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from relay_parsl.flows import paths
 from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, METHODS
+from relay_parsl.flows.places import shown
 
 LONGEST = 8_000
 """Characters of an expression."""
@@ -61,12 +62,6 @@ class Program:
         """The part of the source that a node was made of."""
         found = ast.get_source_segment(self.prepared, node) if isinstance(node, (ast.expr, ast.keyword)) else None
         return shown(_restored(found or self.source, self.paths), 80)
-
-
-def shown(text: str, length: int) -> str:
-    """No more than so many characters of it, in one line."""
-    text = ' '.join(text.split())
-    return text if len(text) <= length else f'{text[: length - 1]}…'
 
 
 def _restored(text: str, stand_ins: Mapping[str, str]) -> str:

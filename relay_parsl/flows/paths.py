@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from jsonpath.filter import FilterExpression, FilterQuery, RootFilterQuery
@@ -22,20 +21,22 @@ from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
 from jsonpath.selectors import Filter, FilterContext, IndexSelector, JSONPathSelector, NameSelector, SliceSelector, WildcardSelector
 
 from relay_parsl.flows.definition import Json, StateError
-from relay_parsl.flows.fuel import kind
+from relay_parsl.flows.places import Step, kind, missing, shown, spell
 
 LONGEST = 2_000
 """Characters of a path."""
 STEPS = 100
 """Names and indexes that a path may have: deeper documents are nobody's."""
-VISITS = 200_000
+LEVELS = 20
+"""Brackets in brackets, in a filter."""
+PARTS = 100
+"""Comparisons, paths, values and their junctions in a filter."""
+VISITS = 500_000
 """Places that one path may look at: some tenths of a second."""
-
-Step: TypeAlias = str | int
 
 _NAME = re.compile(r"""[^\s.\[\]'"*?(),`\x00-\x1f]+""")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-_INDEX = re.compile(r'-?(?:0|[1-9][0-9]{0,14})')
+_INDEX = re.compile(r'0|-?[1-9][0-9]{0,14}')
 _REGULAR_EXPRESSION = re.compile(r'\b(?:match|search)\s*\(')
 _CONTEXT = '_context'
 
@@ -82,7 +83,7 @@ def _name(text: str, at: int, end: int) -> str:
 def _bracket_end(text: str, at: int) -> int:
     """Where the bracket that opens at `at` is closed, past it."""
     depth, here = 0, at
-    while here < len(text):
+    while here < len(text) and depth <= LEVELS:
         if text[here] in '\'"':
             found = _QUOTED.match(text, here)
             if not found:
@@ -146,12 +147,15 @@ def _parse(text: object) -> Path:
 
 
 def _compiled(rest: str) -> tuple[JSONPathSegment, ...]:
-    if _REGULAR_EXPRESSION.search(_QUOTED.sub('', rest)):
+    bare = _QUOTED.sub('', rest)
+    if max(bare.count('('), bare.count('!')) > LEVELS:
+        raise PathFault(f'it has more than {LEVELS} parentheses or exclamation marks')
+    if _REGULAR_EXPRESSION.search(bare):
         raise PathFault('match() and search() are refused: a regular expression may take forever')
     try:
         compiled = _ENVIRONMENT.compile(f'${rest}')
-    except (JSONPathError, RecursionError) as error:
-        raise PathFault(str(error).split('\n', maxsplit=1)[0] or type(error).__name__) from None
+    except JSONPathError as error:
+        raise PathFault(str(error).split('\n', maxsplit=1)[0]) from None
     if not isinstance(compiled, JSONPath):
         raise PathFault('it is several paths')
     for segment in compiled.segments:
@@ -163,7 +167,9 @@ def _compiled(rest: str) -> tuple[JSONPathSegment, ...]:
 
 def _fence(expression: FilterExpression) -> None:
     """Refuse what makes a filter take longer than the things that it filters are large."""
-    for node in walk_filter(expression):
+    for count, node in enumerate(walk_filter(expression)):
+        if count >= PARTS:
+            raise PathFault(f'a filter of it has more than {PARTS} parts')
         if not isinstance(node, FilterQuery):
             continue
         if isinstance(node, RootFilterQuery) and not node.path.singular_query():
@@ -271,27 +277,6 @@ def _walk(steps: tuple[Step, ...], node: Json) -> tuple[Json, int]:
     return node, len(steps)
 
 
-def shown(text: str) -> str:
-    """A path for an error."""
-    return text if len(text) <= 120 else f'{text[:119]}…'
-
-
-def spell(steps: tuple[Step, ...]) -> str:
-    """A path of these steps, as people write it."""
-    return '$' + ''.join(f'.{step}' if isinstance(step, str) and _NAME.fullmatch(step) else f'[{step!r}]' for step in steps)
-
-
-def missing(where: str, node: Json, step: Step) -> str:
-    """Why `step` leads nowhere from `node`, with what is there."""
-    if isinstance(node, Mapping) and isinstance(step, str):
-        names = ', '.join(str(name)[:40] for name in islice(node, 12))
-        return f'{where} has no {step[:80]!r}; it has {names or "nothing"}{", …" if len(node) > 12 else ""}'
-    if isinstance(node, list) and isinstance(step, int):
-        return f'{where} has {len(node)} elements, so there is no [{step}]'
-    wanted = f'no {step[:80]!r}' if isinstance(step, str) else f'no element [{step}]'
-    return f'{where} is {kind(node)}, which has {wanted}'
-
-
 class _Visits:
     """How many places may still be looked at."""
 
@@ -351,7 +336,7 @@ def _selected(selector: JSONPathSelector, node: Json, root: Json, visits: _Visit
 
 def _filtered(selector: Filter, node: Any, root: Json, visits: _Visits) -> Iterator[Json]:
     parts = list(walk_filter(selector.expression))
-    visits.take(4 * len(parts) * len(node))
+    visits.take(3 * len(parts) * len(node))
     for query in parts:
         if isinstance(query, RootFilterQuery) and any(isinstance(value, (dict, list)) for value in query.path.findall(root)):
             raise StateError(
@@ -359,7 +344,12 @@ def _filtered(selector: Filter, node: Any, root: Json, visits: _Visits) -> Itera
             )
     expression = selector.expression.cache_tree() if selector.cacheable_nodes else selector.expression
     for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        if expression.evaluate(FilterContext(env=_ENVIRONMENT, current=child, root=root, extra_context={}, current_key=key)):
+        context = FilterContext(env=_ENVIRONMENT, current=child, root=root, extra_context={}, current_key=key)
+        try:
+            kept = expression.evaluate(context)
+        except JSONPathError as error:
+            raise StateError('States.ParameterPathFailure', f'{shown(visits.path.text)}: {error}') from None
+        if kept:
             yield child
 
 
