@@ -169,7 +169,7 @@ def test_context_is_read_beside_the_payload_and_is_not_in_it():
             "$['\\x']",
         ),
         *('$.a[?]', '$.a[?@.b =~ /x/]', "$.a[?match(@.b, 'x')]", "$.a[?search (@.b, 'x')]", '$.a[?nothing(@.b)]', '$.a[?@..b]', '$.a[?@.b[?@.c]]'),
-        *('$.a[?@[0,1]]', '$.a[?$.b[*] == 1]', '$.a[?@.b == ]', '$.a | $.b', '$.a & $.b', '^', '$.a.~', '$.a[#]'),
+        *('$.a[?@[0,1]]', '$.a[?$.b[*] == 1]', '$.a[?@.b == ]', '$.a | $.b', '$.a & $.b', '^', '$.a[#]'),
         *('$' + '.a' * 101, '$.' + 'a' * 2_000, '$' + '[' * 1_000, '$[?' + '@[?' * 300, f'$[?{"(" * 30}@.a{")" * 30}]', '$[?' + '!' * 100 + '@.a]'),
         *(f'$[?{" && ".join(["@.a"] * 150)}]', '\ud800', '$.a\n.b', '$.a\x00'),
     ],
@@ -273,27 +273,29 @@ def spelled(names):
 def test_what_was_written_is_read(names, payload, value):
     path, before = spelled(names), copy.deepcopy(payload)
     assert paths.check_reference(path) is None
-    try:
-        written = paths.write(path, payload, value)
-    except StateError as error:
-        assert error.error == 'States.ResultPathMatchFailure'
-    else:
+    written, error = outcome(lambda: paths.write(path, payload, value))
+    assert error in ('', 'States.ResultPathMatchFailure')
+    if not error:
         assert paths.read(path, written) == value
         assert paths.write(path, written, value) == written
     assert payload == before
+
+
+def outcome(doing):
+    """What it returns, and the name of the error that it ends with."""
+    try:
+        return doing(), ''
+    except StateError as error:
+        return None, error.error
 
 
 @given(
     st.text(max_size=30).map(lambda text: f'$.{text}') | st.text(alphabet='$.[]*?@\'"0a:,()!&|=-\\', max_size=30).map(lambda text: f'${text}'), JSON
 )
 def test_any_text_is_a_path_or_is_refused(path, payload):
-    fault = paths.check(path)
-    try:
-        paths.read(path, payload)
-    except StateError as error:
-        assert error.error == 'States.ParameterPathFailure'
-    else:
-        assert fault is None
+    _, error = outcome(lambda: paths.read(path, payload))
+    assert error in ('', 'States.ParameterPathFailure')
+    assert error or paths.check(path) is None
 
 
 @pytest.mark.parametrize(
