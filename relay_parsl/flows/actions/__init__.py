@@ -7,6 +7,12 @@ from __future__ import annotations
 
 OURS: dict[str, str] = {
     'compute': 'relay_parsl.flows.actions.compute:Compute',
+    'expression_eval': 'relay_parsl.flows.actions.expression_eval:ExpressionEval',
     'hello_world': 'relay_parsl.flows.actions.hello_world:HelloWorld',
+    'search_delete': 'relay_parsl.flows.actions.search:SearchDelete',
+    'search_ingest': 'relay_parsl.flows.actions.search:SearchIngest',
+    'web_input': 'relay_parsl.flows.actions.web_input:WebInput',
+    'web_input_option': 'relay_parsl.flows.actions.web_input:WebInputOption',
+    'web_input_response': 'relay_parsl.flows.actions.web_input:WebInputResponse',
 }
 """The actions of this package: name -> `module:Class`."""

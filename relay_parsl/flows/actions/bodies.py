@@ -39,9 +39,9 @@ class Fields:
         self._known.append(name)
         return self._value.get(name, default)
 
-    def text(self, name: str, default: Any = MISSING, *, empty: bool = False) -> str:
-        """A string; empty only where that is said."""
-        return str(self._read(name, default, '', lambda value: isinstance(value, str) and (empty or bool(value)), 'text'))
+    def text(self, name: str, default: Any = MISSING) -> str:
+        """A string; one that must be there is not empty."""
+        return str(self._read(name, default, '', lambda value: isinstance(value, str) and (default is not MISSING or bool(value)), 'text'))
 
     def number(self, name: str, default: Any = MISSING, *, least: float = -math.inf) -> float:
         """A number from `least` up; whole or not."""

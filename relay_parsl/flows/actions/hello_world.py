@@ -40,7 +40,7 @@ class HelloWorld(Kept):
     def check(self, call: Call) -> Row:
         """Raises ActionUnableToRun."""
         fields = Fields(call.body)
-        fields.text('echo_string', '', empty=True)
+        fields.text('echo_string', '')
         if fields.number('sleep_time', 0.0, least=0) > LONGEST:
             fields.fault('sleep_time', f'is {LONGEST:.0f} at most')
         fields.text('required_dependent_scope', '')

@@ -16,12 +16,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from relay_parsl.errors import FlowError, InputInvalid
+from relay_parsl.flows.actions import questions
 from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.journal import listing
 from relay_parsl.flows.journal.coding import dump, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import delete_run, digest, flow_id, identity
-from relay_parsl.flows.journal.records import WEB_INPUTS, JournalRecords
+from relay_parsl.flows.journal.records import JournalRecords
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, Limits, RunRecord, Started
 from relay_parsl.flows.turns import Bookmark
 from relay_parsl.home import Home
@@ -216,7 +217,7 @@ class Journal:
 
         They are the records of the action `web_input`, each at least with web_input_id, run_id, status (`OPEN`, `CLOSED`, `EXPIRED`) and options.
         """
-        found = [value for _, value in self.records(WEB_INPUTS).scan()]
+        found = [questions.shown(value, time.time()) for _, value in self.records(questions.SECTION).scan(questions.PREFIX)]
         whole = self.find(run_id) if run_id else None
         kept = [each for each in found if (not open_only or each['status'] == 'OPEN') and whole in (None, each.get('run_id'))]
         return sorted(kept, key=lambda each: each.get('time', 0.0))
@@ -227,15 +228,15 @@ class Journal:
         Args:
             web_input_id: The id or the beginning of it.
             value: The `Value` of one of its options.
-            by: Who answers.
+            by: Who answers: a name or a URN; '' is the account of this machine.
 
         Raises:
             NotFound: there is no such question.
             FlowError: it was answered or has expired, or has no such option; the text names those it has.
+            AccessDenied: it asks somebody else.
         """
         with self.file.turn():
-            listing.answer(self.file, web_input_id, value, by, time.time())
-            self._post(web_input_id, 'respond', by)
+            self._post(listing.answer(self.file, web_input_id, value, by, time.time()), 'respond', by)
 
     # -- The engine ----------------------------------------------------------------------------------------------------
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from relay_parsl.daemon import Process
 from relay_parsl.errors import FlowError, NotFound
+from relay_parsl.flows.actions.questions import PREFIX, SECTION, answered
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.journal.coding import load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
-from relay_parsl.flows.journal.records import WEB_INPUTS
-from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus
+from relay_parsl.flows.journal.keeping import identity
+from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Limits
 from relay_parsl.flows.turns import Bookmark
 
 COLUMNS = 'r.id, d.flow_id, d.title, r.label, r.tags, r.status, r.state, r.start_time, r.completion_time, r.details'
@@ -123,21 +124,19 @@ def log(file: JournalFile, run_id: str, after: int, limit: int | None, *, revers
     ]
 
 
-def answer(file: JournalFile, web_input_id: str, value: Json, by: str, now: float) -> None:
-    """`Journal.respond`, inside a turn."""
-    rows = file.all('SELECT key, value FROM records WHERE provider = ? AND key >= ? AND key < ? || char(0x7f)', WEB_INPUTS, *(web_input_id,) * 2)
+def answer(file: JournalFile, web_input_id: str, value: Json, by: str, now: float) -> str:
+    """`Journal.respond`, inside a turn; the whole id of the question."""
+    begin = f'{PREFIX}{web_input_id}'
+    rows = file.all('SELECT key, value FROM records WHERE provider = ? AND key >= ? AND key < ? || char(0x7f)', SECTION, begin, begin)
     if len(rows) != 1 or not web_input_id:
         raise NotFound(
             f'there is no question {web_input_id!r}' if not rows else f'several questions begin with {web_input_id!r}: give more of the id'
         )
-    key, found = rows[0][0], json.loads(rows[0][1])
-    if found['status'] != 'OPEN':
-        raise FlowError(f'question {key} is {found["status"]}: it takes no more answers')
-    values = [option['Value'] for option in found['options']]
-    if value not in values:
-        raise FlowError(f'question {key} has no option {value!r}; it has {", ".join(map(repr, values))}')
-    answered = {**found, 'status': 'CLOSED', 'response': value, 'respondent': by, 'response_time': now}
-    file.run('UPDATE records SET value = ? WHERE provider = ? AND key = ?', write(answered), WEB_INPUTS, key)
+    me = identity(now, Limits())
+    people = (by,) if by else (me['username'], me['user_id'], me['email'])
+    made = answered(json.loads(rows[0][1]), value, people, now)
+    file.run('UPDATE records SET value = ? WHERE provider = ? AND key = ?', write(made), SECTION, rows[0][0])
+    return str(made['web_input_id'])
 
 
 def engine(file: JournalFile) -> dict[str, Json] | None:

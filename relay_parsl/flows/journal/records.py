@@ -14,10 +14,6 @@ from relay_parsl.flows.definition import Json
 from relay_parsl.flows.journal.coding import write
 from relay_parsl.flows.journal.file import JournalFile
 
-WEB_INPUTS = 'web_input'
-"""The rows of questions, by web_input_id: the actions `web_input` and `web_input_response` share them. A value has web_input_id, run_id, time,
-status (`OPEN`, `CLOSED`, `EXPIRED`), options (each with `Value`), and once it is CLOSED `response`; `Journal.respond` writes that."""
-
 Write = tuple[str, str, str | None]
 """Provider, key, the value as JSON; None deletes."""
 

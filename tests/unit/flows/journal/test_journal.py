@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from relay_parsl.errors import FlowError, InputInvalid, NotFound, StoreError
+from relay_parsl.errors import AccessDenied, FlowError, InputInvalid, NotFound, StoreError
 from relay_parsl.flows.definition import Definition, Pass
 from relay_parsl.flows.journal import NAME, Journal
 from relay_parsl.home import Home
@@ -19,7 +20,15 @@ from relay_parsl.home import Home
 FLOW = Definition(
     'A', {'A': Pass('A', {'x': 1})}, {'StartAt': 'A', 'States': {'A': {'Type': 'Pass', 'Parameters': {'x': 1}, 'End': True}}}, title='One'
 )
-QUESTION = {'web_input_id': 'w-1', 'run_id': '', 'status': 'OPEN', 'time': 1.0, 'options': [{'Value': 'yes'}, {'Value': 'no'}]}
+QUESTION = {
+    'web_input_id': 'w-1',
+    'run_id': '',
+    'status': 'OPEN',
+    'time': 1.0,
+    'expires': 4e9,
+    'options': [{'Value': 'yes'}, {'Value': 'no'}],
+    'respondents': [],
+}
 
 
 @pytest.fixture
@@ -95,18 +104,41 @@ def test_what_is_asked_must_fit_the_status(journal: Journal) -> None:
 
 def test_questions_are_answered_once_with_one_of_their_options(journal: Journal) -> None:
     records = journal.records('web_input')
-    records.put('w-1', QUESTION)
+    records.put('question/w-1', QUESTION)
+    records.put('web_input/action/x', {'body': 'another row of the section'})
     assert [each['web_input_id'] for each in journal.web_inputs()] == ['w-1']
     with pytest.raises(FlowError, match="'yes', 'no'"):
         journal.respond('w-1', 'perhaps')
     with pytest.raises(NotFound):
         journal.respond('v', 'yes')
     journal.respond('w', 'no', by='me')
-    assert records.get('w-1')['response'] == 'no'
+    assert records.get('question/w-1')['response'] == 'no'
+    assert journal.file.one('SELECT run FROM inbox')[0] == 'w-1'
     assert journal.web_inputs() == []
     assert [each['respondent'] for each in journal.web_inputs(open_only=False)] == ['me']
     with pytest.raises(FlowError, match='CLOSED'):
         journal.respond('w-1', 'yes')
+
+
+def test_only_those_whom_a_question_asks_may_answer(journal: Journal) -> None:
+    records = journal.records('web_input')
+    urn = 'urn:globus:auth:identity:c5ab1c3d-b812-4ef9-acb6-4d84c58db4de'
+    records.put('question/w-1', {**QUESTION, 'respondents': [urn]})
+    with pytest.raises(AccessDenied, match='--by'):
+        journal.respond('w-1', 'yes')
+    assert journal.web_inputs()
+    journal.respond('w-1', 'yes', by=urn)
+    records.put('question/w-2', {**QUESTION, 'web_input_id': 'w-2', 'respondents': [getpass.getuser()]})
+    journal.respond('w-2', 'yes')
+    assert journal.web_inputs() == []
+
+
+def test_an_expired_question_takes_no_answer(journal: Journal) -> None:
+    journal.records('web_input').put('question/w-1', {**QUESTION, 'expires': 2.0})
+    with pytest.raises(FlowError, match='EXPIRED'):
+        journal.respond('w-1', 'yes')
+    assert [each['status'] for each in journal.web_inputs(open_only=False)] == ['EXPIRED']
+    assert journal.web_inputs() == []
 
 
 def test_records_are_a_providers_own(journal: Journal) -> None:
