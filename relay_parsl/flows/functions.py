@@ -225,8 +225,9 @@ METHODS: Mapping[str, Callable[..., None]] = {
 
 
 def method(fuel: Fuel, text: str, name: str, arguments: list[Json]) -> Json:
-    """Call a method of a string."""
+    """Call a method of a string; a tuple that it gives is a list here, as all of them are."""
     if name in ('startswith', 'endswith') and arguments and isinstance(arguments[0], list):
         arguments = [tuple(arguments[0]), *arguments[1:]]
     METHODS[name](fuel, text, *arguments)
-    return getattr(text, name)(*arguments)
+    result = getattr(text, name)(*arguments)
+    return list(result) if isinstance(result, tuple) else result
