@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, replace
 
-from relay_parsl.flows.actions.base import Action, ActionUnableToRun, Call, Surroundings
+from relay_parsl.errors import StoreError
+from relay_parsl.flows.actions.base import Action, ActionConflict, ActionUnableToRun, Call, Surroundings
+from relay_parsl.flows.actions.kept import digest_of
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus
 from relay_parsl.flows.storage.crew import Crew
 from relay_parsl.flows.storage.place import Storage
@@ -43,13 +45,15 @@ class TaskAction(Action):
             head = self._head(task_id)
             if head is None:
                 head = self._begin(task_id, call)
-            elif not _same(head.body, call.body):
-                raise ActionUnableToRun(f'request {call.request_id!r} was made before, with another body')
+            elif digest_of(head.body) != digest_of(call.body):
+                raise ActionUnableToRun(f'request_id {call.request_id} was used with another body: a request id is of one body for ever')
             if head.status == ACTIVE and task_id not in self._live:
                 self._start(head)
         return self.status(task_id)
 
     def _begin(self, task_id: str, call: Call) -> Head:
+        if not isinstance(call.body, dict):
+            raise ActionUnableToRun('the body must be an object')
         try:
             self.check(call)
         except (LookupError, OSError) as error:
@@ -68,7 +72,8 @@ class TaskAction(Action):
 
     def _work(self, task: Task) -> None:
         try:
-            task.run()
+            with suppress(StoreError):  # this engine has lost the journal: the next one goes on
+                task.run()
         finally:
             with self._lock:
                 self._live.pop(task.head.task_id, None)
@@ -121,8 +126,9 @@ class TaskAction(Action):
         """Forget an ended one."""
         with self._lock:
             status = self.status(action_id)
-            if status.status not in (ACTIVE, INACTIVE):
-                self.surroundings.records.delete(self._key(action_id))
+            if status.status in (ACTIVE, INACTIVE):
+                raise ActionConflict(f'{self.description.name} {action_id} is {status.status}; cancel it, or wait for its end')
+            self.surroundings.records.delete(self._key(action_id))
             return status
 
     def close(self) -> None:
@@ -133,7 +139,3 @@ class TaskAction(Action):
             task.stop(cancel=False)
         self._crew.close(2 * GRACE)
         self.storage.close()
-
-
-def _same(one: object, other: object) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

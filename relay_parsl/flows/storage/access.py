@@ -108,6 +108,6 @@ def rule_id_of(request_id: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f'relay-parsl:access:{request_id}'))
 
 
-def directory(path: str) -> str:
+def directory(parts: Parts) -> str:
     """A rule's path as it is stored: with a slash at both ends."""
-    return text(parse(path), directory=True)
+    return text(parts, directory=True)

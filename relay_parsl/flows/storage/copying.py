@@ -25,12 +25,12 @@ class AtSource(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """One file to copy. `sha256`, where it is given, is what the content must be."""
+    """One file to copy. `checksum`, where it is given, is what the content must have: `md5:0123…`."""
 
     source: Parts
     destination: Parts
     size: int = 0
-    sha256: str = ''
+    checksum: str = ''
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,35 @@ class Copied:
     size: int
     sha256: str
     skipped: bool = False
+
+
+class Sums:
+    """The SHA-256 of what went by, and the checksum that the flow named, if any."""
+
+    def __init__(self, checksum: str) -> None:
+        self.algorithm = checksum.partition(':')[0]
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing went by."""
+        self._sha256 = hashlib.sha256()
+        self._other = hashlib.new(self.algorithm) if self.algorithm else None
+
+    def update(self, data: bytes) -> None:
+        """This went by."""
+        self._sha256.update(data)
+        if self._other is not None:
+            self._other.update(data)
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return self._sha256.hexdigest()
+
+    @property
+    def wanted(self) -> str:
+        """As the flow writes it: `md5:0123…`."""
+        return '' if self._other is None else f'{self.algorithm}:{self._other.hexdigest()}'
 
 
 class Copier:
@@ -118,21 +147,22 @@ class Copier:
         done = 0
         try:
             with closing(self._open(file)) as reader:
-                sha = self._resume(reader, writer)
+                sums = Sums(file.checksum)
+                self._resume(reader, writer, sums)
                 done = writer.size
                 while data := self._read(reader):
-                    sha.update(data)
+                    sums.update(data)
                     writer.write(data)
                     done += len(data)
                     self.moved(len(data))
             self._unchanged(file, before, done)
-            self._finish(file, sha.hexdigest(), writer, before)
+            self._finish(file, sums, writer, before)
         except BaseException as error:
             self.moved(-done)
             if isinstance(error.args[0] if isinstance(error, AtSource) else error, Changed | Mismatch):
                 writer.discard()
             raise
-        return Copied(done, sha.hexdigest())
+        return Copied(done, sums.sha256)
 
     def _open(self, file: File) -> Reader:
         try:
@@ -147,31 +177,31 @@ class Copier:
         except OSError as error:
             raise AtSource(error) from error
 
-    def _resume(self, reader: Reader, writer: Writer) -> hashlib._Hash:
+    def _resume(self, reader: Reader, writer: Writer, sums: Sums) -> None:
         """Read as much of the source as the part holds; where that is not what the part holds, begin again."""
-        sha, left = hashlib.sha256(), writer.size
+        left = writer.size
         if not left:
-            return sha
+            return
         while left and (data := self._read(reader, min(left, BLOCK))):
-            sha.update(data)
+            sums.update(data)
             left -= len(data)
-        if left == 0 and writer.digest(self._check) == sha.hexdigest():
+        if left == 0 and writer.digest(self._check) == sums.sha256:
             self.moved(writer.size)
-            return sha
+            return
         writer.restart()
         reader.rewind()
-        return hashlib.sha256()
+        sums.restart()
 
     def _unchanged(self, file: File, before: Entry, done: int) -> None:
         after = self._at_source(lambda: self.source.entry(file.source))
         if (after.mark, after.size) != (before.mark, before.size) or done != before.size:
             raise AtSource(Changed(f'{text(file.source)}: it changed while it was copied; copy it when nothing writes to it any more'))
 
-    def _finish(self, file: File, sha256: str, writer: Writer, before: Entry) -> None:
-        if file.sha256 and file.sha256 != sha256:
-            raise Mismatch(f'{text(file.source)}: its SHA-256 is {sha256}, not the external_checksum {file.sha256}')
+    def _finish(self, file: File, sums: Sums, writer: Writer, before: Entry) -> None:
+        if file.checksum and file.checksum != sums.wanted:
+            raise Mismatch(f'{text(file.source)}: its checksum is {sums.wanted}, not the external_checksum {file.checksum}')
         writer.sync()
-        if self.options.verify_checksum and writer.digest(self._check) != sha256:
+        if self.options.verify_checksum and writer.digest(self._check) != sums.sha256:
             raise Mismatch(f'{text(file.destination)}: what arrived is not what was sent: the SHA-256 differs')
         writer.publish(before.mtime if self.options.preserve_timestamp else None)
 

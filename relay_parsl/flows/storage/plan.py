@@ -83,13 +83,13 @@ class Planner:
         elif item.recursive or item.source.endswith('/'):
             raise AtSource(NotADirectoryError(errno.ENOTDIR, 'a file, where a directory was to be transferred', item.source))
         else:
-            parts = destination.parts
-            if item.destination.endswith('/') or not parts:
-                parts = (*parts, source.parts[-1])
-            self._file(source.parts, parts, entry, item.sha256)
+            if item.destination.endswith('/') or not destination.parts:
+                named = text((*destination.parts, source.parts[-1]))
+                raise IsADirectoryError(errno.EISDIR, f'a directory; the destination of a file names the file: {named!r}', item.destination)
+            self._file(source.parts, destination.parts, entry, item.checksum)
 
     def _directory(self, item: Item, source: Place, destination: Place) -> None:
-        if not item.recursive:
+        if item.recursive is False:
             raise AtSource(IsADirectoryError(errno.EISDIR, 'a directory; transfer it with "recursive": true', item.source))
         todo: list[tuple[Parts, Parts, tuple[Parts, ...]]] = [(source.parts, destination.parts, ())]
         while todo:
@@ -143,7 +143,7 @@ class Planner:
             raise Outside(f'{text(parts)}: a link to a directory that it lies in')
         return name, place.parts, entry
 
-    def _file(self, source: Parts, destination: Parts, entry: Entry, sha256: str = '') -> None:
+    def _file(self, source: Parts, destination: Parts, entry: Entry, checksum: str = '') -> None:
         known = self._targets.get(destination)
         if known == source:
             return
@@ -152,4 +152,4 @@ class Planner:
         if len(self._targets) == MOST:
             raise AtSource(OSError(errno.EFBIG, f'more than {MOST} files in one transfer; split it', text(source)))
         self._targets[destination] = source
-        self.plan.files.append(File(source, destination, entry.size, sha256))
+        self.plan.files.append(File(source, destination, entry.size, checksum))

@@ -9,6 +9,7 @@ from typing import Any
 
 from relay_parsl.flows.actions.base import ActionUnableToRun
 
+ALGORITHMS = ('md5', 'sha1', 'sha256', 'sha512')
 SYNC_LEVELS = {'exists': 0, 'size': 1, 'mtime': 2, 'checksum': 3}
 
 
@@ -32,12 +33,17 @@ def wanted(rules: tuple[FilterRule, ...], name: str, directory: bool) -> bool:
 
 @dataclass(frozen=True)
 class Item:
-    """One line of `DATA` or `transfer_items`; `recursive` is None where it was not said."""
+    """One line of `DATA` or `transfer_items`.
+
+    Attributes:
+        recursive: None where it was not said: then the source says whether it is a directory, as Globus does since 2023.
+        checksum: What the content must have, `md5:0123…`; '' for anything.
+    """
 
     source: str
     destination: str
     recursive: bool | None = None
-    sha256: str = ''
+    checksum: str = ''
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,12 @@ def _item(given: Any) -> Item:
     recursive = given.get('recursive')
     if not isinstance(recursive, bool | None):
         raise ActionUnableToRun('recursive must be true or false')
-    algorithm = str(given.get('checksum_algorithm') or 'SHA256').upper().replace('-', '')
+    algorithm = str(given.get('checksum_algorithm') or 'MD5').lower().replace('-', '')
     checksum = given.get('external_checksum')
-    if checksum and algorithm != 'SHA256':
-        raise ActionUnableToRun(f'checksum_algorithm {algorithm!r}: only SHA256 is known here')
-    return Item(_first(given, 'source_path'), _first(given, 'destination_path'), recursive, str(checksum or '').lower())
+    if checksum and algorithm not in ALGORITHMS:
+        raise ActionUnableToRun(f'checksum_algorithm {algorithm!r}: known are {", ".join(ALGORITHMS)}')
+    wanted_sum = f'{algorithm}:{str(checksum).lower()}' if checksum else ''
+    return Item(_first(given, 'source_path'), _first(given, 'destination_path'), recursive, wanted_sum)
 
 
 def _sync_level(given: Any) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from relay_parsl.errors import StoreError
 from relay_parsl.flows.actions.base import Records
 from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, ActionStatus
 from relay_parsl.flows.storage.copying import AtSource
@@ -116,6 +117,8 @@ class Task(ABC):
             return INACTIVE if fault.full and not self.fail_when_full else FAILED, {'code': fault.code, 'description': fault.description}
         except Stopped:
             pass
+        except StoreError:
+            raise
         except Exception:  # noqa: BLE001  a fault of ours must end the action, not leave it ACTIVE for ever
             return FAILED, {'code': 'INTERNAL_ERROR', 'description': traceback.format_exc(limit=-4)}
         return (FAILED, {'code': 'CANCELED', 'description': 'cancelled'}) if self.cancelled else (ACTIVE, None)

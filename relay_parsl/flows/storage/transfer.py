@@ -68,12 +68,14 @@ class Transfer(Task):
 
     def _planned(self) -> list[File]:
         rows = int((self.head.planned or {}).get('rows', 0))
-        return [File(tuple(source), tuple(target), size, sha) for _, row in self._rows_of('plan', rows) for source, target, size, sha in row]
+        return [
+            File(tuple(source), tuple(target), size, checksum) for _, row in self._rows_of('plan', rows) for source, target, size, checksum in row
+        ]
 
     def _write_plan(self, plan: Plan) -> None:
         rows = 0
         for at in range(0, len(plan.files), ROW):
-            row = [[file.source, file.destination, file.size, file.sha256] for file in plan.files[at : at + ROW]]
+            row = [[file.source, file.destination, file.size, file.checksum] for file in plan.files[at : at + ROW]]
             self.tools.records.put(f'{self.key}/plan/{rows:06}', row)
             rows += 1
         with self.progress.lock:

@@ -75,13 +75,14 @@ def test_what_is_there_already_is_skipped(transfer: Desk, tmp_path: Path) -> Non
     assert (tmp_path / 'there/b').stat().st_ino == inode
 
 
-def test_a_directory_without_recursive_is_refused(transfer: Desk, tmp_path: Path) -> None:
+def test_a_directory_is_one_whether_recursive_says_so_or_not_but_not_against_it(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/d').mkdir()
-    for fields in ({}, {'recursive': False}):
-        found = details(transfer.do(one('/d', '/e', **fields)), 'FAILED')
-        assert found['fatal_error']['code'] == found['nice_status'] == found['code'] == 'IS_A_DIRECTORY'
-        assert 'recursive' in found['fatal_error']['description']
-    assert tree(tmp_path / 'there') == {}
+    (tmp_path / 'here/d/f').write_text('f')
+    assert details(transfer.do(one('/d/', '/e/')))['files_transferred'] == 1
+    found = details(transfer.do(one('/d', '/g', recursive=False)), 'FAILED')
+    assert found['fatal_error']['code'] == found['nice_status'] == found['code'] == 'IS_A_DIRECTORY'
+    assert '"recursive": true' in found['fatal_error']['description']
+    assert tree(tmp_path / 'there') == {'e': None, 'e/f': b'f'}
 
 
 def test_a_file_is_no_directory(transfer: Desk, tmp_path: Path) -> None:
@@ -90,11 +91,14 @@ def test_a_file_is_no_directory(transfer: Desk, tmp_path: Path) -> None:
     assert details(transfer.do(one('/f/', '/e')), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
 
 
-def test_a_slash_at_the_destination_of_a_file_names_the_directory(transfer: Desk, tmp_path: Path) -> None:
+def test_the_destination_of_a_file_is_a_file(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/f').write_text('f')
-    details(transfer.do(one('/f', '/into/')))
-    assert tree(tmp_path / 'there') == {'into': None, 'into/f': b'f'}
-    assert details(transfer.do(one('/f', '/into')), 'FAILED')['code'] == 'IS_A_DIRECTORY'
+    (tmp_path / 'there/into').mkdir()
+    for path in ('/into', '/into/', '/new/'):
+        found = details(transfer.do(one('/f', path)), 'FAILED')
+        assert found['code'] == 'IS_A_DIRECTORY'
+    assert "'/new/f'" in found['fatal_error']['description']
+    assert tree(tmp_path / 'there') == {'into': None}
 
 
 def test_missing_sources_are_an_error_or_passed_over(transfer: Desk, tmp_path: Path) -> None:

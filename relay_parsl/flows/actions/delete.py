@@ -1,0 +1,59 @@
+"""`delete`: files and directories of a collection."""
+
+from __future__ import annotations
+
+from relay_parsl.flows.actions.base import Call, Description
+from relay_parsl.flows.actions.tasks import TaskAction
+from relay_parsl.flows.storage.access import who_of
+from relay_parsl.flows.storage.deletion import Deletion
+from relay_parsl.flows.storage.paths import parse
+from relay_parsl.flows.storage.request import delete_request
+from relay_parsl.flows.storage.task import Task
+
+_TEXT = {'type': 'string', 'minLength': 1}
+_FLAG = {'type': ['boolean', 'null']}
+_ITEM = {'type': 'object', 'required': ['path'], 'properties': {'path': _TEXT}}
+
+SCHEMA = {
+    'type': 'object',
+    'properties': {
+        'endpoint': _TEXT,
+        'endpoint_id': _TEXT,
+        'DATA': {'type': 'array', 'minItems': 1, 'items': {'anyOf': [_ITEM, _TEXT]}},
+        'items': {'type': 'array', 'minItems': 1, 'items': {'anyOf': [_ITEM, _TEXT]}},
+        'label': {'type': ['string', 'null']},
+        'recursive': _FLAG,
+        'ignore_missing': _FLAG,
+        'interpret_globs': _FLAG,
+    },
+    'allOf': [
+        {'anyOf': [{'required': ['endpoint']}, {'required': ['endpoint_id']}]},
+        {'anyOf': [{'required': ['DATA']}, {'required': ['items']}]},
+    ],
+}
+"""Both forms, which may be mixed."""
+
+
+class DeleteAction(TaskAction):
+    """Removes files and directories; the body is that of Globus's action provider, the result its task document."""
+
+    description = Description(
+        name='delete',
+        title='Delete files',
+        urls=(
+            'https://transfer.actions.globus.org/delete',
+            'https://actions.globus.org/transfer/delete',
+            'https://actions.automate.globus.org/transfer/delete',
+        ),
+        input_schema=SCHEMA,
+        destructive=True,
+        section='collections',
+    )
+    task: type[Task] = Deletion
+
+    def check(self, call: Call) -> None:
+        """Collection and paths, as far as the body alone can be judged."""
+        request, who = delete_request(call.body), who_of(call.context)
+        collection = self.storage.collections.find(request.endpoint)
+        for path in request.paths:
+            self.storage.check(collection, parse(path, collection.home), who, write=True)
