@@ -72,7 +72,7 @@ class ManagePermissionAction(InstantAction):
         named = kind in ('identity', 'group')
         return {
             'principal_type': kind,
-            'principal': fields.text('principal') if named else fields.text('principal', '', empty=True) and '',
+            'principal': fields.text('principal') if named else '',
             'path': fields.text('path'),
             'permissions': fields.choice('permissions', PERMISSIONS),
         }
