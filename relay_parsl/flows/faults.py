@@ -14,7 +14,7 @@ MOST = 1_000
 """Faults that are kept, and warnings; of the others only the number."""
 GUESSES = 200
 """Words for which something like them is looked for."""
-PLAIN_KEY = re.compile(r'[A-Za-z_][\w-]*(?:\.[$=])?\Z')
+PLAIN_KEY = re.compile(r'[A-Za-z_$][\w-]*(?:\.[$=])?\Z')
 LONGEST = 200
 """Characters of a key in a path, and of a value in a message."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.errors import DefinitionInvalid
-from relay_parsl.flows import documents, reading
+from relay_parsl.flows import documents, reading, schema
 from relay_parsl.flows.catalogue import Catalogue, standard
 from relay_parsl.flows.definition import Action, Definition, Json
 from relay_parsl.flows.faults import Fault, Faults
@@ -92,9 +92,8 @@ class Flow:
     def _of(cls, document: Any, faults: Faults, input_schema: Json, title: str, catalogue: Catalogue | None) -> Flow:
         known = catalogue or standard()
         read = reading.read(document, known.find, faults=faults, unknown=known.unknown)
-        schema = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
-        read = replace(read, input_schema=schema, title=title or read.title)
-        return cls(read, known)
+        given = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
+        return cls(replace(read, input_schema=given, title=title or read.title), known)
 
     @cached_property
     def definition(self) -> Definition:
@@ -103,7 +102,13 @@ class Flow:
         Raises:
             DefinitionInvalid: It is not of the language; a line for each fault.
         """
+        found = Validation(self._faults)
+        found.need()
         return self._read.definition()
+
+    @cached_property
+    def _faults(self) -> tuple[Fault, ...]:
+        return (*self._read.faults.faults, *schema.check(self.input_schema))
 
     @property
     def title(self) -> str:
@@ -127,14 +132,23 @@ class Flow:
             strict: Warnings are faults, too.
         """
         faults = self._read.faults
-        if faults.faults:
-            return Validation(tuple(faults.faults), tuple(faults.warnings))
+        if self._faults:
+            return Validation(self._faults, tuple(faults.warnings))
         definition = self.definition
         routes = Routes(definition)
         warnings = (*faults.warnings, *lint(definition, routes, self._catalogue))
         names = tuple(sorted({state.action for state in definition.states.values() if isinstance(state, Action)}))
         found = Validation((), warnings, scopes(definition), routes.traversals(), names)
         return replace(found, faults=warnings, warnings=()) if strict else found
+
+    def check(self, body: Any) -> dict[str, Json]:
+        """The body of a run, as plain JSON of its own, if the input schema takes it.
+
+        Raises:
+            DefinitionInvalid: The flow itself is wrong.
+            InputInvalid: The schema does not take it; a line for each violation.
+        """
+        return schema.need(body, self.definition.input_schema)
 
 
 def flow_id(document: Mapping[str, Json], input_schema: Json = None) -> str:
