@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay_parsl.errors import ConfigError
+from relay_parsl.flows.actions import OURS
 from relay_parsl.flows.actions.base import Action, Description
 
 GROUP = 'relay_parsl.actions'
@@ -120,8 +121,9 @@ def standard() -> Catalogue:
     Raises:
         ConfigError: An installed one cannot be loaded.
     """
-    installed = [(point.name, point.value) for point in entry_points(group=GROUP)]
-    return Catalogue.of([*HOSTED, *(load(value, f'entry point {name} of {GROUP}').description for name, value in installed)])
+    ours = [load(place).description for place in OURS.values()]
+    installed = [load(point.value, f'entry point {point.name} of {GROUP}').description for point in entry_points(group=GROUP)]
+    return Catalogue.of([*(each for each in HOSTED if each.name not in OURS), *ours, *installed])
 
 
 def _transfer(*names: str) -> tuple[str, ...]:
@@ -137,20 +139,5 @@ HOSTED = (
     Description('mkdir', 'Make a directory', _transfer('mkdir'), synchronous=True),
     Description('collection_info', 'Describe a collection', _transfer('collection_info'), synchronous=True),
     Description('manage_permission', 'Change an access list', _transfer('manage_permission', 'set_permission'), synchronous=True),
-    Description(
-        'compute',
-        'Run functions',
-        (
-            'https://compute.actions.globus.org',
-            'https://compute.actions.globus.org/fxap',
-            'https://compute.actions.globus.org/v2',
-            'https://compute.actions.globus.org/v3',
-            'https://automate.funcx.org',
-        ),
-    ),
-    Description('hello_world', 'Say hello', ('https://actions.globus.org/hello_world',)),
     Description('notify', 'Send e-mail', ('https://actions.globus.org/notification/notify',), synchronous=True),
-    Description('web_input', 'Ask people', ('https://actions.globus.org/weboption/wait_for_option',)),
-    Description('expression_eval', 'Evaluate expressions', ('https://actions.globus.org/expression_eval',), synchronous=True),
-    Description('search_ingest', 'Publish an index entry', ('https://actions.globus.org/search/ingest',)),
 )

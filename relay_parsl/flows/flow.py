@@ -93,6 +93,7 @@ class Flow:
         known = catalogue or standard()
         read = reading.read(document, known.find, faults=faults, unknown=known.unknown)
         given = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
+        given = None if given is documents.NOTHING else given
         return cls(replace(read, input_schema=given, title=title or read.title), known)
 
     @cached_property

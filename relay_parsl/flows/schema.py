@@ -78,19 +78,23 @@ def need(body: Any, schema: Json) -> dict[str, Json]:
     Raises:
         InputInvalid: It does not; a line for each violation, which begins with the place in the body.
     """
-    faults = Faults()
-    found = plain(body, faults)
+    noted = Faults()
+    found = plain(body, noted)
     if found is NOTHING:
-        raise InputInvalid(faults.text)
+        raise InputInvalid(noted.text)
     if not isinstance(found, dict):
         raise InputInvalid(f"$: a run's body is an object, not {shown(found)}")
-    if schema is not None:
-        (nodes, _, risky), (values, _, _) = measure(schema), measure(found)
-        here = not risky and nodes * values <= HARMLESS
-        told = _body_here(json.dumps(schema), found) if here else _elsewhere({'schema': schema, 'body': found}, 'the body')
-        if told:
-            raise InputInvalid('\n'.join(f'{path}: {message}' for path, message in told))
+    if schema is not None and (told := faults(schema, found)):
+        raise InputInvalid('\n'.join(map(str, told)))
     return found
+
+
+def faults(schema: Json, body: Json) -> list[Fault]:
+    """What in a body, plain JSON, a schema does not take; at most `MOST` violations, sorted by their places."""
+    (nodes, _, risky), (values, _, _) = measure(schema), measure(body)
+    here = not risky and nodes * values <= HARMLESS
+    told = _body_here(json.dumps(schema), body) if here else _elsewhere({'schema': schema, 'body': body}, 'the body')
+    return [Fault(path, message) for path, message in told]
 
 
 def measure(document: Json) -> tuple[int, int, bool]:
@@ -203,10 +207,9 @@ def _violations(error: ValidationError) -> Iterator[tuple[str, str]]:
         yield from ((under(path, name), 'is needed') for name in wanted if name not in value)
     elif error.validator == 'additionalProperties' and wanted is False and isinstance(error.schema, dict) and 'patternProperties' not in error.schema:
         known = error.schema.get('properties', {})
-        faults = Faults()
-        yield from (
-            (under(path, name), f'is not declared by the schema{faults.near(name, known)}') for name in list(value)[:MOST] if name not in known
-        )
+        noted = Faults()
+        extra = [name for name in list(value)[:MOST] if name not in known]
+        yield from ((under(path, name), f'is not declared by the schema{noted.near(name, known)}') for name in extra)
     else:
         yield path, _message(error)
 

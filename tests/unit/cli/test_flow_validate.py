@@ -1,0 +1,139 @@
+"""What `flow validate` prints, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from relay_parsl.cli.flow_validate import validate
+from relay_parsl.cli.main import Commands
+
+TRANSFER = 'https://transfer.actions.globus.org/transfer'
+MOVE: dict[str, Any] = {
+    'definition': {
+        'StartAt': 'Copy',
+        'States': {
+            'Copy': {'Type': 'Action', 'ActionUrl': TRANSFER, 'InputPath': '$.input', 'ResultPath': '$.Copy', 'WaitTime': 60, 'Next': 'Good'},
+            'Good': {
+                'Type': 'Choice',
+                'Choices': [{'Variable': '$.Copy.status', 'StringEquals': 'SUCCEEDED', 'Next': 'Done'}],
+                'Default': 'Bad',
+            },
+            'Done': {'Type': 'Pass', 'End': True},
+            'Bad': {'Type': 'Fail'},
+        },
+    },
+    'input_schema': {'type': 'object', 'required': ['input'], 'properties': {'input': {'type': 'object'}}},
+    'title': 'Copy it',
+}
+
+
+@click.group(cls=Commands)
+def main() -> None:
+    """The edge where errors become exit codes."""
+
+
+main.add_command(validate)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ['validate', *arguments])
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'move.json').write_text(json.dumps(MOVE))
+    (tmp_path / 'bad.yaml').write_text('StartAt: A\nStates:\n  A: {Type: Pas, End: true}\n  B: {Type: Fail, Caus: x}\n')
+    (tmp_path / 'body.json').write_text('{"input": {}}')
+    return tmp_path
+
+
+def test_a_good_flow_is_told_with_ways_actions_and_scopes(there: Path) -> None:
+    result = run('move.json')
+    assert result.exit_code == 0
+    assert result.output.splitlines()[:-1] == [
+        'move.json: valid  Copy it',
+        '  possible state traversals: 2',
+        '    Copy → Good → Done',
+        '    Copy → Good → Bad',
+        '  actions: transfer',
+        '  scopes of User, at the hosted service: urn:globus:auth:scope:transfer.api.globus.org:all',
+    ]
+    assert result.output.splitlines()[-1].startswith('  flow id: ')
+
+
+def test_every_fault_of_a_bad_one_and_exit_code_1(there: Path) -> None:
+    result = run('bad.yaml')
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        'bad.yaml: not valid',
+        '  faults:',
+        '    $.States.A.Type: there is no type "Pas"; did you mean `Pass`?',
+        '    $.States.B.Caus: a Fail has no such field; did you mean `Cause`?',
+        'error: bad.yaml cannot be run',
+    ]
+
+
+def test_one_bad_of_many(there: Path) -> None:
+    result = run('move.json', 'bad.yaml')
+    assert result.exit_code == 1
+    assert 'move.json: valid' in result.output
+    assert result.output.splitlines()[-1] == 'error: 1 of 2 cannot be run: bad.yaml'
+
+
+def test_a_file_that_cannot_be_read_is_exit_code_2(there: Path) -> None:
+    for arguments in (('nowhere.json',), ('move.json', '--body', 'nowhere.json'), ('move.json', '--input-schema', 'bad'), ('--json',)):
+        assert run(*arguments).exit_code == 2
+    (there / 'broken.json').write_text('{')
+    assert 'not JSON' in run('move.json', '--body', 'broken.json').output
+
+
+def test_a_body_is_checked_too(there: Path) -> None:
+    assert run('move.json', '--body', 'body.json').exit_code == 0
+    (there / 'body.json').write_text('{"input": 3}')
+    result = run('move.json', '--body', 'body.json')
+    assert result.exit_code == 1
+    assert '  the input:\n    $.input: 3 is not of type ' in result.output
+
+
+def test_a_schema_of_its_own(there: Path) -> None:
+    (there / 'schema.json').write_text('{"required": ["more"]}')
+    result = run('move.json', '--body', 'body.json', '--input-schema', 'schema.json')
+    assert '$.more: is needed' in result.output
+    (there / 'schema.json').write_text('{"type": "strange"}')
+    assert '$.input_schema.type: ' in run('move.json', '--input-schema', 'schema.json').output
+
+
+def test_warnings_stand_apart_and_are_faults_when_asked(there: Path) -> None:
+    del MOVE['definition']['States']['Copy']['WaitTime']
+    (there / 'move.json').write_text(json.dumps(MOVE))
+    MOVE['definition']['States']['Copy']['WaitTime'] = 60
+    result = run('move.json')
+    assert result.exit_code == 0
+    assert '  warnings:\n    $.States.Copy: has no WaitTime' in result.output
+    assert run('move.json', '--strict').exit_code == 1
+
+
+def test_json(there: Path) -> None:
+    result = run('move.json', 'bad.yaml', '--json')
+    assert result.exit_code == 1
+    good, bad = json.loads(result.output)
+    assert good == {
+        'file': 'move.json',
+        'title': 'Copy it',
+        'valid': True,
+        'flow_id': good['flow_id'],
+        'faults': [],
+        'warnings': [],
+        'scopes': {'User': ['urn:globus:auth:scope:transfer.api.globus.org:all']},
+        'actions': ['transfer'],
+        'traversals': {'count': 2, 'complete': True, 'listed': [['Copy', 'Good', 'Done'], ['Copy', 'Good', 'Bad']]},
+        'body': [],
+    }
+    assert (bad['valid'], bad['flow_id'], bad['faults'][0]['path']) == (False, None, '$.States.A.Type')
