@@ -27,8 +27,8 @@ LOOK = 5.0
 """Seconds that a request waits for the relay's word on its endpoint, and for which a relay that did not answer is not asked again."""
 KNOWN = 60.0
 """Seconds that such a word counts."""
-PAUSE = 1.0
-"""Seconds, at least, between two reports of progress."""
+PAUSE, SHORT = 1.0, 0.1
+"""Seconds, at least, between two reports of progress; and while the relay has not taken all tasks, which is to be written down soon."""
 WATCHED = 100
 """Tasks of one action whose states are asked for."""
 
@@ -232,7 +232,7 @@ class Tasks:
             for action_id in now.keys() - {each for each in now if now[each] == seen.get(each)}:
                 self._changed(action_id)
             seen = now
-            self._closed.wait(PAUSE)
+            self._closed.wait(PAUSE if all(each.accepted for each in list(self._flights.values()) if each.left) else SHORT)
 
     def _look(self) -> dict[str, Any]:
         """Of each action that goes on: by what one sees that something changed."""
