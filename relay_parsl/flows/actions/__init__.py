@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 OURS: dict[str, str] = {
+    'collection_info': 'relay_parsl.flows.actions.collection_info:CollectionInfoAction',
     'compute': 'relay_parsl.flows.actions.compute:Compute',
+    'delete': 'relay_parsl.flows.actions.delete:DeleteAction',
     'expression_eval': 'relay_parsl.flows.actions.expression_eval:ExpressionEval',
     'hello_world': 'relay_parsl.flows.actions.hello_world:HelloWorld',
+    'ls': 'relay_parsl.flows.actions.listing:LsAction',
+    'manage_permission': 'relay_parsl.flows.actions.manage_permission:ManagePermissionAction',
+    'mkdir': 'relay_parsl.flows.actions.mkdir:MkdirAction',
     'search_delete': 'relay_parsl.flows.actions.search:SearchDelete',
     'search_ingest': 'relay_parsl.flows.actions.search:SearchIngest',
+    'stat': 'relay_parsl.flows.actions.listing:StatAction',
+    'transfer': 'relay_parsl.flows.actions.transfer:TransferAction',
     'web_input': 'relay_parsl.flows.actions.web_input:WebInput',
     'web_input_option': 'relay_parsl.flows.actions.web_input:WebInputOption',
     'web_input_response': 'relay_parsl.flows.actions.web_input:WebInputResponse',
