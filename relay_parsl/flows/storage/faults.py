@@ -70,7 +70,7 @@ _NETWORK = {
 def fault_of(error: OSError) -> Fault:
     """What an error of a store is called, and whether trying again may help."""
     what = describe(error)
-    if isinstance(error, Outside | NotAllowed):
+    if isinstance(error, PermissionError):
         return Fault('PERMISSION_DENIED', what)
     if isinstance(error, Changed):
         return Fault('FILE_CHANGED', what, tries=5)
