@@ -1,4 +1,7 @@
+import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -253,3 +256,13 @@ def test_an_expression_of_three_names_is_fast():
     for _ in range(1_000):
         expressions.evaluate('a + b.c + d', payload)
     assert (time.thread_time() - begin) / 1_000 < 250e-6
+
+
+def test_the_examples_of_the_documentation_give_what_it_says():
+    text = (Path(__file__).parents[3] / 'docs' / 'flows.md').read_text()
+    section = text[text.index('### What an expression may say') : text.index('### The fence')]
+    payload = json.loads(re.search(r'With the payload `(.+?)`:', section)[1])
+    rows = re.findall(r'^\| [^|]+ \| (?:`` (.+?) ``|`([^`]+)`) \| `([^`]+)`', section, re.MULTILINE)
+    assert len(rows) >= 13
+    for quoted, plain, value in rows:
+        assert expressions.evaluate(quoted or plain, payload, {'email': 'me@example.org'}) == json.loads(value), quoted or plain
