@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relay_parsl import errors as errors
+    from relay_parsl import flows as flows
     from relay_parsl.client.client import Client as Client
     from relay_parsl.client.executor import Executor as Executor
     from relay_parsl.client.futures import TaskFuture as TaskFuture
@@ -46,6 +47,8 @@ _PLACES = {
     # this machine alone, and endpoint files in a plain Parsl script
     'local': 'relay_parsl.local',
     'load_config': 'relay_parsl.endpoint.config:load_config',
+    # flows: definitions in the language of Globus Flows
+    'flows': 'relay_parsl.flows',
     # what may be raised: the tree is drawn in the docstring of `errors`
     'errors': 'relay_parsl.errors',
     'RelayError': 'relay_parsl.errors:RelayError',

@@ -16,6 +16,7 @@ from relay_parsl import errors
 NAMES = {
     *('Executor', 'TaskFuture', 'Client', 'RelayExecutor', 'local', 'load_config', 'errors', 'RelayError', '__version__'),
     *('ShellFunction', 'ShellResult', 'MPIFunction'),
+    'flows',
 }
 ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.RelayError)]
 

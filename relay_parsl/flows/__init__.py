@@ -15,3 +15,24 @@ A run lives in the journal: whichever process holds its lease goes on with it, a
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relay_parsl.flows.flow import Flow as Flow
+    from relay_parsl.flows.run import Run as Run
+    from relay_parsl.flows.run import runs as runs
+
+_PLACES = {'Flow': 'relay_parsl.flows.flow', 'Run': 'relay_parsl.flows.run', 'runs': 'relay_parsl.flows.run'}
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relay_parsl.errors import DefinitionInvalid
 from relay_parsl.flows import documents, reading, schema
@@ -22,6 +22,10 @@ from relay_parsl.flows.faults import Fault, Faults
 from relay_parsl.flows.lints import lint
 from relay_parsl.flows.routes import Routes, Traversals
 from relay_parsl.flows.scopes import scopes
+
+if TYPE_CHECKING:
+    from relay_parsl.flows.run import Run
+    from relay_parsl.home import Home
 
 NO_WAY = Traversals(0, True, ())
 
@@ -150,6 +154,30 @@ class Flow:
             InputInvalid: The schema does not take it; a line for each violation.
         """
         return schema.need(body, self.definition.input_schema)
+
+    def run(
+        self, body: Any, *, label: str = '', tags: Iterable[str] = (), run_id: str | None = None, home: Home | None = None, serve: bool = True
+    ) -> Run:
+        """Start a run. It is on the disk when this returns; where no other engine runs flows, one in this process does, as long as it lives.
+
+        Args:
+            body: What the run starts with, an object.
+            label: For people, up to 64 characters; the flow's title where it is left out.
+            tags: For finding it again, each of up to 64 characters.
+            run_id: A UUID; if there is such a run already, it is that one, and nothing is begun.
+            home: Whose journal; that of `$RELAY_PARSL_HOME` where it is left out.
+            serve: Whether this process is to run flows.
+
+        Raises:
+            DefinitionInvalid: The flow is not of the language.
+            InputInvalid: The input schema does not take the body, or label or tags are too long; no run was made.
+            ConfigError: `flows.yaml` is wrong.
+            StoreError: The journal cannot be written.
+        """
+        from relay_parsl.flows.run import start  # noqa: PLC0415  to read and check flows takes no journal
+
+        definition, taken = self.definition, schema.need(body, self.input_schema)
+        return start(definition, taken, label=label, tags=tags, run_id=run_id, flow_id=self.flow_id, home=home, serve=serve)
 
 
 def flow_id(document: Mapping[str, Json], input_schema: Json = None) -> str:

@@ -112,7 +112,7 @@ class Journal:
         file, bookmark = self.file, dump(Bookmark(record))
         with file.turn():
             if file.one('SELECT 1 FROM definitions WHERE hash = ?', hash_) is None:
-                file.run('INSERT INTO definitions VALUES (?, ?, ?, ?)', hash_, flow_id(hash_), definition.title, dump(definition))
+                file.run('INSERT INTO definitions VALUES (?, ?, ?, ?)', hash_, record.context['flow_id'], definition.title, dump(definition))
             if file.one('SELECT 1 FROM runs WHERE id = ?', record.run_id):
                 return
             row = (record.run_id, hash_, record.label, write(tags), ACTIVE, '', 'null', record.start_time)
@@ -156,6 +156,10 @@ class Journal:
     def status(self, run_id: str) -> str:
         """ACTIVE, INACTIVE, SUCCEEDED, FAILED or ENDED. Raises NotFound; takes a whole id."""
         return listing.status(self.file, run_id)
+
+    def ended(self, run_ids: Iterable[str]) -> list[str]:
+        """Those of these runs, by their whole ids, that have ended or are not there."""
+        return listing.ended(self.file, list(run_ids))
 
     def end(self, run_id: str) -> tuple[Json, Json]:
         """The payload of an ended run, private fields and all, and the details of its end. Raises NotFound, FlowError where it has not ended."""

@@ -21,6 +21,10 @@ BUSY = 20.0
 """Seconds that a statement waits for the writer before it."""
 
 
+_WRITERS: dict[Path, threading.RLock] = {}
+"""One for all connections of this process to a file: threads that wait for one another in Python need not sleep and try again."""
+
+
 class StoreWaits(StoreError):
     """It may be otherwise in a while: the disk is full, or somebody writes for very long. Nothing was written."""
 
@@ -36,6 +40,7 @@ class JournalFile:
         """
         self.path = path
         self._lock = threading.RLock()
+        self._writer = _WRITERS.setdefault(path.absolute(), threading.RLock())
         with self._errors():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._database = sqlite3.connect(path, isolation_level=None, timeout=BUSY, check_same_thread=False, cached_statements=256)
@@ -92,7 +97,7 @@ class JournalFile:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """All or nothing, on the disk when the block has ended; other threads and processes wait."""
-        with self._lock:
+        with self._writer, self._lock:
             self.run('BEGIN IMMEDIATE')
             try:
                 yield

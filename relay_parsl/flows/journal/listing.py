@@ -70,6 +70,13 @@ def status(file: JournalFile, run_id: str) -> str:
     return str(row[0])
 
 
+def ended(file: JournalFile, run_ids: list[str]) -> list[str]:
+    """`Journal.ended`."""
+    rows = file.all('SELECT r.id FROM json_each(?) j JOIN runs r ON r.id = j.value WHERE r.completion_time IS NULL', write(run_ids))
+    going = {row[0] for row in rows}
+    return [run_id for run_id in run_ids if run_id not in going]
+
+
 def bookmark(file: JournalFile, run_id: str) -> Bookmark:
     """The run as it was at its last snapshot."""
     return load(Bookmark, file.one('SELECT bookmark FROM snapshots WHERE run = (SELECT n FROM runs WHERE id = ?)', run_id)[0])

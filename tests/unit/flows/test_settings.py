@@ -1,0 +1,71 @@
+"""`flows.yaml`: what is read, and every mistake at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay_parsl.errors import ConfigError
+from relay_parsl.flows.messages import Limits
+from relay_parsl.flows.settings import Settings, load_settings
+from relay_parsl.home import Home
+
+GOOD = """
+collections:
+  beamline: {root: /data/xpcs, allowed: [/raw]}
+compute: {relay: null, endpoints: {74defd5b-5f61-42fc-bcc4-834c9f376a4f: polaris}}
+limits: {steps: 50, duration: 2.5, runs_at_once: 7, keep_days: 1}
+actions:
+  mint: {type: 'my_package:Mint', urls: ['https://example.org/mint']}
+mint: {prefix: '10.5072'}
+"""
+BAD = """
+colections: {a: {root: /}}
+limits: {steps: 0, duration: week, run_at_once: 3, keep_days: true, state_bytes: 1.5}
+notify: 25
+actions:
+  mint: {urls: https://example.org/mint}
+  other: {type: nowhere, klass: x}
+"""
+
+
+def home(tmp_path: Path, text: str) -> Home:
+    (tmp_path / 'flows.yaml').write_text(text)
+    return Home(tmp_path)
+
+
+def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(Home(tmp_path)) == Settings()
+
+
+def test_what_stands_in_the_file_is_read(tmp_path: Path) -> None:
+    found = load_settings(home(tmp_path, GOOD))
+    assert found.limits == Limits(steps=50, duration=2.5)
+    assert (found.runs_at_once, found.keep_days) == (7, 1)
+    assert found.section('collections') == {'beamline': {'root': '/data/xpcs', 'allowed': ['/raw']}}
+    assert found.section('compute')['endpoints'] == {'74defd5b-5f61-42fc-bcc4-834c9f376a4f': 'polaris'}
+    assert found.section('mint') == {'prefix': '10.5072'}
+    assert found.section('nonesuch') == {}
+    assert found.actions['mint'] == {'type': 'my_package:Mint', 'urls': ['https://example.org/mint']}
+
+
+def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(home(tmp_path, BAD))
+    lines = [line.split('flows.yaml:', 1)[1] for line in str(caught.value).splitlines()]
+    starts = [
+        '2: colections: unknown key; did you mean `collections`?',
+        '3: limits.run_at_once: unknown key; did you mean `runs_at_once`?',
+        '3: limits.steps: must be a whole number greater than 0',
+        '3: limits.duration: must be a number greater than 0',
+        '3: limits.keep_days: must be a number greater than 0',
+        '3: limits.state_bytes: must be a whole number greater than 0',
+        '4: notify: must be `key: value` lines',
+        '6: actions.mint: needs `type: package.module:Class`',
+        '6: actions.mint.urls: must be a list of URLs',
+        '7: actions.other.klass: unknown key',
+        '7: actions.other.type: needs `type: package.module:Class`',
+    ]
+    assert len(lines) == len(starts)
+    assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
