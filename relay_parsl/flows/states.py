@@ -12,7 +12,7 @@ from typing import Any
 from relay_parsl.flows import choices, entries, weight
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, StateError, Wait
 from relay_parsl.flows.messages import RunAction
-from relay_parsl.flows.parameters import NOTHING, build, private
+from relay_parsl.flows.parameters import NOTHING, Private, build, private
 from relay_parsl.flows.turn import Turn
 from relay_parsl.flows.weight import Weight
 
@@ -26,19 +26,19 @@ WEB_INPUT, WEB_INPUT_RESPONSE = 'web_input', 'web_input_response'
 
 def action(turn: Turn, state: Action) -> None:
     """Call a provider, and wait."""
-    body, _ = _input(turn, state.parameters, state.input_path)
+    body, *_ = _input(turn, state.parameters, state.input_path)
     _call(turn, state.action, body, state.run_as)
 
 
 def create_web_input(turn: Turn, state: CreateWebInput) -> None:
     """Ask; the provider answers at once."""
-    body, _ = _input(turn, state.parameters, None)
+    body, *_ = _input(turn, state.parameters, None)
     _call(turn, WEB_INPUT, body)
 
 
 def await_web_input(turn: Turn, state: AwaitWebInput) -> None:
     """Wait for people, for as long as the run lasts."""
-    body, _ = _input(turn, state.parameters, None)
+    body, *_ = _input(turn, state.parameters, None)
     _call(turn, WEB_INPUT_RESPONSE, body)
 
 
@@ -60,18 +60,18 @@ def plain(turn: Turn, state: Pass) -> str | None:
         turn.started({})
         turn.completed({})
         return turn.following()
-    value, weight = _input(turn, state.parameters, state.input_path, state.result)
-    return _made(turn, state, value, weight)
+    value, weight, hidden = _input(turn, state.parameters, state.input_path, state.result)
+    return _made(turn, state, value, weight, hidden)
 
 
 def expression_eval(turn: Turn, state: ExpressionEval) -> str | None:
     """A Pass whose parameters were expressions."""
-    value, weight = _input(turn, state.parameters, None)
-    return _made(turn, state, value, weight)
+    value, weight, hidden = _input(turn, state.parameters, None)
+    return _made(turn, state, value, weight, hidden)
 
 
-def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) -> tuple[Json, Weight]:
-    """What the state is given, which the log shows as its input."""
+def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) -> tuple[Json, Weight, Private]:
+    """What the state is given, which the log shows as its input; how much it is, and what of it is private."""
     copies, hidden = 1, NOTHING
     if template is not None:
         value = build(template, turn.payload, turn.run.context, turn.terms)
@@ -82,7 +82,7 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
         value = turn.payload if path in (None, '$') else turn.read(path or '$')
     weight = turn.weigh(value, copies)
     turn.started(turn.shown(value, weight, hidden))
-    return value, weight
+    return value, weight, hidden
 
 
 def _copies(template: Json) -> int:
@@ -92,9 +92,9 @@ def _copies(template: Json) -> int:
     return sum(map(_copies, template)) if isinstance(template, list) else 0
 
 
-def _made(turn: Turn, state: Pass | ExpressionEval, value: Json, weight: Weight) -> str | None:
+def _made(turn: Turn, state: Pass | ExpressionEval, value: Json, weight: Weight, hidden: Private) -> str | None:
     turn.write(state.result_path, value, weight)
-    turn.completed(turn.shown(value, weight, private(state.parameters)))
+    turn.completed(turn.shown(value, weight, hidden))
     return turn.following()
 
 

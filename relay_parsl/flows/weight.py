@@ -17,6 +17,7 @@ AT_ONCE = 4_000_000
 """Bytes that may be written down to be counted."""
 text = json.JSONEncoder(separators=(',', ':'), check_circular=False).encode
 """A value as JSON, without spaces."""
+_BRACKETS = str.maketrans('{}', '[]', ''.join(chr(code) for code in range(128) if chr(code) not in '{}[]'))
 _SIZED = (dict, list, str)
 _PRIVATE = ('"_private', '"_tokens"')
 
@@ -55,9 +56,18 @@ def weigh(value: Json, most: int, *, about: int = 0) -> Weight:
         raise _too_deep() from None
     if len(written) > most:
         raise too_large(most)
-    if written.count('{') + written.count('[') > DEPTH:
-        _walk(value, most)
+    if written.count('{') + written.count('[') > DEPTH and _deeper(written):
+        raise _too_deep()
     return Weight(len(written), any(each in written for each in _PRIVATE))
+
+
+def _deeper(written: str) -> bool:
+    """Whether it is too deep: of its brackets alone, outside of strings, one level of pairs after the other is taken away."""
+    bare = written.replace(r'\\', '').replace(r'\"', '')
+    brackets = ''.join(bare.split('"')[::2]).translate(_BRACKETS)
+    for _ in range(DEPTH):
+        brackets = brackets.replace('[]', '')
+    return bool(brackets)
 
 
 def _walk(value: Json, most: int) -> None:

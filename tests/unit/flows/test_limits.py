@@ -108,6 +108,18 @@ def test_whatever_comes_after_the_end_of_a_run_ends_it() -> None:
     assert play.run.details['code'] == 'FlowCanceled'
 
 
+def test_a_large_payload_does_not_make_small_steps_slow() -> None:
+    def seconds(body: Json) -> float:
+        begin = time.process_time()
+        play = Play(Pass('P', {'a.$': '$.n', 'b': 5}, result_path='$.r', next='P'), body=body, limits=Limits(steps=2_000))
+        assert play.run.details['code'] == 'StepsExceeded'
+        return time.process_time() - begin
+
+    files = [{'name': f'file{number}', 'size': number} for number in range(3_000)]  # writing it down takes as long as 30 steps
+    small, large = (min(seconds(body) for _ in range(3)) for body in ({'n': 1}, {'n': 1, 'files': files}))
+    assert large < 5 * small
+
+
 # -- Weighing --------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +145,13 @@ def test_depth_has_an_end(kind: type, about: int) -> None:
     for depth in (DEPTH + 1, 900, 5_000, 100_000):
         with pytest.raises(Exceeded, match=r'inside one another|bytes'):
             weigh(nested(depth, kind), 10_000_000, about=about)
+
+
+@pytest.mark.parametrize('noise', ['}' * 300, '[' * 300, '\\"[', '\\', '"', '\\\\"{', 'é\u2028{'])
+def test_brackets_in_texts_are_not_counted(noise: str) -> None:
+    assert weigh([{noise: [noise]}] * 300, 10_000_000)
+    with pytest.raises(Exceeded, match='inside one another'):
+        weigh([noise, nested(DEPTH, list), noise], 10_000_000)
 
 
 def test_many_references_to_one_part_are_seen_before_they_are_written_down() -> None:
