@@ -58,12 +58,12 @@ def _catalogue() -> Catalogue:
 
 
 def _json(path: str) -> Any:
-    from relay_parsl.flows.documents import NOTHING, load
+    from relay_parsl.flows.documents import load
     from relay_parsl.flows.faults import Faults
 
     faults = Faults()
     found = load(_there(path), faults)
-    if found is NOTHING:
+    if faults.faults:
         raise BadInput('\n'.join(f'{path}: {fault}' for fault in faults.faults))
     return found
 

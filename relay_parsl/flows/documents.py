@@ -64,7 +64,7 @@ def load(path: str | Path, faults: Faults) -> Json:
 
 
 def parse(text: str | bytes, faults: Faults, kind: str = '') -> Json:
-    """The document in a text, as plain JSON; NOTHING where it is none.
+    """The document in a text, as plain JSON; NOTHING where it is none. It may have faults, and then something stands in for what is wrong.
 
     Args:
         text: UTF-8 where it is bytes.
@@ -117,14 +117,14 @@ def _yaml(text: str, faults: Faults) -> Json:
 
 
 def plain(value: Any, faults: Faults, root: str = '$') -> Json:
-    """A copy of the value that is plain JSON; NOTHING where it cannot be, with the reason among the faults.
+    """A copy of the value that is plain JSON; NOTHING where it is too large or too deep, with a fault.
 
-    Tuples are lists. Everything that is not JSON is named: keys that are no texts or stand twice, NaN, numbers beyond 64 bits, texts that UTF-8
-    cannot have.
+    Tuples are lists. Everything that is not JSON is noted: keys that are no texts or stand twice, NaN, numbers beyond 64 bits, texts that UTF-8
+    cannot have. Something plain stands in for it in the copy, so that the rest is checked, too.
     """
     top: list[Any] = [None]
     todo: list[tuple[Any, str, int, Any, Any]] = [(value, root, 0, top, 0)]
-    count, before = 0, len(faults.faults) + faults.more
+    count = 0
     while todo:
         item, path, depth, holder, key = todo.pop()
         count += 1
@@ -141,7 +141,7 @@ def plain(value: Any, faults: Faults, root: str = '$') -> Json:
             todo += [(child, under(path, i), depth + 1, many, i) for i, child in reversed(list(enumerate(item)))]
         else:
             holder[key] = _scalar(item, path, faults)
-    return top[0] if len(faults.faults) + faults.more == before else NOTHING
+    return top[0]
 
 
 def _pairs(item: dict[Any, Any], path: str, faults: Faults, new: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -157,21 +157,26 @@ def _pairs(item: dict[Any, Any], path: str, faults: Faults, new: dict[str, Any])
 
 
 def _scalar(item: Any, path: str, faults: Faults) -> Json:
-    if isinstance(item, _Odd):
-        faults.fault(path, f'{str(item)[:30]}: no number that JSON has' if item[:1].isalpha() or item[1:2].isalpha() else TOO_LONG)
-    elif isinstance(item, str):
-        if not _writable(item):
-            faults.fault(path, 'half of a surrogate pair: no text that UTF-8 can have')
-    elif isinstance(item, bool) or item is None:
-        pass
-    elif isinstance(item, int):
-        if abs(item) >= 10**DIGITS:
-            faults.fault(path, TOO_LONG)
-    elif not isinstance(item, float):
-        faults.fault(path, f'a {type(item).__name__}, which JSON does not have')
-    elif not math.isfinite(item):
-        faults.fault(path, f'{item}: no number that JSON has')
+    fault, stand_in = _odd(item)
+    if fault:
+        faults.fault(path, fault)
+        return stand_in
     return item
+
+
+def _odd(item: Any) -> tuple[str, Json]:
+    """Why a value is not of JSON, '' where it is, and what may stand in for it."""
+    if isinstance(item, _Odd):
+        return (f'{item[:30]!s}: no number that JSON has' if 'N' in item or 'I' in item else TOO_LONG), 0
+    if isinstance(item, str):
+        return '' if _writable(item) else 'half of a surrogate pair: no text that UTF-8 can have', ''
+    if isinstance(item, bool) or item is None:
+        return '', None
+    if isinstance(item, int):
+        return TOO_LONG if abs(item) >= 10**DIGITS else '', 0
+    if isinstance(item, float):
+        return '' if math.isfinite(item) else f'{item}: no number that JSON has', 0
+    return f'a {type(item).__name__}, which JSON does not have', None
 
 
 TOO_LONG = f'a whole number of more than {DIGITS} digits'

@@ -1,7 +1,7 @@
 """What a run says of itself: entries of its event log, results of actions, errors. Globus's codes, words and fields; times as ISO 8601.
 
-Codes: `FlowStarted`; for each state that is entered `<Type>Started`, and one of `<Type>Completed`, `<Type>Failed` and `ActionTimeout` (the state
-raised an error; `details` has `error` and `cause`); `FlowInactive` and `FlowResumed`; at the end `FlowSucceeded`, `FlowFailed` or `FlowCanceled`.
+Codes: `FlowStarted`; for each state that is entered `<Type>Started`, and one of `<Type>Completed`, `<Type>Failed` and `<Type>Timeout` (the state
+raised an error; `details` has `error` and `cause`); `FlowInactive`, `FlowResumed`; at the end `FlowSucceeded`, `FlowFailed` or `FlowCanceled`.
 An action that FAILED and raises nothing has completed: its `output` says so. A Choice's `output` is the `Next` that it chose.
 """
 

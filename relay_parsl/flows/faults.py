@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Collection
@@ -58,7 +59,7 @@ class Faults:
         self.guesses += 1
         if self.guesses > GUESSES or len(word) > 100 or len(candidates) > 500:
             return ''
-        near = closest(word, candidates)
+        near = closest(word, candidates) or next(iter(difflib.get_close_matches(word, candidates, n=1, cutoff=0.7)), None)
         return f'; did you mean `{near}`?' if near else ''
 
     @property

@@ -43,6 +43,7 @@ from relay_parsl.flows.messages import (
     ResumeAction,
     ResumeRequested,
     RunRecord,
+    SetTimer,
     Started,
     TimerFired,
     Waiting,
@@ -81,7 +82,7 @@ def advance(definition: Definition, run: RunRecord, event: Event, now: float, te
         _go(turn, _tried(turn, _HEARD[type(event)], event))
     except Exceeded as limit:
         turn.fail(limit.code, limit.code, limit.cause)
-    return turn.record(), turn.commands
+    return (turn.record(), turn.commands) if turn.commands else (run, [])
 
 
 def _concerns(run: RunRecord, event: Event) -> bool:
@@ -156,6 +157,9 @@ def _active(turn: Turn, by: str = '') -> None:
 
 def _fired(turn: Turn, event: TimerFired) -> str | None:
     request, deadline = turn.waiting.request_id, turn.waiting.deadline
+    if turn.now < deadline:  # the one that was set before, or a clock that was put back
+        turn.commands.append(SetTimer(event.timer, deadline))
+        return None
     if deadline >= turn.end:
         raise _too_long(turn)
     turn.waiting = Waiting()

@@ -31,7 +31,7 @@ from referencing.jsonschema import specification_with
 
 from relay_parsl.errors import InputInvalid
 from relay_parsl.flows.definition import Json
-from relay_parsl.flows.documents import NOTHING, plain
+from relay_parsl.flows.documents import plain
 from relay_parsl.flows.faults import Fault, Faults, shown, under
 
 ROOT = '$.input_schema'
@@ -80,7 +80,7 @@ def need(body: Any, schema: Json) -> dict[str, Json]:
     """
     noted = Faults()
     found = plain(body, noted)
-    if found is NOTHING:
+    if noted.faults:
         raise InputInvalid(noted.text)
     if not isinstance(found, dict):
         raise InputInvalid(f"$: a run's body is an object, not {shown(found)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from relay_parsl import testing
 from relay_parsl.flows.actions.base import Action, Surroundings
 from relay_parsl.flows.actions.expression_eval import ExpressionEval
 from relay_parsl.flows.actions.hello_world import HelloWorld
+from relay_parsl.flows.actions.notify import Notify
 from relay_parsl.flows.actions.questions import answered
 from relay_parsl.flows.actions.search import SearchDelete, SearchIngest
 from relay_parsl.flows.actions.web_input import WebInput, WebInputOption, WebInputResponse
+from tests.fakes.smtp import SmtpServer
 
 
 class TestHelloWorld(testing.ActionContract):
@@ -225,3 +227,44 @@ class TestWebInputOption(_Answered):
 def _question(name: str) -> dict[str, Any]:
     options = [{'Value': 'yes'}, {'Value': 'no'}]
     return {'web_input_id': name, 'run_id': 'r', 'status': 'OPEN', 'time': 1.0, 'expires': 4e9, 'options': options, 'respondents': []}
+
+
+class TestNotify(testing.ActionContract):
+    @pytest.fixture(autouse=True)
+    def _server(self) -> Iterator[None]:
+        with SmtpServer() as self.server:
+            yield
+
+    def make(self, surroundings: Surroundings) -> Action:
+        return Notify(surroundings)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {'host': '127.0.0.1', 'port': self.server.port, 'sender': 'flows@example.org'}
+
+    def body(self) -> Any:
+        return {'destination': 'ann@example.org', 'subject': 'Done', 'body_template': 'Scan $scan', 'body_variables': {'scan': 7}}
+
+    def other_body(self) -> Any:
+        return {**self.body(), 'destination': ['bob@example.org', 'Ann <ann@example.org>']}
+
+    def failing_body(self) -> Any:
+        self.server.answers['RCPT TO:<nobody'] = '550 no such mailbox'
+        return {**self.body(), 'destination': 'nobody@example.org'}
+
+    def bad_bodies(self) -> Mapping[str, Any]:
+        good = self.body()
+        return {
+            'destination': {'body_template': 'x'},
+            'destination has a line break': {**good, 'destination': 'ann@example.org\r\nBcc: eve@example.org'},
+            'is no address': {**good, 'destination': 'ann'},
+            'subject has a line break': {**good, 'subject': 'x\nBcc: eve@example.org'},
+            'sender has a line break': {**good, 'sender': 'ann@example.org\nX: y'},
+            'body_template': {**good, 'body_template': 3},
+            'body_variables': {**good, 'body_variables': ['x']},
+            'body_mimetype': {**good, 'body_mimetype': 'application/pdf'},
+            'notification_method': {**good, 'notification_method': 'sms'},
+            'send_credentials[0].credential_type': {**good, 'send_credentials': [{'credential_type': 'carrier pigeon', 'credential_value': {}}]},
+        }
+
+    def done(self) -> int | None:
+        return len(self.server.received)

@@ -14,6 +14,7 @@ OURS: dict[str, str] = {
     'ls': 'relay_parsl.flows.actions.listing:LsAction',
     'manage_permission': 'relay_parsl.flows.actions.manage_permission:ManagePermissionAction',
     'mkdir': 'relay_parsl.flows.actions.mkdir:MkdirAction',
+    'notify': 'relay_parsl.flows.actions.notify:Notify',
     'search_delete': 'relay_parsl.flows.actions.search:SearchDelete',
     'search_ingest': 'relay_parsl.flows.actions.search:SearchIngest',
     'stat': 'relay_parsl.flows.actions.listing:StatAction',

@@ -170,6 +170,15 @@ def test_wait_time_ends_an_action() -> None:
     assert play.run is before
 
 
+def test_a_timer_that_comes_too_early_is_set_again() -> None:
+    play = Play(act(wait_time=30))
+    play.rest()
+    play.hear(ResumeRequested(), 25)
+    before = play.run
+    assert play.hear(TimerFired('run-1:Act:1'), 5) == [SetTimer('run-1:Act:1', play.now + 25)]
+    assert play.run == before
+
+
 def test_the_first_catch_that_names_an_error_takes_it() -> None:
     catch = (
         Catcher(('ActionTimeout', 'States.ParameterPathFailure'), 'Other'),

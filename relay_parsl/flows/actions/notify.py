@@ -1,0 +1,125 @@
+"""`notify`: a mail by SMTP.
+
+What is sent once: a row says that it is about to be sent, then the server takes it, then a row says so. Only a crash between the last two, some
+milliseconds, leaves a doubt; then the mail is sent again, under the same Message-ID, by which servers and readers know it for the same.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from relay_parsl.errors import HomeError
+from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description, Surroundings
+from relay_parsl.flows.actions.kept import Kept, Row
+from relay_parsl.flows.actions.mail import Mail, Server, message_of, read_mail
+from relay_parsl.flows.definition import Json
+from relay_parsl.flows.messages import ActionStatus
+from relay_parsl.home import read_private
+
+PATIENCE = 30.0
+"""Seconds that the server may take over each answer."""
+SECRET = 'send_credentials'  # noqa: S105  the field's name
+"""The field that is never written down."""
+
+
+class Notify(Kept):
+    """Settings: `host`, `port`, `sender`, `starttls`, `username`, `password_file`. A `host` there is used whatever a request's credentials say."""
+
+    description = Description(
+        name='notify',
+        title='Send a mail',
+        urls=('https://actions.globus.org/notification/notify', 'https://actions.automate.globus.org/notification/notify'),
+        synchronous=True,
+        input_schema={
+            'type': 'object',
+            'properties': {
+                'destination': {'type': ['string', 'array'], 'description': 'Addresses: a list, or text with commas.'},
+                'sender': {'type': 'string'},
+                'subject': {'type': 'string'},
+                'body_template': {'type': 'string', 'description': '`$name` stands for a value of body_variables.'},
+                'body_variables': {'type': ['object', 'null']},
+                'body_mimetype': {'type': 'string', 'enum': ['text/plain', 'text/html']},
+                'notification_method': {'type': 'string', 'enum': ['email', 'any']},
+                'notification_priority': {'type': 'string', 'enum': ['high', 'low', 'normal']},
+                'send_credentials': {'type': 'array', 'description': 'Of type smtp: hostname, username, password. Others are passed over.'},
+            },
+            'required': ['destination', 'body_template'],
+        },
+    )
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._bodies: dict[str, Json] = {}
+
+    def check(self, call: Call) -> Row:
+        """Raises ActionUnableToRun."""
+        self._secrets(self._read(call.body))
+        body = {name: value for name, value in call.body.items() if name != SECRET}
+        return {'request': call.request_id, 'body': body}
+
+    def run(self, call: Call) -> ActionStatus:
+        """With the credentials of this call, which no row has. Raises ActionUnableToRun."""
+        with self.lock(self.id_of(call)):
+            self._bodies[call.request_id] = call.body
+            try:
+                return super().run(call)
+            finally:
+                del self._bodies[call.request_id]
+
+    def begin(self, action_id: str, row: Row, *, again: bool) -> ActionStatus:
+        """Hand it in."""
+        mail = self._read(self._bodies.get(row['request'], row['body']))
+        server = self._secrets(mail)
+        message = message_of(mail, row['request'], row['time'])
+        try:
+            refused = _send(server, mail, message)
+        except (smtplib.SMTPException, OSError) as error:
+            return self.failed(action_id, row, 'MailNotSent', f'{server.host}:{server.port}: {_said(error)}', message_id=message['Message-ID'])
+        return self.succeeded(action_id, row, {'message_id': message['Message-ID'], 'recipients': list(mail.recipients), 'refused': refused})
+
+    def _read(self, body: Json) -> Mail:
+        return read_mail(body, str(self.surroundings.settings.get('sender') or ''))
+
+    def _secrets(self, mail: Mail) -> Server:
+        """The server with its password. Raises ActionUnableToRun."""
+        settings = self.surroundings.settings
+        if mail.server is not None and not settings.get('host'):
+            return mail.server
+        server = Server(str(settings.get('host') or 'localhost'), int(settings.get('port') or 25), settings.get('starttls'))
+        file = settings.get('password_file')
+        try:
+            password = read_private(Path(file).expanduser()).decode().strip() if file else ''
+        except (HomeError, UnicodeDecodeError) as error:
+            raise ActionUnableToRun(f'notify: password_file: {error}') from None
+        return replace(server, username=str(settings.get('username') or ''), password=password)
+
+
+def _send(server: Server, mail: Mail, message: Any) -> Json:
+    """Who was refused, and why; raises where all were, or nothing was sent."""
+    smtp = smtplib.SMTP(server.host, server.port, timeout=PATIENCE)
+    try:
+        if server.starttls or (server.starttls is None and server.password):
+            smtp.starttls(context=ssl.create_default_context())
+        if server.username:
+            smtp.login(server.username, server.password)
+        refused = smtp.send_message(message, mail.sender, list(mail.recipients))
+        with suppress(smtplib.SMTPException, OSError):  # it has the mail: how the goodbye goes is nothing to us
+            smtp.quit()
+    finally:
+        smtp.close()
+    return {address: f'{code} {text.decode(errors="replace")}' for address, (code, text) in refused.items()}
+
+
+def _said(error: Exception) -> str:
+    """In one line; a server's answers are bytes."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return '; '.join(f'{address}: {code} {text.decode(errors="replace")}' for address, (code, text) in error.recipients.items())
+    if isinstance(error, smtplib.SMTPResponseException):
+        text = error.smtp_error
+        return f'{error.smtp_code} {text.decode(errors="replace") if isinstance(text, bytes) else text}'
+    return str(error) or type(error).__name__
