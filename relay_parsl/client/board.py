@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,11 +18,14 @@ class Board:
     def __init__(self) -> None:
         self.futures: dict[Id, TaskFuture] = {}
         self.refusal: RelayError | None = None
+        self.rings = 0
+        self._count = itertools.count(1)
         self._bell = threading.Condition()
         self._waiting = 0
 
     def changed(self) -> None:
-        """Ring, if anybody listens."""
+        """Ring, if anybody listens. `rings` is another number afterwards, for who looks at many things and not at each ring."""
+        self.rings = next(self._count)
         if self._waiting:
             with self._bell:
                 self._bell.notify_all()

@@ -226,8 +226,11 @@ class Tasks:
     def _watch(self) -> None:
         """What changes on the way: told now and then."""
         seen: dict[str, Any] = {}
+        heard: tuple[Any, int] = (None, 0)
         while not self._closed.is_set():
-            self._executor.session.wait_for(lambda seen=seen: self._closed.is_set() or self._look() != seen, None)  # type: ignore[misc]  # bound early
+            session = self._executor.session
+            session.wait_for(lambda board=session.board, heard=heard: self._closed.is_set() or heard != (board, board.rings), None)  # type: ignore[misc]  # bound early
+            heard = (session.board, session.board.rings)  # before the look: what rings meanwhile is looked at next time
             now = self._look()
             for action_id in now.keys() - {each for each in now if now[each] == seen.get(each)}:
                 self._changed(action_id)
