@@ -75,8 +75,19 @@ class Catalogue:
         return cls(known, {canonical(url): each.name for each in known.values() for url in each.urls})
 
     def find(self, url: str) -> str | None:
-        """The name of the action that serves this URL or URN; None where none does."""
-        return self.places.get(canonical(url))
+        """The name of the action that serves this URL or URN; None where none does.
+
+        The handle `urn:globus:flows:handle:globus:TRANSFER.LS` means the action `ls`, one of whose URLs is of that service.
+        """
+        place = canonical(url)
+        if place in self.places or not place.startswith(HANDLE):
+            return self.places.get(place)
+        service, _, route = place.removeprefix(HANDLE).partition('.')
+        for name in (route, f'{service}_{route}'):
+            known = self.descriptions.get(name)
+            if known is not None and any(service in re.split(r'[./]', canonical(each)) for each in known.urls):
+                return name
+        return None
 
     def unknown(self, url: str) -> str:
         """More words for a URL that nobody serves: the nearest known ones."""
@@ -123,21 +134,4 @@ def standard() -> Catalogue:
     """
     ours = [load(place).description for place in OURS.values()]
     installed = [load(point.value, f'entry point {point.name} of {GROUP}').description for point in entry_points(group=GROUP)]
-    return Catalogue.of([*(each for each in HOSTED if each.name not in OURS), *ours, *installed])
-
-
-def _transfer(*names: str) -> tuple[str, ...]:
-    new = tuple(f'https://transfer.actions.globus.org/{name}' for name in names)
-    return (*new, *(f'https://actions.globus.org/transfer/{name}' for name in names))
-
-
-HOSTED = (
-    Description('transfer', 'Transfer files', _transfer('transfer')),
-    Description('delete', 'Delete files', _transfer('delete'), destructive=True),
-    Description('ls', 'List a directory', _transfer('ls'), synchronous=True),
-    Description('stat', 'Look at a file', _transfer('stat'), synchronous=True),
-    Description('mkdir', 'Make a directory', _transfer('mkdir'), synchronous=True),
-    Description('collection_info', 'Describe a collection', _transfer('collection_info'), synchronous=True),
-    Description('manage_permission', 'Change an access list', _transfer('manage_permission', 'set_permission'), synchronous=True),
-    Description('notify', 'Send e-mail', ('https://actions.globus.org/notification/notify',), synchronous=True),
-)
+    return Catalogue.of([*ours, *installed])

@@ -48,6 +48,9 @@ SPELLINGS = [
     ('expression_eval', f'{OLD}/expression_eval'),
     ('search_ingest', f'{OLD}/search/ingest'),
     ('web_input_option', f'{AUTOMATE}/weboption/wait_for_option'),
+    ('ls', 'urn:globus:flows:handle:globus:TRANSFER.LS'),
+    ('collection_info', 'urn:globus:flows:handle:globus:transfer.collection_info'),
+    ('search_ingest', 'urn:globus:flows:handle:globus:SEARCH.INGEST'),
 ]
 
 
@@ -56,7 +59,16 @@ def test_every_spelling(name: str, url: str) -> None:
     assert standard().find(url) == name
 
 
-NOBODYS = ['https://example.org', NEW, 'urn:globus:flows:handle:globus:X.Y', '', '::', 'https://[', f'{NEW}/x']
+NOBODYS = [
+    'https://example.org',
+    NEW,
+    'urn:globus:flows:handle:globus:GROUPS.LS',
+    'urn:globus:flows:handle:globus:',
+    '',
+    '::',
+    'https://[',
+    f'{NEW}/x',
+]
 
 
 @pytest.mark.parametrize('url', NOBODYS)
