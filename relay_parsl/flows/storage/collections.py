@@ -15,7 +15,8 @@ from relay_parsl.flows.storage.faults import Outside
 from relay_parsl.flows.storage.paths import Parts, parse, text, within
 
 KEYS = (
-    'root', 'uuid', 'title', 'description', 'allowed', 'read_only', 'home', 'owner', 'groups', 'parallel', 'insecure', 'private_key', 'known_hosts',
+    'root', 'uuid', 'title', 'description', 'allowed', 'read_only', 'home', 'owner', 'groups', 'parallel', 'insecure', 'private_key',
+    'known_hosts', 'ca_file',
 )  # fmt: skip
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._@ -]{0,63}')
 PARALLEL = 4
@@ -33,9 +34,10 @@ class Collection:
         owner: Who may do everything and edit the access list; '' for the account itself.
         groups: Members by the group's name, lower case.
         parallel: Files that are copied at once from or to it.
-        insecure: Whether `http:` may be spoken with other machines, and a server's private addresses be followed to.
+        insecure: Whether `http:` may be spoken with other machines.
         private_key: An SSH key file; '' for the usual ones and the agent.
         known_hosts: A file of host keys; '' for `~/.ssh/known_hosts`.
+        ca_file: Certificates that an HTTPS server's must lead to; '' for those of the system.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Collection:
     insecure: bool = False
     private_key: str = ''
     known_hosts: str = ''
+    ca_file: str = ''
 
     @property
     def id(self) -> str:
@@ -139,7 +142,7 @@ def _problems(given: Any) -> Iterable[str]:
     yield from (f'.{key}: unknown key; a collection takes {", ".join(KEYS)}' for key in given if key not in KEYS)
     yield from _root_problems(given['root'], given.get('insecure') is True)
     yield from _uuid_problems(given.get('uuid'))
-    for key in ('title', 'description', 'owner', 'private_key', 'known_hosts'):
+    for key in ('title', 'description', 'owner', 'private_key', 'known_hosts', 'ca_file'):
         if not isinstance(given.get(key) or '', str):
             yield f'.{key}: must be a text'
     for key in ('read_only', 'insecure'):

@@ -1,13 +1,21 @@
 """Real servers on loopback: SFTP by asyncssh, HTTPS by aiohttp with a certificate of its own."""
 
 import asyncio
+import ipaddress
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+from aiohttp import web as web_api
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 
 @contextmanager
@@ -104,3 +112,49 @@ def sftp(directory: Path, shell: bool = True, sftp_factory: Any = True) -> Itera
                 await asyncio.sleep(0)
 
             run(end())
+
+
+def certificate(directory: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that nobody but who is told of it trusts: files of itself and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, '127.0.0.1')])
+    now = datetime.now(timezone.utc)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = directory / 'server.pem', directory / 'server.key'
+    paths[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    no_password = serialization.NoEncryption()
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password))
+    return str(paths[0]), str(paths[1])
+
+
+@contextmanager
+def web(directory: Path, handler: Callable[[web_api.Request], Awaitable[web_api.StreamResponse]], secure: bool = True) -> Iterator[dict[str, Any]]:
+    """A server that asks `handler` everything; yields what a collection at `/pub` needs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ca_file, key = certificate(directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if secure else None
+    if context is not None:
+        context.load_cert_chain(ca_file, key)
+    app = web_api.Application()
+    app.router.add_route('*', '/{path:.*}', handler)
+    runner = web_api.AppRunner(app, shutdown_timeout=0.1)
+
+    async def begin() -> int:
+        await runner.setup()
+        site = web_api.TCPSite(runner, '127.0.0.1', 0, ssl_context=context)
+        await site.start()
+        return int(runner.addresses[0][1])
+
+    with loop() as run:
+        port = run(begin())
+        try:
+            yield {'root': f'{"https" if secure else "http"}://127.0.0.1:{port}/pub', 'ca_file': ca_file}
+        finally:
+            run(runner.cleanup())
