@@ -48,7 +48,7 @@ def choose(choice: Choice, payload: Json, context: Mapping[str, Json], terms: Te
     Raises:
         StateError: `States.NoChoiceMatched`; `States.Runtime` where a variable is not there.
     """
-    judge = _Judge(payload, context, terms)
+    judge = _Judge(payload, context, terms.measured())
     for rule, following in choice.choices:
         if judge.true(rule):
             return following

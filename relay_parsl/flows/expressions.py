@@ -16,7 +16,7 @@ import simpleeval
 
 from relay_parsl.flows import paths
 from relay_parsl.flows.definition import Json, StateError
-from relay_parsl.flows.fuel import Fuel, Refused, number, plain
+from relay_parsl.flows.fuel import FUEL, Fuel, Refused, number, plain
 from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, listed, method
 from relay_parsl.flows.grammar import GrammarFault, Program, parse
 from relay_parsl.flows.places import kind, missing, shown
@@ -40,13 +40,14 @@ def check(expression: object) -> str | None:
     return None
 
 
-def evaluate(expression: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+def evaluate(expression: str, payload: Json, context: Mapping[str, Json] | None = None, shared: Fuel | None = None) -> Json:
     """The value of an expression.
 
     Args:
         expression: Of `grammar`'s language.
         payload: Its keys are the names in the expression, where it is an object; back-quoted JSONPaths begin in it.
         context: The run's `_context`.
+        shared: What it and others may use together, besides what each may use.
 
     Returns:
         JSON; no part of it is shared with the payload.
@@ -58,12 +59,18 @@ def evaluate(expression: str, payload: Json, context: Mapping[str, Json] | None 
         program = _cached(expression)
     except GrammarFault as fault:
         raise StateError('States.IntrinsicFailure', f'{shown(str(expression), 200)}: {fault}') from None
-    evaluator = _Evaluator(program, payload, context)
+    fuel = Fuel(FUEL if shared is None else max(0, min(FUEL, shared.left)))
+    evaluator = _Evaluator(program, payload, context, fuel)
     try:
-        return plain(evaluator.evaluated(program.tree), evaluator.fuel)
+        if len(expression) > CACHED:
+            fuel.take(10 * len(expression))  # it was read anew, which takes longer than to evaluate it
+        return plain(evaluator.evaluated(program.tree), fuel)
     except _ERRORS as error:
         place = program.excerpt(evaluator.place)
         raise StateError('States.IntrinsicFailure', f'{shown(program.source, 200)}: {_said(error)}, at {place}') from None
+    finally:
+        if shared is not None:
+            shared.left -= fuel.units - fuel.left
 
 
 def _said(error: Exception) -> str:
@@ -77,9 +84,9 @@ def _said(error: Exception) -> str:
 class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # simpleeval has no annotations
     """Evaluates one program once."""
 
-    def __init__(self, program: Program, payload: Json, context: Mapping[str, Json] | None) -> None:
+    def __init__(self, program: Program, payload: Json, context: Mapping[str, Json] | None, fuel: Fuel) -> None:
         super().__init__(operators=_OPERATORS, functions=dict(FUNCTIONS), names={})
-        self.fuel = Fuel()
+        self.fuel = fuel
         self.place: ast.AST | None = None
         self._program, self._payload = program, payload
         self._context = None if context is None else dict(context)

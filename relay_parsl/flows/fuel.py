@@ -1,6 +1,6 @@
 """What an expression may use: fuel, charged before anything is made, so that the same expression on the same payload always ends the same way.
 
-A unit is about a microsecond, or a hundred bytes. A clock stands behind it, of the thread's own CPU time, which a busy machine does not shorten; it
+A unit is about a microsecond, or 25 characters. A clock stands behind it, of the thread's own CPU time, which a busy machine does not shorten; it
 is there for what nobody thought of.
 """
 
@@ -15,6 +15,8 @@ from relay_parsl.flows.places import kind
 
 FUEL = 250_000
 """Units for one expression. An ordinary one takes ten; one that looks at each of 10,000 elements takes some ten thousand."""
+TOGETHER = 1_000_000
+"""Units for all paths and expressions of one state."""
 SECONDS = 2.0
 """CPU time of one expression, as a last resort: fuel ends in a fraction of it."""
 BITS = 1_024
@@ -30,11 +32,11 @@ class Refused(Exception):
 class Fuel:
     """What is left."""
 
-    __slots__ = ('_look', 'left', 'until')
+    __slots__ = ('_look', 'left', 'units', 'until')
 
-    def __init__(self, units: int = FUEL, seconds: float = SECONDS) -> None:
-        self.left = self._look = units
-        self.until = time.thread_time() + seconds
+    def __init__(self, units: int = FUEL) -> None:
+        self.left = self._look = self.units = units
+        self.until = time.thread_time() + SECONDS * max(1, units // FUEL)
 
     def take(self, units: int) -> None:
         """Use so much.
@@ -48,10 +50,13 @@ class Fuel:
 
     def _checked(self) -> None:
         if self.left < 0:
-            raise Refused(f'it takes too much: more than {FUEL} steps, elements made or hundreds of characters')
+            what = 'steps, elements made and characters made divided by 25'
+            raise Refused(
+                f'it takes too much: more than {self.units} {what}{"" if self.units >= FUEL else ", which is what the rest of this state left"}'
+            )
         self._look = self.left - 2_000
         if time.thread_time() > self.until:
-            raise Refused(f'it takes too long: more than {SECONDS:g} s')
+            raise Refused('it takes too long')
 
     def text(self, length: int) -> None:
         """Pay for a string of so many characters that is about to be made."""
@@ -91,7 +96,7 @@ def plain(value: Json, fuel: Fuel, depth: int = 0) -> Json:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        fuel.take(1 + len(value) // 100)
+        fuel.take(1 + len(value) // 25)
         return _encodable(value)
     fuel.take(1)
     if isinstance(value, int):
@@ -113,7 +118,7 @@ def plain(value: Json, fuel: Fuel, depth: int = 0) -> Json:
 def _key(key: object, fuel: Fuel) -> str:
     if not isinstance(key, str):
         raise Refused(f'a key is {kind(key)}; write str(…)')
-    fuel.take(1 + len(key) // 100)
+    fuel.take(1 + len(key) // 25)
     return _encodable(key)
 
 

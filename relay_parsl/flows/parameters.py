@@ -16,6 +16,9 @@ DEEPEST = 100
 class Terms(Protocol):
     """Deterministic functions of the payload. `context` is the run's `_context`, which paths and expressions see beside the payload's own keys."""
 
+    def measured(self) -> Terms:
+        """The same functions, with one budget for all that they are asked: one state's worth."""
+
     def read(self, path: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
         """What a path leads to: a value, or a list where it may lead to several.
 
@@ -50,7 +53,7 @@ def build(template: Json, payload: Json, context: Mapping[str, Json], terms: Ter
     Raises:
         StateError: `States.ParameterPathFailure` or `States.IntrinsicFailure`, with the place in the template.
     """
-    return _Builder(payload, context, terms).built(template, '')
+    return _Builder(payload, context, terms.measured()).built(template, '')
 
 
 def natural(key: str) -> str:

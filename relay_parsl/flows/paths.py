@@ -251,14 +251,19 @@ def read(path: str, payload: Json, context: Mapping[str, Json] | None = None, pa
 
 
 def present(path: str, payload: Json, context: Mapping[str, Json] | None = None, pay: Callable[[int], None] | None = None) -> bool:
-    """Whether the path leads anywhere. A path with a mistake leads nowhere."""
-    try:
-        parsed = parse(path)
-        root = _root(parsed, payload, context)
-        node, done = _walk(parsed.steps, root)
-        return done == len(parsed.steps) and (not parsed.rest or bool(_select(parsed, node, root, _Visits(parsed, pay))))
-    except StateError:
+    """Whether the path leads anywhere. A path with a mistake leads nowhere.
+
+    Raises:
+        StateError: it looks at more than `VISITS` places.
+    """
+    if check(path):
         return False
+    parsed = parse(path)
+    root = _root(parsed, payload, context)
+    node, done = _walk(parsed.steps, root)
+    if done < len(parsed.steps) or not parsed.rest:
+        return done == len(parsed.steps)
+    return isinstance(node, (dict, list, Mapping)) and bool(_select(parsed, node, root, _Visits(parsed, pay)))
 
 
 def _root(path: Path, payload: Json, context: Mapping[str, Json] | None) -> Json:

@@ -80,6 +80,7 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
         value = constant
     else:
         value = turn.payload if path in (None, '$') else turn.read(path or '$')
+        copies = _copies({'.$': path or '$'})
     weight = turn.weigh(value, copies)
     turn.started(turn.shown(value, weight, hidden))
     return value, weight, hidden
@@ -88,8 +89,14 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
 def _copies(template: Json) -> int:
     """How many parts of the payload may be in what is made of it."""
     if isinstance(template, dict):
-        return sum(1 if key[-2:] in ('.$', '.=') else _copies(each) for key, each in template.items())
+        return sum(_repeats(each) if key[-2:] in ('.$', '.=') else _copies(each) for key, each in template.items())
     return sum(map(_copies, template)) if isinstance(template, list) else 0
+
+
+def _repeats(text: Json) -> int:
+    """How often one path or expression may give the same part: `$['a','a']` does so twice, `$..*` once for each level."""
+    several = isinstance(text, str) and text.startswith('$') and ('..' in text or any(mark in text for mark in '*?,:'))
+    return 1_000_000 if several else 1
 
 
 def _made(turn: Turn, state: Pass | ExpressionEval, value: Json, weight: Weight, hidden: Private) -> str | None:

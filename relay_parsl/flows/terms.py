@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from relay_parsl.flows import expressions, paths
+from relay_parsl.flows.definition import Json, StateError
+from relay_parsl.flows.fuel import TOGETHER, Fuel, Refused
 from relay_parsl.flows.parameters import Terms
 
 _RFC_3339 = re.compile(r'([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,18})?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))')
@@ -32,8 +35,41 @@ def instant(text: object) -> float | None:
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
+class _Measured:
+    """The functions for one state, with one budget for all that it asks."""
+
+    write = staticmethod(paths.write)
+    instant = staticmethod(instant)
+
+    def __init__(self) -> None:
+        self._fuel = Fuel(TOGETHER)
+
+    def measured(self) -> Terms:
+        return self
+
+    def read(self, path: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+        self._pay(1)
+        return paths.read(path, payload, context, self._pay)
+
+    def present(self, path: str, payload: Json, context: Mapping[str, Json] | None = None) -> bool:
+        self._pay(1)
+        return paths.present(path, payload, context, self._pay)
+
+    def evaluate(self, expression: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
+        return expressions.evaluate(expression, payload, context, self._fuel)
+
+    def _pay(self, units: int) -> None:
+        try:
+            self._fuel.take(units)
+        except Refused:
+            cause = f'the paths and expressions of this state look at more than {TOGETHER} places together'
+            raise StateError('States.ParameterPathFailure', cause) from None
+
+
 class _Terms:
     """One object, so that the machine is handed one thing."""
+
+    measured = staticmethod(_Measured)
 
     read = staticmethod(paths.read)
     present = staticmethod(paths.present)

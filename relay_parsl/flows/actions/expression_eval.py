@@ -54,9 +54,10 @@ class ExpressionEval(Kept):
     def begin(self, action_id: str, row: Row, *, again: bool) -> ActionStatus:
         """One after another; a later one may write over an earlier one's result."""
         details: Json = {}
+        terms = TERMS.measured()
         for each in _requests(Fields(row['body'])):
             try:
-                value = TERMS.evaluate(each.text('expression'), each.mapping('arguments', {}))
+                value = terms.evaluate(each.text('expression'), each.mapping('arguments', {}))
                 details = TERMS.write(_reference(each.text('result_path', 'result')), details, value)
             except StateError as error:  # noqa: PERF203  the first one ends it
                 return self.failed(action_id, row, error.error, error.cause)

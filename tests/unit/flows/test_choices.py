@@ -250,3 +250,11 @@ def test_no_pattern_is_slow():
     assert not matches('*' + 'a' * 50 + 'b*', 'a' * 200_000)
     assert not matches('*' * 100_000 + 'b', 'a' * 100_000)
     assert time.thread_time() - begin < 1
+
+
+def test_all_rules_together_have_one_budget():
+    rules = tuple((Comparison('$..nowhere', 'IsPresent', True), 'X') for _ in range(1_000))
+    begin = time.thread_time()
+    with pytest.raises(StateError, match='together'):
+        choose(Choice('C', rules, 'Y'), {'xs': [[0]] * 30_000}, {}, TERMS)
+    assert time.thread_time() - begin < 2

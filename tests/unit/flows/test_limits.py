@@ -63,6 +63,22 @@ def test_no_catch_sees_a_limit() -> None:
     assert play.run.payload == {}
 
 
+def often(name: str) -> str:
+    return '[' + ','.join([f"'{name}'"] * 240) + ']'
+
+
+@pytest.mark.parametrize('path', [f'${often("a")}{often("b")}', '$..*', f'$[?@.b]{often("b")}'], ids=['names', 'levels', 'filtered'])
+def test_a_path_that_gives_one_part_many_times_ends_by_the_limit(path: str) -> None:
+    body: Json = {'a': {'b': 'x' * 100_000}}
+    for _ in range(100 if '..' in path else 0):
+        body = {'a': body}
+    for state in (Pass('P', {'n.$': path}), Pass('P', input_path=path)):
+        begin = time.process_time()
+        play = Play(state, body=body)
+        assert play.run.details['code'] == 'StateSizeExceeded'
+        assert time.process_time() - begin < 2
+
+
 @pytest.mark.parametrize('size', [199_000, 201_000])
 def test_the_body_and_what_goes_to_an_action_are_held_to_the_limit_too(size: int) -> None:
     play = Play(Pass('P'), body={'x': 'y' * size})

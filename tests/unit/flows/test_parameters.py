@@ -163,3 +163,13 @@ CONSTANTS = st.recursive(
 def test_constants_stand_for_themselves(template):
     assert built(template) == template
     assert private(template) is NOTHING
+
+
+def test_all_that_a_template_says_together_has_one_budget():
+    template = {f'{index}.=': "'a' * 3000000" for index in range(50)}
+    begin = time.thread_time()
+    with pytest.raises(StateError, match=r'Parameters\.[2-5]\.=: .*which is what the rest of this state left'):
+        built(template)
+    assert time.thread_time() - begin < 2
+    with pytest.raises(StateError, match='paths and expressions of this state look at more than 1000000 places together'):
+        built({f'{index}.$': '$.xs[*]' for index in range(50)}, {'xs': [0] * 60_000})
