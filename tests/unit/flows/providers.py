@@ -1,14 +1,12 @@
-"""Action providers for tests of the engine: what they do, each once, is a line in a file."""
+"""Action providers for tests of the engine: what they do, each once, is a file."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,41 +14,36 @@ from relay_parsl.flows.actions.base import Action, ActionUnableToRun, Call, Desc
 from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, ActionStatus
 
 MARKS = 'RELAY_PARSL_TEST_MARKS'
-"""The variable that names the file of lines."""
+"""The variable that names the directory of what was done."""
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[Path]:
-    """One process or thread at a time."""
-    with path.with_suffix('.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield path
+def mark(request_id: str, text: str) -> None:
+    """A file for a request that has none, whole or not there; a second text for one request is noted as `changed`."""
+    folder = Path(os.environ[MARKS])
+    folder.mkdir(exist_ok=True)
+    fresh = folder / f'.{os.getpid()}-{threading.get_ident()}'
+    fresh.write_text(text)
+    with suppress(FileExistsError):
+        os.link(fresh, folder / request_id)
+    if (folder / request_id).read_text() != text:
+        (folder / f'changed {request_id}').write_text(text)
+    fresh.unlink()
 
 
-def mark_once(request_id: str, text: str) -> None:
-    """A line for a request that has none; on the disk when this returns, and whole or not there."""
-    with locked(Path(os.environ[MARKS])) as path:
-        lines = path.read_text().splitlines() if path.exists() else []
-        if not any(line.split('\t')[0] == request_id for line in lines):
-            fresh = path.with_suffix('.new')
-            fresh.write_text('\n'.join([*lines, f'{request_id}\t{text}']) + '\n')
-            fresh.replace(path)
-
-
-def marks() -> list[tuple[str, str]]:
-    """The lines: request id and text."""
-    path = Path(os.environ[MARKS])
-    return [tuple(line.split('\t')) for line in path.read_text().splitlines()] if path.exists() else []  # type: ignore[misc]
+def marks() -> list[str]:
+    """The requests that were done."""
+    folder = Path(os.environ[MARKS])
+    return sorted(path.name for path in folder.glob('[!.]*')) if folder.exists() else []
 
 
 class Append(Action):
-    """Writes its line; with `seconds`, ends as long after its first call, and reports that."""
+    """Writes its file; with `seconds`, ends as long after its first call, and reports that."""
 
     description = Description('append', 'Append', ('https://example.org/append',), input_schema={'type': 'object', 'required': ['text']})
 
     def run(self, call: Call) -> ActionStatus:
         """Once for each request id."""
-        mark_once(call.request_id, json.dumps(call.body))
+        mark(call.request_id, json.dumps(call.body))
         due = call.time + float(call.body.get('seconds', 0))
         action_id = json.dumps([call.request_id, due, call.time, call.body])
         status = self.status(action_id)
