@@ -91,7 +91,10 @@ class Catalogue:
 
     def unknown(self, url: str) -> str:
         """More words for a URL that nobody serves: the nearest known ones."""
-        near = difflib.get_close_matches(canonical(url)[:200], self.places, n=3, cutoff=0.75)
+        place = canonical(url)[:200]
+        near = difflib.get_close_matches(place, self.places, n=3, cutoff=0.75)
+        best = difflib.SequenceMatcher(None, near[0], place).ratio() if near else 0.0
+        near = [each for each in near if difflib.SequenceMatcher(None, each, place).ratio() > best - 0.03]
         shown = [place if place.startswith('urn:') else f'https://{place}' for place in near]
         return f'; did you mean {" or ".join(shown)}?' if near else f'; actions here are {", ".join(sorted(self.descriptions))}'
 

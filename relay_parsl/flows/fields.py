@@ -79,7 +79,7 @@ def _any(_value: Json) -> str:
     return ''
 
 
-ALWAYS: Mapping[str, Check] = {'Type': _text, 'Comment': _comment}
+ALWAYS: Mapping[str, Check] = {'Type': _text, 'Comment': _any}
 ONWARD: Mapping[str, Check] = {'Next': _name, 'End': _end}
 FIELDS: Mapping[str, Mapping[str, Check]] = {
     'Action': {
@@ -133,7 +133,7 @@ EXPRESSIONS = frozenset({'Action', 'ExpressionEval', 'CreateWebInput', 'AwaitWeb
 """Types whose Parameters may have keys that end in `.=`."""
 
 NO_TYPE: Mapping[str, str] = {
-    'Task': 'make it an Action with an ActionUrl',
+    'Task': 'make it an Action, with an ActionUrl',
     'Parallel': 'run one after the other, or start several runs',
     'Map': 'loop with a Choice and an ExpressionEval that takes the first item off a list, or give one Action all the items',
     'Succeed': 'end with `"End": true` on the last state, or with a Pass that has it',

@@ -56,8 +56,6 @@ def check(rule: Json, path: str, faults: Faults, *, top: bool = True) -> None:
             faults.fault(under(path, key), REMEDIES.get(key) or f'no operator{faults.near(key, [*OPERATORS, *PATHS, *JUNCTIONS, *BESIDE])}')
     if len(known) != 1 and (known or not rule.keys() - BESIDE):
         faults.fault(path, f'needs one operator, and has {", ".join(known) or "none"}')
-    if not isinstance(rule.get('Comment'), str | None):
-        faults.fault(under(path, 'Comment'), f'must be a text, not {shown(rule["Comment"])}')
     _variable(rule, known, path, faults)
     for key in known:
         _operand(key, rule[key], under(path, key), faults)

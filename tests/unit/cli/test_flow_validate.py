@@ -137,3 +137,13 @@ def test_json(there: Path) -> None:
         'body': [],
     }
     assert (bad['valid'], bad['flow_id'], bad['faults'][0]['path']) == (False, None, '$.States.A.Type')
+
+
+def test_the_example_of_the_documentation_is_what_is_printed(there: Path) -> None:
+    tar = {'Type': 'Action', 'ActionUrl': 'https://compute.actions.globus.org', 'ResultPath': '$.Tar', 'Next': 'Move'}
+    move = {'Type': 'Action', 'ActionUrl': f'{TRANSFER[:-8]}tranfser', 'InputPath': '$.move', 'ResultPath': '$.Move', 'End': True}
+    tar['Parameters'] = {'tasks': [{'endpoint.$': '$.input.endpoint', 'function.$': 'input.f'}]}  # type: ignore[assignment]
+    (there / 'tar.json').write_text(json.dumps({'StartAt': 'Tarr', 'States': {'Tar': tar, 'Move': move}}))
+    text = (Path(__file__).parents[3] / 'docs' / 'flows.md').read_text()
+    shown = text.split('$ relay-parsl flow validate tar.json\n')[1].split('```')[0].splitlines()
+    assert run('tar.json').output.splitlines()[:-1] == shown

@@ -21,6 +21,11 @@ def test_a_comment_may_be_null() -> None:
     assert read({'StartAt': 'A', 'States': {'A': {**ONE, 'Comment': None}}, 'Comment': None}).definition().comment == ''
 
 
+def test_the_comment_of_a_state_is_whatever_its_author_likes() -> None:
+    assert read(flow(A={**ONE, 'Comment': ['two', 'lines']})).definition()
+    assert faults({**flow(A=ONE), 'Comment': 3}) == ['$.Comment: must be a text, not 3']
+
+
 @pytest.mark.parametrize('key', ['definition', 'x'])
 def test_a_wrapped_definition_brings_schema_and_title(key: str) -> None:
     wrapped = {key: flow(A=ONE), 'input_schema': {'type': 'object'}, 'title': 'T', 'source': 'somewhere'}
@@ -118,7 +123,6 @@ def test_what_an_action_has_when_nothing_is_said() -> None:
         ({'ActionScope': 'all'}, '.ActionScope: must be a URI'),
         ({'Catch': []}, '.Catch: must be a list with at least one'),
         ({'Catch': {}}, '.Catch: must be a list'),
-        ({'Comment': 3}, '.Comment: must be a text'),
         ({'ResultsPath': '$.a'}, '.ResultsPath: an Action has no such field; did you mean `ResultPath`?'),
         ({'Retry': []}, '.Retry: `Retry` is not supported: catch the error'),
         ({'OutputPath': '$.a'}, '.OutputPath: `OutputPath` is not supported'),
