@@ -107,7 +107,8 @@ class Collections:
 
 def scheme_of(root: str) -> str:
     """The scheme of a root's URL; `file` for a path."""
-    return urlsplit(root).scheme.lower() if re.match(r'[A-Za-z][A-Za-z0-9+.-]*:', root) else 'file'
+    found = re.match(r'([A-Za-z][A-Za-z0-9+.-]*):', root)
+    return found[1].lower() if found else 'file'
 
 
 def _collection(name: str, given: Mapping[str, Any]) -> Collection:

@@ -21,6 +21,9 @@ from relay_parsl.flows.storage.progress import Progress, Standing
 TICK = 0.5
 """Seconds between two reports of progress, and between two rows of what is done."""
 
+FIRST_WAIT, LAST_WAIT = 0.5, 60.0
+"""Seconds between the first two tries of a file, which double, and the most that they come to."""
+
 
 def task_id_of(request_id: str) -> str:
     """The id of the task of this request: the same at each repetition."""
@@ -178,7 +181,7 @@ class Task(ABC):
                     self.progress.well()
                     return None
                 raise GivenUp(fault)
-            self.stopped.wait(min(0.25 * 2**tries, 60.0))
+            self.stopped.wait(min(FIRST_WAIT * 2 ** (tries - 1), LAST_WAIT))
             self.check()
 
     def status(self) -> ActionStatus:

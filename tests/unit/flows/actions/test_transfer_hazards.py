@@ -1,0 +1,483 @@
+"""What goes wrong with transfers in practice: each of these has eaten somebody's data."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_parsl.flows.actions.transfer import TransferAction
+from relay_parsl.flows.storage import task as tasks
+from relay_parsl.flows.storage.local import LocalStore
+from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
+
+MEGA = 1_000_000
+
+
+@pytest.fixture
+def transfer(tmp_path: Path) -> Iterator[Desk]:
+    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=tmp_path / 'there') as made:
+        yield made
+
+
+@pytest.fixture
+def here(tmp_path: Path, transfer: Desk) -> Path:
+    return tmp_path / 'here'
+
+
+@pytest.fixture
+def there(tmp_path: Path, transfer: Desk) -> Path:
+    return tmp_path / 'there'
+
+
+def ended(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
+    assert status.status == expected, status.details
+    return dict(status.details)
+
+
+# --- names, links, shapes ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_any_kind(transfer: Desk, here: Path, there: Path) -> None:
+    names = [
+        'ünïcode',
+        'new\nline',
+        ' space ',
+        '-rf',
+        '*',
+        "it's",
+        'a"b',
+        '.hidden',
+        '~tilde',
+        'x' * 255,
+        '日本',
+        'tab\t',
+        '%2e%2e',
+        '..x',
+        os.fsdecode(b'caf\xe9'),
+    ]
+    for name in names:
+        (here / 'd' / name).parent.mkdir(exist_ok=True)
+        (here / 'd' / name).write_text(name, errors='surrogateescape')
+        (here / 'd' / f'{name[:200]}.d').mkdir()
+    found = ended(transfer.do(one('/d', '/d')))
+    assert tree(there) == tree(here)
+    assert found['files_transferred'] == len(names)
+    for name in names:
+        ended(transfer.do(one(f'/d/{name}', f'/single/{name}')))
+    assert len(os.listdir(there / 'single')) == len(names)
+
+
+def test_an_empty_directory_arrives(transfer: Desk, here: Path, there: Path) -> None:
+    (here / 'empty').mkdir()
+    found = ended(transfer.do(one('/empty/', '/a/b/', recursive=True)))
+    assert tree(there) == {'a': None, 'a/b': None}
+    assert (found['files'], found['directories']) == (0, 1)
+
+
+def test_the_root_itself(transfer: Desk, here: Path, there: Path) -> None:
+    (here / 'f').write_text('f')
+    ended(transfer.do(one('/', '/', recursive=True)))
+    assert tree(there) == tree(here)
+
+
+def test_links_in_a_tree_are_passed_over_or_copied(transfer: Desk, here: Path, there: Path) -> None:
+    (here / 'd/sub').mkdir(parents=True)
+    (here / 'd/f').write_text('f')
+    (here / 'd/to-f').symlink_to('f')
+    (here / 'd/to-sub').symlink_to('sub')
+    found = ended(transfer.do(one('/d', '/ignored')))
+    assert (found['symlinks'], found['recursive_symlinks']) == (2, 'ignore')
+    assert tree(there) == {'ignored': None, 'ignored/f': b'f', 'ignored/sub': None}
+    ended(transfer.do(one('/d', '/copied', recursive_symlinks='copy')))
+    assert tree(there / 'copied') == {'f': b'f', 'sub': None, 'to-f': b'f', 'to-sub': None}
+
+
+@pytest.mark.parametrize('target', ['.', '..', '../d', 'loop'])
+def test_a_loop_of_links_ends(transfer: Desk, here: Path, there: Path, target: str) -> None:
+    (here / 'd').mkdir()
+    (here / 'd/f').write_text('f')
+    (here / 'd/loop').symlink_to(target)
+    assert ended(transfer.do(one('/d', '/x', recursive_symlinks='copy')), 'FAILED')['code'] in ('PERMISSION_DENIED', 'SYMLINK_LOOP')
+    ended(transfer.do(one('/d', '/x')))
+    assert tree(there) == {'x': None, 'x/f': b'f'}
+
+
+def test_a_link_at_the_destination_is_replaced_and_not_written_through(transfer: Desk, here: Path, there: Path, tmp_path: Path) -> None:
+    (here / 'd').mkdir()
+    (here / 'd/f').write_text('new')
+    (tmp_path / 'precious').write_text('precious')
+    (there / 'd').mkdir()
+    (there / 'd/f').symlink_to(tmp_path / 'precious')
+    ended(transfer.do(one('/d', '/d')))
+    assert (tmp_path / 'precious').read_text() == 'precious'
+    assert tree(there) == {'d': None, 'd/f': b'new'}
+
+
+def test_a_directory_that_is_a_link_out_is_not_entered(transfer: Desk, here: Path, there: Path, tmp_path: Path) -> None:
+    (here / 'd/sub').mkdir(parents=True)
+    (here / 'd/sub/f').write_text('new')
+    (tmp_path / 'outside').mkdir()
+    (there / 'd').mkdir()
+    (there / 'd/sub').symlink_to(tmp_path / 'outside')
+    assert ended(transfer.do(one('/d', '/d')), 'FAILED')['code'] in ('PERMISSION_DENIED', 'NOT_A_DIRECTORY')
+    assert tree(tmp_path / 'outside') == {}
+
+
+def test_two_sources_for_one_file_are_refused(transfer: Desk, here: Path, there: Path) -> None:
+    (here / 'a').write_text('a')
+    (here / 'b').write_text('b')
+    body = one('/a', '/x')
+    body['DATA'].append({'source_path': '/a', 'destination_path': '//x'})
+    assert ended(transfer.do(body))['files'] == 1
+    body['DATA'].append({'source_path': '/b', 'destination_path': '/x'})
+    assert ended(transfer.do(body), 'FAILED')['code'] == 'EXISTS'
+    assert tree(there) == {'x': b'a'}
+
+
+def test_onto_itself_changes_nothing(transfer: Desk, here: Path) -> None:
+    (here / 'a').write_text('a')
+    assert ended(transfer.do(one('/a', '/a', destination_endpoint='here')))['files_skipped'] == 1
+    assert tree(here) == {'a': b'a'}
+
+
+def test_into_a_directory_of_itself_ends(transfer: Desk, here: Path) -> None:
+    (here / 'd').mkdir()
+    (here / 'd/f').write_text('f')
+    ended(transfer.do(one('/d', '/d/copy', destination_endpoint='here')))
+    assert tree(here) == {'d': None, 'd/f': b'f', 'd/copy': None, 'd/copy/f': b'f'}
+
+
+def test_filters(transfer: Desk, here: Path, there: Path) -> None:
+    for name in ('a.h5', 'b.tmp', 'keep.tmp', 'sub/c.h5', 'cache/d.h5'):
+        (here / 'd' / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / 'd' / name).write_text(name)
+    rules = [{'method': 'include', 'name': 'keep.*'}, {'method': 'exclude', 'name': '*.tmp', 'type': 'file'}, {'name': 'cache', 'type': 'dir'}]
+    ended(transfer.do(one('/d', '/d', filter_rules=rules)))
+    assert sorted(tree(there)) == ['d', 'd/a.h5', 'd/keep.tmp', 'd/sub', 'd/sub/c.h5']
+
+
+@pytest.mark.parametrize(
+    ('level', 'expected'),
+    [
+        (None, b'new'),
+        ('exists', b'old'),
+        (1, b'old'),
+        ('mtime', b'old'),
+        (3, b'new'),
+    ],
+)
+def test_sync_levels(transfer: Desk, here: Path, there: Path, level: Any, expected: bytes) -> None:
+    (here / 'f').write_bytes(b'new')
+    (there / 'f').write_bytes(b'old')
+    os.utime(here / 'f', (1e9, 1e9))
+    found = ended(transfer.do(one('/f', '/f', sync_level=level)))
+    assert (there / 'f').read_bytes() == expected
+    assert found['files_skipped'] == int(expected == b'old')
+
+
+def test_a_newer_or_longer_source_is_copied(transfer: Desk, here: Path, there: Path) -> None:
+    (here / 'f').write_bytes(b'newer')
+    (there / 'f').write_bytes(b'older')
+    os.utime(there / 'f', (1e9, 1e9))
+    assert ended(transfer.do(one('/f', '/f', sync_level=2)))['files_transferred'] == 1
+    (here / 'f').write_bytes(b'longer')
+    assert ended(transfer.do(one('/f', '/f', sync_level=1)))['files_transferred'] == 1
+    assert ended(transfer.do(one('/f', '/f', sync_level=0)))['files_transferred'] == 0
+
+
+# --- contents ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_byte_of_a_big_file(transfer: Desk, here: Path, there: Path) -> None:
+    block = os.urandom(MEGA)
+    with (here / 'big').open('wb') as file:
+        for _ in range(200):
+            file.write(block)
+    ended(transfer.do(one('/big', '/big')))
+    with (there / 'big').open('r+b') as file:
+        file.seek(123_456_789)
+        byte = file.read(1)
+        file.seek(123_456_789)
+        file.write(bytes([byte[0] ^ 1]))
+    assert ended(transfer.do(one('/big', '/big')))['files_transferred'] == 1
+    assert subprocess.run(['cmp', here / 'big', there / 'big'], check=False).returncode == 0
+    assert ended(transfer.do(one('/big', '/big')))['files_skipped'] == 1
+
+
+@pytest.mark.parametrize('change', ['append', 'truncate', 'rewrite', 'replace'])
+def test_a_source_that_changes_is_noticed(transfer: Desk, here: Path, there: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is copied again, and what arrives is one state of it."""
+    (here / 'f').write_bytes(b'1' * 5 * MEGA)
+    real, changed = LocalStore.write, threading.Event()
+
+    def write(store: LocalStore, parts: Any, part: str) -> Any:
+        writer = real(store, parts, part)
+        put = writer.write
+
+        def late(data: bytes) -> None:
+            put(data)
+            if writer.size > 2 * MEGA and not changed.is_set():
+                changed.set()
+                _change(here / 'f', change)
+
+        writer.write = late
+        return writer
+
+    monkeypatch.setattr(LocalStore, 'write', write)
+    found = ended(transfer.do(one('/f', '/f')))
+    assert found['faults'] == 1
+    assert found['events'][0]['code'] == 'FILE_CHANGED'
+    assert (there / 'f').read_bytes() == (here / 'f').read_bytes()
+    assert not parts_left(there)
+
+
+def _change(path: Path, change: str) -> None:
+    if change == 'append':
+        with path.open('ab') as file:
+            file.write(b'more')
+    elif change == 'truncate':
+        os.truncate(path, 3 * MEGA)
+    elif change == 'rewrite':
+        with path.open('r+b') as file:
+            file.write(b'2' * 5 * MEGA)
+    else:
+        path.with_name('new').write_bytes(b'3' * 5 * MEGA)
+        path.with_name('new').replace(path)
+
+
+def test_a_source_that_never_rests_ends_as_failed(transfer: Desk, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / 'f').write_bytes(b'1' * 3 * MEGA)
+    real = LocalStore.write
+
+    def write(store: LocalStore, parts: Any, part: str) -> Any:
+        _change(here / 'f', 'append')
+        return real(store, parts, part)
+
+    monkeypatch.setattr(LocalStore, 'write', write)
+    monkeypatch.setattr(tasks, 'FIRST_WAIT', 0.01)
+    assert ended(transfer.do(one('/f', '/f')), 'FAILED')['code'] == 'FILE_CHANGED'
+    assert tree(there) == {}
+
+
+def test_what_arrives_damaged_is_sent_again(transfer: Desk, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / 'f').write_bytes(b'1' * 3 * MEGA)
+    real, damaged = LocalStore.write, threading.Event()
+
+    def write(store: LocalStore, parts: Any, part: str) -> Any:
+        writer = real(store, parts, part)
+        if not damaged.is_set():
+            sync = writer.sync
+
+            def late() -> None:
+                sync()
+                damaged.set()
+                os.pwrite(writer.fd, b'X', MEGA)  # type: ignore[attr-defined]
+
+            writer.sync = late
+        return writer
+
+    monkeypatch.setattr(LocalStore, 'write', write)
+    found = ended(transfer.do(one('/f', '/f')))
+    assert found['events'][0]['code'] == 'VERIFY_CHECKSUM'
+    assert tree(there) == tree(here)
+    assert found['bytes_transferred'] == found['bytes_checksummed'] == 3 * MEGA
+
+
+def test_a_checksum_from_elsewhere_must_hold(transfer: Desk, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, 'FIRST_WAIT', 0.01)
+    (here / 'f').write_bytes(b'hello')
+    body = one('/f', '/f')
+    body['DATA'][0]['external_checksum'] = '5D41402ABC4B2A76B9719D911017C592'
+    ended(transfer.do(body))
+    (there / 'f').unlink()
+    body['DATA'][0] |= {'external_checksum': '0' * 64, 'checksum_algorithm': 'SHA256'}
+    assert ended(transfer.do(body), 'FAILED')['code'] == 'VERIFY_CHECKSUM'
+    assert tree(there) == {}
+
+
+# --- room ---------------------------------------------------------------------------------------------------------------------------------------
+
+
+def full_after(count: int, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A disk with room for so many files; setting the event makes more."""
+    real, room, used = LocalStore.write, threading.Event(), []
+
+    def write(store: LocalStore, parts: Any, part: str) -> Any:
+        if len(used) >= count and not room.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/'.join(parts))
+        used.append(part)
+        return real(store, parts, part)
+
+    monkeypatch.setattr(LocalStore, 'write', write)
+    return room
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='mounts a file system')
+def test_a_full_disk_waits_for_room_and_goes_on(transfer: Desk, here: Path, there: Path) -> None:
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', there], check=False).returncode != 0:
+        pytest.skip('no right to mount')
+    try:
+        for number in range(4):
+            (here / f'{number}').write_bytes(os.urandom(MEGA))
+        begun = transfer.run(one('/', '/'))
+        found = ended(transfer.end(begun), 'INACTIVE')
+        assert (found['code'], found['is_ok']) == ('QUOTA_EXCEEDED', False)
+        assert 'make room' in found['description']
+        subprocess.run(['mount', '-o', 'remount,size=20m', there], check=True)
+        transfer.action.resume(begun.action_id)
+        found = ended(transfer.end(begun))
+        assert found['files_transferred'] + found['files_skipped'] == 4
+        assert tree(there) == tree(here)
+    finally:
+        wait_for(lambda: subprocess.run(['umount', there], check=False).returncode == 0)
+
+
+def test_a_quota_may_be_fatal(transfer: Desk, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / 'f').write_bytes(b'f')
+    full_after(0, monkeypatch)
+    assert ended(transfer.do(one('/f', '/f', fail_on_quota_errors=True)), 'FAILED')['code'] == 'QUOTA_EXCEEDED'
+
+
+def test_what_waits_for_room_may_be_cancelled(transfer: Desk, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (here / f'{number}').write_bytes(b'f')
+    full_after(2, monkeypatch)
+    begun = transfer.run(one('/', '/'))
+    ended(transfer.end(begun), 'INACTIVE')
+    assert ended(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
+    assert not parts_left(there)
+
+
+# --- many, and cut off ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_small_files_are_few_rows(transfer: Desk, here: Path, there: Path) -> None:
+    for number in range(10_000):
+        folder = here / f'd/{number // 500}'
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f'{number}').write_bytes(b'%d' % number)
+    begun = time.monotonic()
+    found = ended(transfer.do(one('/d', '/d')))
+    elapsed = time.monotonic() - begun
+    assert tree(there) == tree(here)
+    assert (found['files_transferred'], found['directories']) == (10_000, 21)
+    assert transfer.rows.puts <= 20 + 4 * elapsed
+    assert not [key for key in transfer.rows.rows if transfer.rows.rows[key] is not None and '/done/' in key]
+
+
+class Mover:
+    """Runs `mover` in a process, and kills it."""
+
+    def __init__(self, directory: Path, body: Any) -> None:
+        settings = {name: {'root': str(directory / name)} for name in ('here', 'there')}
+        arguments = [str(directory / 'moves.jsonl'), json.dumps(settings), 'run:Move:1', json.dumps(body)]
+        self.command = [sys.executable, '-m', 'tests.unit.flows.storage.mover', *arguments]
+
+    def start(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[4])
+        assert process.stdout is not None
+        assert process.stdout.readline() == 'begun\n'
+        return process
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    def finish(self) -> dict[str, Any]:
+        process = self.start()
+        assert process.stdout is not None
+        with process.stdout:
+            status, details = json.loads(process.stdout.read())
+        assert process.wait(10) == 0
+        assert status == 'SUCCEEDED', details
+        return dict(details)
+
+
+def test_a_killed_transfer_goes_on_from_its_part(tmp_path: Path) -> None:
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'here/big').write_bytes(os.urandom(100 * MEGA))
+    mover = Mover(tmp_path, one('/big', '/big'))
+    process = mover.start()
+    wait_for(lambda: [path for path in parts_left(tmp_path / 'there') if (tmp_path / 'there' / path).stat().st_size > 3 * MEGA])
+    mover.kill(process)
+    part = tmp_path / 'there' / parts_left(tmp_path / 'there')[0]
+    inode, size = part.stat().st_ino, part.stat().st_size
+    assert 0 < size <= 100 * MEGA
+    mover.finish()
+    assert tree(tmp_path / 'there') == tree(tmp_path / 'here')
+    assert (tmp_path / 'there/big').stat().st_ino == inode
+
+
+def test_a_part_that_is_not_the_beginning_of_the_file_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'here/big').write_bytes(os.urandom(3 * MEGA))
+    tag = tasks.task_id_of('run:Move:1')[:8]
+    for wrong in (b'x' * MEGA, os.urandom(5 * MEGA)):
+        (tmp_path / f'there/.big.{tag}.part').write_bytes(wrong)
+        (tmp_path / 'moves.jsonl').unlink(missing_ok=True)
+        Mover(tmp_path, one('/big', '/big')).finish()
+        assert tree(tmp_path / 'there') == tree(tmp_path / 'here')
+        (tmp_path / 'there/big').unlink()
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_random_trees_survive_random_kills(tmp_path: Path, seed: int) -> None:
+    """At the end the destination equals the source, and no part is left."""
+    random_ = random.Random(seed)
+    folders = [tmp_path / 'here']
+    (tmp_path / 'there').mkdir()
+    for number in range(12):
+        folders.append(random_.choice(folders) / f'folder {number}\n')
+        folders[-1].mkdir(parents=True, exist_ok=True)
+    for number in range(600):
+        size = random_.choice([0, 1, 1000, 70_000, 3 * MEGA] if number < 40 else [0, 1, 1000])
+        (random_.choice(folders) / f'file-{number}').write_bytes(random_.randbytes(size))
+    mover = Mover(tmp_path, one('/', '/copy'))
+    for _ in range(4):
+        process = mover.start()
+        time.sleep(random_.uniform(0, 0.4))
+        mover.kill(process)
+    found = mover.finish()
+    assert tree(tmp_path / 'there/copy') == tree(tmp_path / 'here')
+    assert not parts_left(tmp_path / 'there')
+    assert (found['files'], found['directories']) == (600, 13)
+    assert found['files_transferred'] + found['files_skipped'] == 600
+    shutil.rmtree(tmp_path / 'here')
+
+
+def test_an_engine_that_closes_leaves_it_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'here/big').write_bytes(os.urandom(150 * MEGA))
+    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=tmp_path / 'there') as made:
+        begun = made.run(one('/big', '/big'), request_id='run:Move:1')
+        wait_for(lambda: made.action.status(begun.action_id).details['bytes_transferred'] > 0)
+    assert parts_left(tmp_path / 'there')
+    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=tmp_path / 'there') as made:
+        assert made.action.status(begun.action_id).status == 'ACTIVE'
+        ended(made.end(made.run(one('/big', '/big'), request_id='run:Move:1')))
+    assert tree(tmp_path / 'there') == tree(tmp_path / 'here')
+
+
+def test_progress_is_told_at_most_twice_a_second(transfer: Desk, here: Path, there: Path) -> None:
+    with (here / 'big').open('wb') as file:
+        file.truncate(100 << 30)
+    begun, started = transfer.run(one('/big', '/big')), time.monotonic()
+    wait_for(lambda: len(transfer.reports) >= 3)
+    found = transfer.action.status(begun.action_id).details
+    assert time.monotonic() - started > 0.9
+    assert (found['status'], found['nice_status'], found['is_ok'], found['files']) == ('ACTIVE', 'OK', True, 1)
+    assert found['effective_bytes_per_second'] > 0
+    transfer.action.cancel(begun.action_id)
