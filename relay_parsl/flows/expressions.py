@@ -81,6 +81,9 @@ def _said(error: Exception) -> str:
     return shown(str(error), 300) or type(error).__name__
 
 
+_OTHERWISE = {'true': '; write True', 'false': '; write False', 'null': '; write None'}
+
+
 class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # simpleeval has no annotations
     """Evaluates one program once."""
 
@@ -116,7 +119,8 @@ class _Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]  # sim
             return self._context
         if isinstance(self._payload, (dict, Mapping)) and name in self._payload:
             return self._payload[name]
-        raise Refused(f'{name} is a function: call it' if name in FUNCTIONS else missing('the payload', self._payload, name))
+        hint = _OTHERWISE.get(name, '')
+        raise Refused(f'{name} is a function: call it' if name in FUNCTIONS else missing('the payload', self._payload, name) + hint)
 
     def _path(self, path: str) -> Json:
         self.fuel.take(2 + len(path) // 10)

@@ -36,6 +36,14 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ESCAPE = re.compile(r'\\(?:(?P<known>[\\\'"abfnrtvxuUN0-7\n])|.)', re.DOTALL)
+_HINTS = {
+    '$': 'a JSONPath in an expression stands in back quotes: `$.a.b`',
+    '&&': 'write and',
+    '||': 'write or',
+    '!': 'write not, or !=',
+    '?': 'write a if condition else b',
+}
+"""What is found in other languages, and not in this one."""
 _KEYWORD_HINT = re.compile(r'\.\s*(?:class|from|import|in|is|if|for|global|pass|lambda|with|return|def|del|not|and|or|as)\b')
 
 
@@ -121,6 +129,9 @@ def _syntax(error: Exception, prepared: str) -> str:
     bare = _TOKEN.sub('', prepared)
     if '`' in bare:
         return 'a back quote is not closed'
+    hint = next((hint for mark, hint in _HINTS.items() if mark in bare), None)
+    if hint:
+        return f'{said}; {hint}'
     if _KEYWORD_HINT.search(bare):
         return f"{said}; a key that is a word of Python's is written ['class'], or in back quotes"
     return said

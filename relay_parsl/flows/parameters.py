@@ -65,17 +65,18 @@ class _Builder:
     def __init__(self, payload: Json, context: Mapping[str, Json], terms: Terms) -> None:
         self._payload, self._context, self._terms = payload, context, terms
 
-    def built(self, template: Json, place: str, depth: int = 0) -> Json:
+    def built(self, template: Json, place: str, depth: int = 0, *, secret: bool = False) -> Json:
         if depth > DEEPEST:
             raise StateError('States.ParameterPathFailure', f'Parameters{place[:80]}…: more than {DEEPEST} levels')
         if isinstance(template, Mapping):
-            return self._object(template, place, depth)
+            return self._object(template, place, depth, secret=secret)
         if isinstance(template, (list, tuple)):
-            return [self.built(item, f'{place}[{index}]', depth + 1) for index, item in enumerate(template)]
+            return [self.built(item, f'{place}[{index}]', depth + 1, secret=secret) for index, item in enumerate(template)]
         return template
 
-    def _object(self, template: Mapping[str, Json], place: str, depth: int) -> dict[str, Json]:
+    def _object(self, template: Mapping[str, Json], place: str, depth: int, *, secret: bool) -> dict[str, Json]:
         made: dict[str, Json] = {}
+        names = _names(template)
         for key, value in template.items():
             if key == PRIVATE:
                 continue
@@ -83,12 +84,13 @@ class _Builder:
             if name in made:
                 raise StateError('States.ParameterPathFailure', f'Parameters{place}: {name!r} is given twice; keep one of its spellings')
             if name == key:
-                made[key] = self.built(value, f'{place}.{key}', depth + 1) if isinstance(value, (dict, list, tuple, Mapping)) else value
+                parts = isinstance(value, (dict, list, tuple, Mapping))
+                made[key] = self.built(value, f'{place}.{key}', depth + 1, secret=secret or name in names) if parts else value
             else:
-                made[name] = self._computed(key, value, place)
+                made[name] = self._computed(key, value, place, secret=secret or name in names)
         return made
 
-    def _computed(self, key: str, value: Json, place: str) -> Json:
+    def _computed(self, key: str, value: Json, place: str, *, secret: bool) -> Json:
         path = key.endswith('.$')
         if not isinstance(value, str):
             error, wanted = ('States.ParameterPathFailure', 'a path') if path else ('States.IntrinsicFailure', 'an expression')
@@ -96,7 +98,8 @@ class _Builder:
         try:
             return (self._terms.read if path else self._terms.evaluate)(value, self._payload, self._context)
         except StateError as error:
-            raise StateError(error.error, f'Parameters{place}.{key}: {error.cause}') from None
+            cause = 'it is private, so how it is made is not shown; it cannot be made of this payload' if secret else error.cause
+            raise StateError(error.error, f'Parameters{place}.{key}: {cause}') from None
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,18 @@ NOTHING = Private()
 def private(template: Json) -> Private:
     """What the `__Private_Parameters` of a template, at any level, keep from logs. Names may have their suffix or not."""
     if isinstance(template, Mapping):
-        listed = template.get(PRIVATE)
-        names = frozenset(natural(name) for name in listed if isinstance(name, str)) if isinstance(listed, (list, tuple)) else frozenset()
+        names = _names(template)
         pairs = [(natural(key), private(value)) for key, value in template.items() if key != PRIVATE]
         return _or_nothing(names, pairs)
     if isinstance(template, (list, tuple)):
         return _or_nothing(frozenset(), list(enumerate(map(private, template))))
     return NOTHING
+
+
+def _names(template: Mapping[str, Json]) -> frozenset[str]:
+    """What this level of a template keeps private."""
+    listed = template.get(PRIVATE)
+    return frozenset(natural(name) for name in listed if isinstance(name, str)) if isinstance(listed, (list, tuple)) else frozenset()
 
 
 def _or_nothing(names: frozenset[str], pairs: list[tuple[str, Private]] | list[tuple[int, Private]]) -> Private:

@@ -193,7 +193,7 @@ def check(path: object) -> str | None:
     try:
         _cached(path)
     except PathFault as fault:
-        return f'{str(path)[:80]!r} is no path: {fault}'
+        return f'{shown(str(path), 80)!r} is no path: {fault}'
     return None
 
 
@@ -202,7 +202,7 @@ def check_reference(path: object) -> str | None:
     try:
         _reference(path)
     except PathFault as fault:
-        return f'{str(path)[:80]!r} is no reference path: {fault}'
+        return f'{shown(str(path), 80)!r} is no reference path: {fault}'
     return None
 
 
@@ -226,7 +226,7 @@ def parse(path: str) -> Path:
     try:
         return _cached(path)
     except PathFault as fault:
-        raise StateError('States.ParameterPathFailure', f'{str(path)[:80]!r} is no path: {fault}') from None
+        raise StateError('States.ParameterPathFailure', f'{shown(str(path), 80)!r} is no path: {fault}') from None
 
 
 def read(path: str, payload: Json, context: Mapping[str, Json] | None = None, pay: Callable[[int], None] | None = None) -> Json:
@@ -369,7 +369,7 @@ def write(path: str, payload: Json, value: Json) -> Json:
     try:
         steps = _reference(path).steps
     except PathFault as fault:
-        raise StateError('States.ResultPathMatchFailure', f'{str(path)[:80]!r} is no reference path: {fault}') from None
+        raise StateError('States.ResultPathMatchFailure', f'{shown(str(path), 80)!r} is no reference path: {fault}') from None
     return _written(payload, steps, 0, value)
 
 

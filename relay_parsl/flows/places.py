@@ -16,8 +16,8 @@ _PLAIN = re.compile(r"""[^\s.\[\]'"*?(),`\x00-\x1f]+""")
 
 
 def shown(text: str, length: int = 120) -> str:
-    """No more than so many characters of it, in one line."""
-    text = ' '.join(text[: 8 * length].split())
+    """No more than so many characters of it, in one line, which can be written to any file: halves of surrogate pairs are spelled out."""
+    text = ' '.join(text[: 8 * length].split()).encode(errors='backslashreplace').decode()
     return text if len(text) <= length else f'{text[: length - 1]}…'
 
 
@@ -29,13 +29,13 @@ def kind(value: Json) -> str:
 
 def spell(steps: tuple[Step, ...]) -> str:
     """A path of these steps, as people write it."""
-    return '$' + ''.join(f'.{step}' if isinstance(step, str) and _PLAIN.fullmatch(step) else f'[{step!r}]' for step in steps)
+    return '$' + ''.join(f'.{shown(step)}' if isinstance(step, str) and _PLAIN.fullmatch(step) else f'[{step!r}]' for step in steps)
 
 
 def missing(where: str, node: Json, step: Step) -> str:
     """Why `step` leads nowhere from `node`, with what is there."""
     if isinstance(node, Mapping) and isinstance(step, str):
-        names = ', '.join(str(name)[:40] for name in islice(node, 12))
+        names = ', '.join(shown(str(name), 40) for name in islice(node, 12))
         return f'{where} has no {step[:80]!r}; it has {names or "nothing"}{", …" if len(node) > 12 else ""}'
     if isinstance(node, list) and isinstance(step, int):
         return f'{where} has {len(node)} elements, so there is no [{step}]'

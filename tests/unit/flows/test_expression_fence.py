@@ -240,3 +240,28 @@ def test_keys_of_the_payload_that_look_like_python_s_own_are_keys():
 
 def test_a_path_to_what_python_has_leads_nowhere():
     assert expressions.evaluate("[getattr('s.__class__'), getattr('d.__class__.__mro__', 0), is_present('xs.__len__')]", PAYLOAD) == [None, 0, False]
+
+
+@pytest.mark.parametrize(
+    ('expression', 'hint'),
+    [
+        ('$.s + 1', 'stands in back quotes: `$.a.b`'),
+        ('x && x', 'write and'),
+        ('x || x', 'write or'),
+        ('!x', 'write not'),
+        ('x ? 1 : 2', 'write a if condition else b'),
+        ('x == true', 'write True'),
+        ('x == null', 'write None'),
+    ],
+)
+def test_what_is_of_another_language_is_told_what_it_is_called_here(expression, hint):
+    with pytest.raises(StateError) as caught:
+        expressions.evaluate(expression, PAYLOAD)
+    assert hint in caught.value.cause
+
+
+def test_errors_can_be_written_to_any_file():
+    for expression in ("'\ud800' + nope", '\ud800', "d['\ud800']", '`$.\ud800`'):
+        with pytest.raises(StateError) as caught:
+            expressions.evaluate(expression, {'d': {'\udfff': 1}, '\udffe': 2})
+        assert caught.value.cause.encode()

@@ -173,3 +173,17 @@ def test_all_that_a_template_says_together_has_one_budget():
     assert time.thread_time() - begin < 2
     with pytest.raises(StateError, match='paths and expressions of this state look at more than 1000000 places together'):
         built({f'{index}.$': '$.xs[*]' for index in range(50)}, {'xs': [0] * 60_000})
+
+
+@pytest.mark.parametrize(
+    'template',
+    [
+        {'password.=': "'hunter2' + nope", PRIVATE: ['password']},
+        {'server': {'password.=': "'hunter2' + nope"}, PRIVATE: ['server']},
+        {'servers': [{'password.$': '$.hunter2'}], PRIVATE: ['servers']},
+    ],
+)
+def test_an_error_does_not_show_how_a_private_parameter_is_made(template):
+    with pytest.raises(StateError, match=r'Parameters.*password.*it is private') as caught:
+        built(template)
+    assert 'hunter2' not in str(caught.value)

@@ -337,3 +337,13 @@ def test_reading_is_fast():
     for _ in range(2_000):
         paths.read('$.input.files[0]', payload)
     assert (time.thread_time() - begin) / 2_000 < 50e-6
+
+
+@pytest.mark.parametrize('path', ['$.\ud800', "$['\\ud800']", '$.a.\ud800', '\ud800', '$.b.c'])
+def test_errors_can_be_written_to_any_file(path):
+    with pytest.raises(StateError) as caught:
+        paths.read(path, {'a': {'\udfff': 1}, 'b': {'\udfff': 1}})
+    assert caught.value.cause.encode()
+    with pytest.raises(StateError) as caught:
+        paths.write(f'{path}.x', {'\ud800': 1, 'a': {'\ud800': 1}, 'b': {'c': 1}}, 1)
+    assert caught.value.cause.encode()
