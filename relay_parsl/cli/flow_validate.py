@@ -35,8 +35,10 @@ def validate(files: tuple[str, ...], body: str | None, input_schema: str | None,
       relay-parsl flow validate my-flow.json --body input.json
       relay-parsl flow validate flows/*.json --json | jq -r '.[] | select(.valid) | .file'
     """  # noqa: D301  click takes the backspaces for its marks
+    from relay_parsl.flows.catalogue import here
+
     schema, given = (_json(path) if path else None for path in (input_schema, body))
-    known = _catalogue()
+    known = here()
     told = [_told(path, schema, given, known, strict=strict, wanted=body is not None) for path in files]
     if as_json:
         click.echo(json.dumps(told, indent=2))
@@ -48,13 +50,6 @@ def validate(files: tuple[str, ...], body: str | None, input_schema: str | None,
     bad = [str(each['file']) for each in told if not each['valid']]
     if bad:
         raise Failure(f'{len(bad)} of {len(told)} cannot be run: {", ".join(bad)}' if len(told) > 1 else f'{bad[0]} cannot be run')
-
-
-def _catalogue() -> Catalogue:
-    """The actions that there are: ours, the installed ones, those of the settings."""
-    from relay_parsl.flows.catalogue import standard
-
-    return standard()
 
 
 def _json(path: str) -> Any:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from relay_parsl.errors import ConfigError
 from relay_parsl.flows.actions import OURS
 from relay_parsl.flows.actions.base import Action, Description
+from relay_parsl.flows.settings import load_settings
 
 GROUP = 'relay_parsl.actions'
 """The entry points of actions: `name = module:Class`."""
@@ -138,3 +139,13 @@ def standard() -> Catalogue:
     ours = [load(place).description for place in OURS.values()]
     installed = [load(point.value, f'entry point {point.name} of {GROUP}').description for point in entry_points(group=GROUP)]
     return Catalogue.of([*ours, *installed])
+
+
+def here() -> Catalogue:
+    """All that there are in this home: ours, the installed ones, and those that `flows.yaml` names under `actions`.
+
+    Raises:
+        ConfigError: One of them cannot be loaded, or `flows.yaml` has mistakes.
+    """
+    named = load_settings().actions
+    return standard().more(named) if named else standard()

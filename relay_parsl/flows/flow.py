@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay_parsl.errors import DefinitionInvalid
 from relay_parsl.flows import documents, reading, schema
-from relay_parsl.flows.catalogue import Catalogue, standard
+from relay_parsl.flows.catalogue import Catalogue, here
 from relay_parsl.flows.definition import Action, Definition, Json
 from relay_parsl.flows.faults import Fault, Faults
 from relay_parsl.flows.lints import lint
@@ -73,10 +73,11 @@ class Flow:
             path: The file.
             input_schema: Stands in for the file's own; a definition and its schema are often two files.
             title: Stands in for the file's own.
-            catalogue: Which actions there are; ours and the installed ones where it is left out.
+            catalogue: Which actions there are; where it is left out ours, the installed ones, and those of this home's `flows.yaml`.
 
         Raises:
             OSError: The file cannot be read.
+            ConfigError: A plug-in cannot be loaded, or `flows.yaml` has mistakes.
         """
         faults = Faults()
         return cls._of(documents.load(path, faults), faults, input_schema, title, catalogue)
@@ -94,7 +95,7 @@ class Flow:
 
     @classmethod
     def _of(cls, document: Any, faults: Faults, input_schema: Json, title: str, catalogue: Catalogue | None) -> Flow:
-        known = catalogue or standard()
+        known = catalogue or here()
         read = reading.read(document, known.find, faults=faults, unknown=known.unknown)
         given = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
         given = None if given is documents.NOTHING else given

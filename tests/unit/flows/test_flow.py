@@ -118,5 +118,16 @@ def test_importing_flows_loads_nothing_heavy() -> None:
         'import sys, relay_parsl.flows; print([m for m in ("aiohttp", "asyncssh", "jsonpath", "parsl", "fsspec", "jsonschema") if m in sys.modules])'
     )
     assert subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.strip() == '[]'
-    code = 'import sys, relay_parsl.flows.flow as f; f.standard(); print([m for m in ("aiohttp", "asyncssh", "parsl", "zmq") if m in sys.modules])'
+    code = 'import sys, relay_parsl.flows.flow as f; f.here(); print([m for m in ("aiohttp", "asyncssh", "parsl", "zmq") if m in sys.modules])'
     assert subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.strip() == '[]'
+
+
+def test_actions_of_this_home_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'home'))
+    mine = flow(A=action(ActionUrl='https://mine.example.org/hello/'))
+    assert 'no action is known' in str(Flow.from_dict(mine).validate().faults[0])
+    (tmp_path / 'home').mkdir(mode=0o700)
+    (tmp_path / 'home' / 'flows.yaml').write_text(
+        'actions:\n  mine: {type: "relay_parsl.flows.actions.hello_world:HelloWorld", urls: [https://mine.example.org/hello]}\n'
+    )
+    assert Flow.from_dict(mine).definition.states['A'].action == 'mine'  # type: ignore[union-attr]
