@@ -135,12 +135,8 @@ def test_a_failure_has_the_remote_traceback_and_keeps_the_others_results(rig: Ri
     good = {'endpoint': 'here', 'function': f'{FUNCTIONS}:note', 'args': [str(tmp_path / 'a'), 7]}
     bad = {'endpoint': 'here', 'function': f'{FUNCTIONS}:fail', 'args': [str(tmp_path / 'b'), 'no such film']}
     status = rig.end(rig.run('r:Mixed:1', {'tasks': [bad, good]}))
-    assert (status.status, status.details['code'], status.details['error'], status.details['cause']) == (
-        'FAILED',
-        'TaskFailed',
-        'ValueError',
-        'no such film',
-    )
+    assert (status.status, status.details['code'], status.details['error']) == ('FAILED', 'TaskFailed', 'ValueError')
+    assert status.details['description'].startswith('ValueError: no such film (task ')
     assert 'computed.py' in status.details['results'][0]['exception']
     assert status.details['result'] == [None, 7]
 
@@ -153,8 +149,8 @@ def test_a_result_that_is_no_json_is_named(relay: testing.InProcessRelay, rig: R
         function = executor.register_source_code(f'def f():\n    {"import numpy" if "numpy" in source else "pass"}\n    return [{source}]\n', 'f')
     status = rig.end(rig.run('r:Odd:1', {'endpoint': 'here', 'function': function}))
     assert status.status == 'FAILED'
-    assert said in status.details['cause'] or 'Out of range float' in status.details['cause']
-    assert 'return plain JSON' in status.details['cause']
+    assert said in status.details['description'] or 'Out of range float' in status.details['description']
+    assert 'return plain JSON' in status.details['description']
 
 
 def test_progress_says_where_tasks_stand_and_cancel_ends_them(rig: Rig, tmp_path: Path) -> None:

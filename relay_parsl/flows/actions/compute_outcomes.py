@@ -38,7 +38,7 @@ def progress(standings: Sequence[Standing]) -> Json:
 
 
 def outcome(standings: Sequence[Standing]) -> tuple[bool, Json]:
-    """Whether all succeeded, and `details`: `result`, `results`; where one failed, also `code`, `description` and what the first failure was."""
+    """Whether all succeeded, and `details`: `result`, `results`; where one failed also `code`, `description` and `error`, the type of the first."""
     items = [_item(each) for each in standings]
     details: dict[str, Json] = {'result': [each.get('output') for each in items], 'results': items}
     failures = [each for each in items if 'exception' in each]
@@ -46,9 +46,9 @@ def outcome(standings: Sequence[Standing]) -> tuple[bool, Json]:
         return True, details
     first = failures[0]
     cancelled = all(isinstance(each.error, TaskCancelled) for each in standings if each.error is not None)
-    text = f'{len(failures)} of {len(items)} tasks failed; the first: {first["error"]}: {first["cause"]} (task {first["task_id"]})'
+    text = f'{first["error"]}: {first["cause"]} (task {first["task_id"]}; {len(failures)} of {len(items)} failed)'
     code = 'ActionCanceled' if cancelled else 'TaskFailed'
-    return False, {'code': code, 'description': text, 'error': first['error'], 'cause': first['cause'], **details}
+    return False, {'code': code, 'description': text, 'error': first['error'], **details}
 
 
 def _item(standing: Standing) -> dict[str, Json]:

@@ -23,15 +23,15 @@ def test_one_failure_fails_all_and_keeps_the_others_results() -> None:
     error = raised(ValueError('no such film'), 'Traceback (most recent call last):\n…\nValueError: no such film')
     well, details = outcome([done('a', 7), done('b', error=error)])
     assert not well
-    assert (details['code'], details['error'], details['cause']) == ('TaskFailed', 'ValueError', 'no such film')
-    assert details['description'] == '1 of 2 tasks failed; the first: ValueError: no such film (task b)'
+    assert (details['code'], details['error']) == ('TaskFailed', 'ValueError')
+    assert details['description'] == 'ValueError: no such film (task b; 1 of 2 failed)'
     assert details['result'] == [7, None]
     assert details['results'][1]['exception'].startswith('Traceback')
 
 
 def test_an_error_whose_type_is_not_here_is_named_all_the_same() -> None:
     _, details = outcome([done('a', error=RemoteError('Traceback …\n  File "x.py"\nxpcs.errors.BadFrame: frame 7\n'))])
-    assert (details['error'], details['cause']) == ('BadFrame', 'frame 7')
+    assert (details['error'], details['results'][0]['cause']) == ('BadFrame', 'frame 7')
 
 
 def test_a_long_traceback_keeps_its_end() -> None:
@@ -43,7 +43,7 @@ def test_a_long_traceback_keeps_its_end() -> None:
 def test_what_is_no_json_is_a_failure_that_says_what_to_do() -> None:
     _, details = outcome([done('a', float('nan')), done('b', error=SerializationError('the result (a int64) cannot be serialized; json: …'))])
     assert details['error'] == 'SerializationError'
-    assert 'a float' in details['cause']
+    assert 'a float' in details['results'][0]['cause']
     assert '.item() of a NumPy scalar' in details['results'][1]['cause']
 
 
