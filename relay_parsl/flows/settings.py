@@ -12,7 +12,7 @@ from relay_parsl.flows.messages import Limits
 from relay_parsl.home import Home
 
 NAME = 'flows.yaml'
-SECTIONS = ('collections', 'compute', 'notify', 'search', 'web_input')
+SECTIONS = ('collections', 'compute', 'datacite', 'notify', 'search', 'web_input')
 """What the actions of this package read; a plug-in's section has its own name."""
 RUNS_AT_ONCE, KEEP_DAYS = 10_000, 90.0
 RUN_LIMITS = tuple(each.name for each in fields(Limits))

@@ -11,12 +11,14 @@ import pytest
 
 from relay_parsl import testing
 from relay_parsl.flows.actions.base import Action, Surroundings
+from relay_parsl.flows.actions.datacite import Datacite as DataciteAction
 from relay_parsl.flows.actions.expression_eval import ExpressionEval
 from relay_parsl.flows.actions.hello_world import HelloWorld
 from relay_parsl.flows.actions.notify import Notify
 from relay_parsl.flows.actions.questions import answered
 from relay_parsl.flows.actions.search import SearchDelete, SearchIngest
 from relay_parsl.flows.actions.web_input import WebInput, WebInputOption, WebInputResponse
+from tests.fakes.datacite import Datacite
 from tests.fakes.smtp import SmtpServer
 
 
@@ -268,3 +270,41 @@ class TestNotify(testing.ActionContract):
 
     def done(self) -> int | None:
         return len(self.server.received)
+
+
+class TestDatacite(testing.ActionContract):
+    @pytest.fixture(autouse=True)
+    def _server(self) -> Iterator[None]:
+        with Datacite() as self.server:
+            yield
+
+    def make(self, surroundings: Surroundings) -> Action:
+        return DataciteAction(surroundings)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {'url': self.server.url}
+
+    def body(self) -> Any:
+        attributes = {'prefix': '10.5072', 'titles': [{'title': 'Scan 7'}], 'publisher': 'Lab', 'publicationYear': '2026'}
+        return {'as_test': True, 'username': 'lab', 'password': 'geheim', 'Doi': {'type': 'dois', 'attributes': attributes}}
+
+    def other_body(self) -> Any:
+        return {**self.body(), 'Doi': {'id': '10.5072/other', 'type': 'dois', 'attributes': {'doi': '10.5072/other'}}}
+
+    def failing_body(self) -> Any:
+        return {**self.body(), 'password': 'falsch'}
+
+    def bad_bodies(self) -> Mapping[str, Any]:
+        good = self.body()
+        return {
+            'Doi is missing': {'as_test': True},
+            'Doi.attributes': {**good, 'Doi': {'id': '10.5072/x'}},
+            'Doi.attributes.doi': {**good, 'Doi': {'id': 'x', 'attributes': {}}},
+            'Doi.type': {**good, 'Doi': {**good['Doi'], 'type': 'prefixes'}},
+            'as_test': {**good, 'as_test': 'yes'},
+            'username': {**good, 'username': 3},
+            "did you mean 'password'": {**good, 'pasword': 'x'},
+        }
+
+    def done(self) -> int | None:
+        return len(self.server.minted)

@@ -7,7 +7,7 @@ import json
 import threading
 from abc import abstractmethod
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from relay_parsl.flows.actions.base import Action, ActionConflict, ActionUnableToRun, Call, Surroundings
 from relay_parsl.flows.definition import Json
@@ -153,6 +153,34 @@ class Kept(Action):
 
     def _end(self, status: ActionStatus, at: float | None) -> ActionStatus:
         return replace(status, completion_time=max(status.start_time, self.surroundings.clock() if at is None else at))
+
+
+class Confidential(Kept):
+    """With fields that no row may have: `secrets`. They are there while `run` is, in `given`, and in each later call of it."""
+
+    secrets: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._bodies: dict[str, Json] = {}
+
+    def run(self, call: Call) -> ActionStatus:
+        """With the secrets of this call. Raises ActionUnableToRun."""
+        action_id = self.id_of(call)
+        with self.lock(action_id):
+            self._bodies[action_id] = call.body
+            try:
+                return super().run(call)
+            finally:
+                del self._bodies[action_id]
+
+    def given(self, action_id: str, row: Row) -> Json:
+        """The body with its secrets, or without where `run` was not called."""
+        return self._bodies.get(action_id, row['body'])
+
+    def open_part(self, body: Json) -> Json:
+        """What may be kept of a body."""
+        return {name: value for name, value in body.items() if name not in self.secrets}
 
 
 def digest_of(body: Json) -> str:

@@ -11,11 +11,11 @@ import ssl
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from relay_parsl.errors import HomeError
-from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description, Surroundings
-from relay_parsl.flows.actions.kept import Kept, Row
+from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description
+from relay_parsl.flows.actions.kept import Confidential, Row
 from relay_parsl.flows.actions.mail import Mail, Server, message_of, read_mail
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.messages import ActionStatus
@@ -23,11 +23,9 @@ from relay_parsl.home import read_private
 
 PATIENCE = 30.0
 """Seconds that the server may take over each answer."""
-SECRET = 'send_credentials'  # noqa: S105  the field's name
-"""The field that is never written down."""
 
 
-class Notify(Kept):
+class Notify(Confidential):
     """Settings: `host`, `port`, `sender`, `starttls`, `username`, `password_file`. A `host` there is used whatever a request's credentials say."""
 
     description = Description(
@@ -52,28 +50,16 @@ class Notify(Kept):
         },
     )
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        super().__init__(surroundings)
-        self._bodies: dict[str, Json] = {}
+    secrets: ClassVar[tuple[str, ...]] = ('send_credentials',)
 
     def check(self, call: Call) -> Row:
         """Raises ActionUnableToRun."""
         self._secrets(self._read(call.body))
-        body = {name: value for name, value in call.body.items() if name != SECRET}
-        return {'request': call.request_id, 'body': body}
-
-    def run(self, call: Call) -> ActionStatus:
-        """With the credentials of this call, which no row has. Raises ActionUnableToRun."""
-        with self.lock(self.id_of(call)):
-            self._bodies[call.request_id] = call.body
-            try:
-                return super().run(call)
-            finally:
-                del self._bodies[call.request_id]
+        return {'request': call.request_id, 'body': self.open_part(call.body)}
 
     def begin(self, action_id: str, row: Row, *, again: bool) -> ActionStatus:
         """Hand it in."""
-        mail = self._read(self._bodies.get(row['request'], row['body']))
+        mail = self._read(self.given(action_id, row))
         server = self._secrets(mail)
         message = message_of(mail, row['request'], row['time'])
         try:
