@@ -63,6 +63,7 @@ class Loop:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. Raises LeaseLost, StoreError."""
+        self._book.post.open(lambda: self._heard.put(None))
         try:
             self._recover()
             while not stop.is_set():
@@ -71,6 +72,7 @@ class Loop:
                 self._fire()
                 self._turn(stop)
         finally:
+            self._book.post.close()
             self._pool.close(GRACE)
 
     # -- At the start ------------------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ class Loop:
         for item in self._arrivals():
             if isinstance(item, Outcome):
                 self._returned(item)
-            else:
+            elif item is not None:
                 self._reported(item)
 
     def _arrivals(self) -> Iterator[Any]:
@@ -233,7 +235,7 @@ class Loop:
     # -- A turn ------------------------------------------------------------------------------------------------------
 
     def _turn(self, stop: threading.Event) -> None:
-        if not self._waiting and not self._book.taken:
+        if not (self._waiting or self._book.taken or self._book.post):
             return
         stage, batch = Stage(time.time(), self._terms), []
         end = time.monotonic() + TURN

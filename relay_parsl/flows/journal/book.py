@@ -15,7 +15,7 @@ from relay_parsl.flows.journal.coding import dump, load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import delete_run
 from relay_parsl.flows.journal.lease import Lease
-from relay_parsl.flows.journal.records import JournalRecords, Writer
+from relay_parsl.flows.journal.records import JournalRecords, Post, apply
 from relay_parsl.flows.messages import ActionStatus, Event, Log, RunAction
 from relay_parsl.flows.turns import Bookmark
 
@@ -106,7 +106,7 @@ class Book:
         self._beside = beside
         self._definitions: dict[str, Definition] = {}
         self.taken: list[int] = []
-        self._writer = Writer(beside, self._fenced_beside)
+        self.post = Post(beside, self._fenced_beside)
 
     def version(self) -> int:
         """Grows when another process, or a provider, has written."""
@@ -127,7 +127,7 @@ class Book:
 
     def records(self, provider: str) -> JournalRecords:
         """The rows of an action provider, fenced too."""
-        return JournalRecords(self._beside, provider, self._writer)
+        return JournalRecords(self._beside, provider, self.post)
 
     def beat(self) -> None:
         """Say that this engine lives, if it has not for a while."""
@@ -194,15 +194,28 @@ class Book:
 
     def write(self, page: Page) -> None:
         """One turn. On the disk when this returns. Raises LeaseLost, StoreWaits (nothing was written: try again), StoreError."""
-        with self.turn():
-            many = self.file.many
-            many('INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)', page.events)
-            many('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)', page.log)
-            many(UPDATE, page.runs)
-            many('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)', page.snapshots)
-            many('INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?, ?, ?)', map(_row, page.deeds))
-            many('DELETE FROM inbox WHERE n = ?', [(n,) for n in self.taken])
+        jobs = self.post.take()
+        try:
+            with self.turn():
+                self._rows(page)
+                apply(self.file, [job.change for job in jobs])
+        except BaseException as error:
+            self.post.tell(jobs, error)
+            raise
+        self.post.tell(jobs)
         self.taken.clear()
+
+    def _rows(self, page: Page) -> None:
+        for statement, rows in (
+            ('INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)', page.events),
+            ('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)', page.log),
+            (UPDATE, page.runs),
+            ('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)', page.snapshots),
+            ('INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?, ?, ?)', [_row(deed) for deed in page.deeds]),
+            ('DELETE FROM inbox WHERE n = ?', [(n,) for n in self.taken]),
+        ):
+            if rows:
+                self.file.many(statement, rows)
 
     def sweep(self, before: float, limit: int = 200) -> int:
         """Delete runs that ended before this time, a few at once; how many."""

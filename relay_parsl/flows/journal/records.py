@@ -1,61 +1,90 @@
 """What action providers keep in the journal: rows of their own, durable when a method returns.
 
-Threads that write at the same moment share a commit: the first of them writes for all that came while the one before was syncing.
+Under an engine, whatever its providers' threads write at the same moment goes with the engine's own turn: one commit for all.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import groupby
 
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.journal.coding import write
-from relay_parsl.flows.journal.file import JournalFile
+from relay_parsl.flows.journal.file import JournalFile, StoreWaits
 
 Write = tuple[str, str, str | None]
 """Provider, key, the value as JSON; None deletes."""
 
 
 class Writer:
-    """Writes for many threads at once."""
+    """Where rows are written: at once, in a turn of their own."""
 
     def __init__(self, file: JournalFile, turn: Callable[[], AbstractContextManager[None]] | None = None) -> None:
         """`turn`: what to write in, where it is not any turn of the file: an engine's is fenced by its lease."""
         self._file, self._turn = file, turn or file.turn
-        self._leader, self._guard = threading.Lock(), threading.Lock()
-        self._waiting: list[_Job] = []
+
+    def write(self, change: Write) -> None:
+        """On the disk when this returns. Raises StoreError."""
+        with self._turn():
+            apply(self._file, [change])
+
+
+class Post(Writer):
+    """Where the threads of an engine's providers leave what its next turn is to write, for all of them at once; they wait for that.
+
+    While nobody takes turns, it writes at once.
+    """
+
+    def __init__(self, file: JournalFile, turn: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(file, turn)
+        self._lock = threading.Lock()
+        self._jobs: list[_Job] = []
+        self._ring: Callable[[], None] | None = None
+
+    def open(self, ring: Callable[[], None]) -> None:
+        """From now on somebody takes turns; `ring` tells him that something waits."""
+        with self._lock:
+            self._ring = ring
+
+    def close(self) -> None:
+        """Nobody does any more: what waits is refused, and what comes is written at once."""
+        with self._lock:
+            self._ring = None
+        self.tell(self.take(), StoreWaits('the engine has stopped'))
 
     def write(self, change: Write) -> None:
         """On the disk when this returns. Raises StoreError."""
         job = _Job(change)
-        with self._guard:
-            self._waiting.append(job)
-        with self._leader:
-            if not job.done:
-                self._write_all()
-        if job.error:
+        with self._lock:
+            ring, first = self._ring, not self._jobs
+            if ring is not None:
+                self._jobs.append(job)
+        if ring is None:
+            super().write(change)
+            return
+        if first:
+            ring()
+        job.done.acquire()
+        if job.error is not None:
             raise job.error
 
-    def _write_all(self) -> None:
-        with self._guard:
-            jobs, self._waiting = self._waiting, []
-        error = None
-        try:
-            with self._turn():
-                for job in jobs:
-                    self._apply(*job.change)
-        except BaseException as raised:  # noqa: BLE001  each of them is told
-            error = raised
-        for job in jobs:
-            job.done, job.error = True, error
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
 
-    def _apply(self, provider: str, key: str, value: str | None) -> None:
-        if value is None:
-            self._file.run('DELETE FROM records WHERE provider = ? AND key = ?', provider, key)
-        else:
-            self._file.run('INSERT OR REPLACE INTO records VALUES (?, ?, ?)', provider, key, value)
+    def take(self) -> list[_Job]:
+        """What waits."""
+        with self._lock:
+            jobs, self._jobs = self._jobs, []
+        return jobs
+
+    def tell(self, jobs: list[_Job], error: BaseException | None = None) -> None:
+        """It is on the disk, or is not."""
+        for job in jobs:
+            job.error = error
+            job.done.release()
 
 
 class _Job:
@@ -63,8 +92,18 @@ class _Job:
 
     def __init__(self, change: Write) -> None:
         self.change = change
-        self.done = False
+        self.done = threading.Lock()
+        self.done.acquire()
         self.error: BaseException | None = None
+
+
+def apply(file: JournalFile, changes: Iterable[Write]) -> None:
+    """Inside a turn, in their order."""
+    for gone, some in groupby(changes, key=lambda change: change[2] is None):
+        if gone:
+            file.many('DELETE FROM records WHERE provider = ? AND key = ?', [change[:2] for change in some])
+        else:
+            file.many('INSERT OR REPLACE INTO records VALUES (?, ?, ?)', some)
 
 
 class JournalRecords:
@@ -73,7 +112,7 @@ class JournalRecords:
     def __init__(self, file: JournalFile, provider: str, writer: Writer | None = None) -> None:
         """`provider` is whose rows they are; `writer` is shared by all providers of an engine."""
         self._file, self._provider = file, provider
-        self._writer = writer or Writer(file)
+        self._writer = Writer(file) if writer is None else writer
 
     def get(self, key: str) -> Json:
         """The value, None where there is none."""

@@ -9,12 +9,14 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay_parsl.errors import AccessDenied, FlowError, InputInvalid, NotFound, StoreError
 from relay_parsl.flows.definition import Definition, Pass
 from relay_parsl.flows.journal import NAME, Journal
+from relay_parsl.flows.journal.records import JournalRecords, Post, apply
 from relay_parsl.home import Home
 
 FLOW = Definition(
@@ -234,3 +236,39 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
     (Home(tmp_path / 'home').directory('flows') / NAME).symlink_to(tmp_path / 'elsewhere')
     with pytest.raises(StoreError, match='must be a file'):
         Journal.open(Home(tmp_path / 'home'))
+
+
+def test_what_threads_leave_for_a_turn_is_written_with_it_or_told_why_not(journal: Journal) -> None:
+    rung = threading.Event()
+    post = Post(journal.file, journal.file.turn)
+    records = JournalRecords(journal.file, 'mine', post)
+    records.put('before', 1)
+    post.open(rung.set)
+    refused: list[BaseException] = []
+
+    def put(key: str) -> None:
+        try:
+            records.put(key, 1)
+        except StoreError as error:
+            refused.append(error)
+
+    for told in (None, StoreError('the disk is full')):
+        threads = [threading.Thread(target=put, args=(f'{told} {n}',)) for n in range(5)]
+        for thread in threads:
+            thread.start()
+        jobs: list[Any] = []
+        while len(jobs) < 5:
+            assert rung.wait(10)
+            rung.clear()
+            jobs += post.take()
+        assert all(thread.is_alive() for thread in threads)
+        if told is None:
+            with journal.file.turn():
+                apply(journal.file, [job.change for job in jobs])
+        post.tell(jobs, told)
+        for thread in threads:
+            thread.join(10)
+    assert len(refused) == 5
+    post.close()
+    records.put('after', 1)
+    assert [key for key, _ in records.scan()] == ['None 0', 'None 1', 'None 2', 'None 3', 'None 4', 'after', 'before']
