@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test slurm slurm-down lint conformance bench bench-deep clean
+.PHONY: help install quickstart quickstart-flow test slurm slurm-down lint conformance bench bench-deep clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ install: $(READY)  ## Make .venv with everything that development needs
 
 quickstart: $(READY)  ## The main job: two sites, four accelerators, real data, one script
 	$(BIN)/relay-parsl quickstart
+
+quickstart-flow: $(READY)  ## A flow on real X-ray images: transfer, correlate, choose, plot, publish; what it makes is in lightsource-results/
+	$(BIN)/python examples/lightsource/lightsource.py
 
 test: $(READY)  ## Every test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
@@ -55,4 +58,4 @@ $(BENCH_READY): setup.cfg
 	touch $@
 
 clean:  ## Remove what make made
-	rm -rf $(VENV) $(BENCH) .conformance-venv build dist ./*.egg-info .mypy_cache .ruff_cache .hypothesis runinfo
+	rm -rf $(VENV) $(BENCH) .conformance-venv build dist ./*.egg-info .mypy_cache .ruff_cache .hypothesis runinfo lightsource-results

@@ -9,6 +9,7 @@ import click
 
 from relay_parsl.cli.accounts import account, invite, join
 from relay_parsl.cli.endpoint import endpoint
+from relay_parsl.cli.flow import flow
 from relay_parsl.cli.quickstart import quickstart
 from relay_parsl.cli.relay import relay
 from relay_parsl.cli.show import one_clear_line
@@ -45,6 +46,8 @@ def main(verbose: int) -> None:
       relay-parsl join 'relay-parsl://...'           there
       relay-parsl endpoint configure polaris --endpoint-config my.yaml
       relay-parsl endpoint start polaris --detach
+    Definitions of Globus Flows, on machines of your own:
+      relay-parsl flow run my-flow.json --body input.json --follow
     Just looking:
       relay-parsl quickstart
 
@@ -56,5 +59,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format='%(asctime)s %(levelname)-7s %(name)s  %(message)s')
 
 
-for command in (relay, invite, join, account, endpoint, task, quickstart):
+for command in (relay, invite, join, account, endpoint, task, flow, quickstart):
     main.add_command(command)

@@ -262,15 +262,19 @@ def _pull(net: _Net, layer: Sequence[Hashable], x: dict[Hashable, float], sides:
     """Bring each of a layer near to its neighbours. What stands on a long line goes with the line, so that it is straight."""
     wanted, weights = [], []
     for key in layer:
-        near = [(x[other], 8.0 if _on_line(key) and _on_line(other) else 1.0) for side in sides for other in side.get(key, ())]
+        near = [(x[other], _pulls(key, other)) for side in sides for other in side.get(key, ())]
         weight = sum(each for _, each in near)
         wanted.append(sum(at * each for at, each in near) / weight if near else x[key])
         weights.append(weight or 0.01)
     x.update(zip(layer, spread(wanted, [net.sizes[key][0] for key in layer], weights), strict=True))
 
 
-def _on_line(key: Hashable) -> bool:
-    return isinstance(key, tuple) and key[0] == 'waypoint'
+def _pulls(key: Hashable, other: Hashable) -> float:
+    """How much a neighbour counts: a line goes on straight, and one of a style beside the main one does not draw a box out of its column."""
+    here, there = (each if isinstance(each, tuple) and each[0] == 'waypoint' else None for each in (key, other))
+    if here and there:
+        return 8.0
+    return 0.05 if there and there[2] else 1.0
 
 
 def _close_up(net: _Net, x: dict[Hashable, float]) -> None:

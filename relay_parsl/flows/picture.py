@@ -138,7 +138,8 @@ def under(node: Node) -> str:
 def badge(node: Node) -> str:
     """What a run did in a state: how often it was there, for how long."""
     times = f'{TIMES}{node.visits}' if node.visits > 1 else ''
-    took = 'now' if node.standing == 'now' else span(node.seconds) if node.seconds is not None else ''
+    long = node.seconds is not None and (node.seconds >= 0.05 or node.type == 'Action')
+    took = 'now' if node.standing == 'now' else span(node.seconds or 0.0) if long else ''
     return ' '.join(word for word in (times, took) if word)
 
 
