@@ -25,6 +25,7 @@ class Errand:
         deed: As it stands; the journal may be a turn behind.
         record: The run as it was when the action was asked for: its `context`.
         attached: Whether the provider was called by this engine: it must be, after a restart.
+        again: An earlier engine has asked for it: what it came to since then counts, before its time does.
         asked: Whether the provider may know of the action.
         busy: A call goes on.
         poked: It reported something.
@@ -37,6 +38,7 @@ class Errand:
     deed: Deed
     record: RunRecord
     attached: bool = False
+    again: bool = False
     asked: bool = False
     busy: bool = False
     poked: bool = False
@@ -44,6 +46,11 @@ class Errand:
     tries: int = 0
     not_before: float = 0.0
     queued: bool = False
+
+    @property
+    def unheard(self) -> bool:
+        """Whether an earlier engine asked for it, and this one has not heard yet how it stands."""
+        return self.again and (not self.attached or self.deed.wish == 'resume')
 
     @property
     def over(self) -> bool:
@@ -125,6 +132,8 @@ def _stands(outcome: Outcome, status: ActionStatus, run: RunRecord | None) -> Ve
     errand.deed = replace(deed, status=status, wish=wish)
     if errand.over and (wish == 'cancel' or not _awaited(errand, run)):
         errand.deed = replace(errand.deed, wish='release')  # nobody wants it any more
+    if wish == 'resume' and status.status == INACTIVE:
+        return Verdict()  # as it was before somebody mended it: it is resumed next, and what it says then is news
     if run is not None and status.status == run.status and (status.status == ACTIVE or status == deed.status):
         return Verdict()  # it goes on, as the run knows
     return _heard(errand, run, ActionReported(deed.command.request_id, status))

@@ -39,6 +39,8 @@ SWEEP = 3600.0
 """Seconds between two looks for runs that were kept long enough."""
 EARLY = 100_000
 """Reports of unknown actions that are kept: most are of one whose `run` has not returned, others of one that nobody waits for any more."""
+REVIVAL = 30.0
+"""Seconds that an action of an earlier engine has to say how it stands, before a `WaitTime` that ended meanwhile counts."""
 GRACE = 2.0
 """Seconds that calls of providers have to return when the engine ends."""
 
@@ -59,6 +61,7 @@ class Loop:
         self._version = -1
         self._room = True
         self._swept = 0.0
+        self._began = time.time()
         self._pool = Pool()
 
     def run(self, stop: threading.Event) -> None:
@@ -82,7 +85,7 @@ class Loop:
         by_number = {live.number: live for live in self._runs.values()}
         for deed in self._book.deeds():
             live = by_number.get(deed.number)
-            errand = Errand(deed, live.record if live else RunRecord(deed.command.request_id.split(':')[0], '', {}), asked=True)
+            errand = Errand(deed, live.record if live else RunRecord(deed.command.request_id.split(':')[0], '', {}), asked=True, again=True)
             self._add(errand)
             self._pump(errand)
 
@@ -230,6 +233,9 @@ class Loop:
         if live.mark.timer.at > time.time():
             return  # it was set anew, and is in the queue a second time
         errand = self._errands.get(live.record.waiting.request_id)
+        if errand is not None and errand.unheard and time.time() < self._began + REVIVAL:
+            self._at(time.time() + PROGRESS, 'timer', (run_id, name))  # it may have ended in time, while no engine ran
+            return
         self._waiting.append(Happening(run_id, TimerFired(name, errand.deed.status if errand else None)))
 
     # -- A turn ------------------------------------------------------------------------------------------------------
