@@ -232,6 +232,46 @@ def test_an_endpoint_that_is_offline_is_waited_for_and_a_relay_may_go_meanwhile(
     rig.action.close()
 
 
+def test_a_task_that_the_relay_took_and_then_forgot_fails_and_is_not_run_again(tmp_path: Path) -> None:
+    site, note = Site(tmp_path), tmp_path / 'note'
+    rig = Rig(relay=site.target)
+    call = Call('r:Lost:1', {'endpoint': 'here', 'function': f'{FUNCTIONS}:note', 'args': [str(note)]}, time=time.time())
+    with site.relay():
+        first = rig.action.run(call)
+        rig.until(first.action_id, lambda _: bool(rig.records.get(f'compute/action/{first.action_id}').get('sent')))
+    rig.action.close()
+    for path in (site.home.root / 'relay').glob('*.db*'):
+        path.unlink()
+    after = Rig(relay=site.target)
+    after.records.put(f'compute/action/{first.action_id}', rig.records.get(f'compute/action/{first.action_id}'))
+    with site.relay(), site.endpoint():
+        ended = after.end(after.action.run(call))
+        assert (ended.status, ended.details['error']) in (('FAILED', 'NotFound'), ('FAILED', 'TaskLost'))
+    assert not note.exists()
+    after.action.close()
+
+
+def test_a_request_of_long_ago_is_not_run(rig: Rig, tmp_path: Path) -> None:
+    note = tmp_path / 'note'
+    body = {'endpoint': 'here', 'function': f'{FUNCTIONS}:note', 'args': [str(note)]}
+    ended = rig.end(rig.action.run(Call('r:Old:1', body, time=time.time() - 15 * 86_400)))
+    assert (ended.status, ended.details['error']) == ('FAILED', 'TaskExpired')
+    assert not note.exists()
+
+
+def test_a_cancel_that_was_not_carried_out_before_a_crash_is_carried_out_after_it(relay: testing.InProcessRelay, rig: Rig, tmp_path: Path) -> None:
+    call = Call('r:Cancel:1', {'endpoint': 'here', 'function': f'{FUNCTIONS}:wait_for', 'args': [str(tmp_path / 'gate')]}, time=time.time())
+    first = rig.action.run(call)
+    rig.until(first.action_id, lambda each: each.details.get('tasks') == {'running': 1})
+    row = rig.records.get(f'compute/action/{first.action_id}')
+    rig.action.close()
+    after = Rig(relay=relay)
+    after.records.put(f'compute/action/{first.action_id}', {**row, 'cancelled': True})
+    assert after.end(after.action.run(call)).details['code'] == 'ActionCanceled'
+    after.action.close()
+    (tmp_path / 'gate').touch()
+
+
 def test_what_is_not_shared_or_not_there_is_refused(rig: Rig) -> None:
     for endpoint in ('nowhere', 'aaaaaaaa-0000-4000-8000-000000000001'):
         with pytest.raises(ActionUnableToRun, match=endpoint):
