@@ -8,6 +8,7 @@ from __future__ import annotations
 OURS: dict[str, str] = {
     'collection_info': 'relay_parsl.flows.actions.collection_info:CollectionInfoAction',
     'compute': 'relay_parsl.flows.actions.compute:Compute',
+    'create_guest_collection': 'relay_parsl.flows.actions.create_guest_collection:CreateGuestCollectionAction',
     'datacite': 'relay_parsl.flows.actions.datacite:Datacite',
     'delete': 'relay_parsl.flows.actions.delete:DeleteAction',
     'expression_eval': 'relay_parsl.flows.actions.expression_eval:ExpressionEval',

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from relay_parsl.flows.actions.base import Call, Description
 from relay_parsl.flows.actions.tasks import TaskAction
-from relay_parsl.flows.storage.access import who_of
-from relay_parsl.flows.storage.deletion import Deletion
-from relay_parsl.flows.storage.paths import parse
+from relay_parsl.flows.storage.deletion import Deletion, check_delete
 from relay_parsl.flows.storage.request import delete_request
 from relay_parsl.flows.storage.task import Task
 
@@ -53,7 +51,4 @@ class DeleteAction(TaskAction):
 
     def check(self, call: Call) -> None:
         """Collection and paths, as far as the body alone can be judged."""
-        request, who = delete_request(call.body), who_of(call.context)
-        collection = self.storage.collections.find(request.endpoint)
-        for path in request.paths:
-            self.storage.check(collection, parse(path, collection.home), who, write=True)
+        check_delete(self.storage, delete_request(call.body), call.context)

@@ -63,8 +63,8 @@ class InstantAction(Kept):
     def known(self, key: str) -> Collection:
         """The collection of this name or UUID. Raises ActionUnableToRun."""
         try:
-            return self.storage.collections.find(key)
-        except LookupError as error:
+            return self.storage.find(key)
+        except (LookupError, OSError) as error:
             raise ActionUnableToRun(str(error.args[0])) from error
 
     def where(self, fields: Fields) -> tuple[str, str]:

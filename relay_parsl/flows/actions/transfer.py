@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from relay_parsl.flows.actions.base import Call, Description
 from relay_parsl.flows.actions.tasks import TaskAction
-from relay_parsl.flows.storage.access import who_of
-from relay_parsl.flows.storage.paths import parse
 from relay_parsl.flows.storage.request import transfer_request
 from relay_parsl.flows.storage.task import Task
-from relay_parsl.flows.storage.transfer import Transfer
+from relay_parsl.flows.storage.transfer import Transfer, check_transfer
 
 _TEXT = {'type': 'string', 'minLength': 1}
 _ITEM = {
@@ -57,8 +55,4 @@ class TransferAction(TaskAction):
 
     def check(self, call: Call) -> None:
         """Collections and paths, as far as the body alone can be judged."""
-        request, who = transfer_request(call.body), who_of(call.context)
-        source, destination = map(self.storage.collections.find, (request.source, request.destination))
-        for item in request.items:
-            self.storage.check(source, parse(item.source, source.home), who, write=False)
-            self.storage.check(destination, parse(item.destination, destination.home), who, write=True)
+        check_transfer(self.storage, transfer_request(call.body), call.context)

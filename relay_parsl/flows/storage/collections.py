@@ -37,6 +37,8 @@ class Collection:
         insecure: Whether `http:` may be spoken with other machines.
         private_key: An SSH key file; '' for the usual ones and the agent.
         known_hosts: A file of host keys; '' for `~/.ssh/known_hosts`.
+        parent: Of a guest collection, the name of the one that it is a part of.
+        base: Of a guest collection, its directory there.
         ca_file: Certificates that an HTTPS server's must lead to; '' for those of the system.
     """
 
@@ -55,6 +57,8 @@ class Collection:
     private_key: str = ''
     known_hosts: str = ''
     ca_file: str = ''
+    parent: str = ''
+    base: Parts = ()
 
     @property
     def id(self) -> str:

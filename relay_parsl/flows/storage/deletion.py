@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import errno
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from relay_parsl.flows.storage.access import who_of
 from relay_parsl.flows.storage.base import Store
-from relay_parsl.flows.storage.paths import Parts, name_of, text
-from relay_parsl.flows.storage.place import Place
+from relay_parsl.flows.storage.paths import Parts, name_of, parse, text
+from relay_parsl.flows.storage.place import Place, Storage
 from relay_parsl.flows.storage.progress import delete_document
 from relay_parsl.flows.storage.request import DeleteRequest, delete_request
 from relay_parsl.flows.storage.task import TICK, Head, Task, Tools
 
 _GLOB = frozenset('*?[')
+
+
+def check_delete(storage: Storage, request: DeleteRequest, context: Mapping[str, Any]) -> None:
+    """Collection and paths, as far as the body alone can be judged. Raises LookupError, OSError."""
+    collection = storage.find(request.endpoint)
+    for path in request.paths:
+        storage.check(collection, parse(path, collection.home), who_of(context), write=True)
 
 
 class Deletion(Task):
@@ -29,7 +37,7 @@ class Deletion(Task):
     def __init__(self, head: Head, key: str, tools: Tools) -> None:
         super().__init__(head, key, tools)
         self.request: DeleteRequest = delete_request(head.body)
-        self.collection = tools.storage.collections.find(self.request.endpoint)
+        self.collection = tools.storage.named(self.request.endpoint)
         self._told = 0.0
 
     def document(self) -> dict[str, Any]:
@@ -38,6 +46,7 @@ class Deletion(Task):
 
     def work(self) -> None:
         """Find everything, then remove it."""
+        self.patiently('', lambda: check_delete(self.tools.storage, self.request, self.head.context))
         if self.head.planned is None:
             found: list[Parts] = []
             for path in self.request.paths:

@@ -13,6 +13,7 @@ from relay_parsl.flows.storage.access import AccessList, Who, granted, who_of
 from relay_parsl.flows.storage.base import Store
 from relay_parsl.flows.storage.collections import Collection, Collections
 from relay_parsl.flows.storage.faults import NotAllowed
+from relay_parsl.flows.storage.guests import Guests, GuestStore
 from relay_parsl.flows.storage.local import LocalStore, root_of
 from relay_parsl.flows.storage.paths import Parts, parse, text
 
@@ -42,11 +43,36 @@ class Storage:
     def __init__(self, surroundings: Surroundings) -> None:
         self.collections = Collections(surroundings.settings)
         self.records, self.account = surroundings.records, surroundings.account
+        self.guests = Guests(surroundings.records)
         self._stores: dict[str, Store] = {}
         self._lock = threading.Lock()
 
+    def find(self, key: object) -> Collection:
+        """The collection of this name or UUID: one of the settings, or a guest collection.
+
+        Raises:
+            LookupError: there is none; names those that there are.
+            Outside: a guest collection whose parent no longer allows its directory.
+        """
+        try:
+            return self.collections.find(key)
+        except LookupError:
+            guest = self.guests.get(str(key))
+            if guest is None:
+                raise
+        return guest.of(self.collections.find(guest.parent))
+
+    def named(self, key: object) -> Collection:
+        """The same for a document: one that is gone from the settings still has its name."""
+        try:
+            return self.find(key)
+        except (LookupError, OSError):
+            return Collection(str(key), '/nowhere', read_only=True)
+
     def store(self, collection: Collection) -> Store:
-        """The store behind a collection. Raises OSError where it cannot be reached."""
+        """The store behind a collection."""
+        if collection.parent:
+            return GuestStore(self.store(self.collections.find(collection.parent)), collection.base)
         with self._lock:
             if collection.name not in self._stores:
                 self._stores[collection.name] = _open(collection)
@@ -84,7 +110,7 @@ class Storage:
             LookupError: no such collection.
             OSError: the path is none, leads out, is not allowed or cannot be looked at.
         """
-        collection = self.collections.find(key)
+        collection = self.find(key)
         return self.follow(collection, parse(path, collection.home), context, write, follow)
 
     def follow(self, collection: Collection, asked: Parts, context: Mapping[str, Any], write: bool = False, follow: bool = True) -> Place:

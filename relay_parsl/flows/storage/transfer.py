@@ -11,7 +11,7 @@ A file that was finished and not yet written down is found to be there by its SH
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -20,7 +20,8 @@ from relay_parsl.flows.storage.access import who_of
 from relay_parsl.flows.storage.base import Store, make_all
 from relay_parsl.flows.storage.copying import Copied, Copier, File, Options
 from relay_parsl.flows.storage.faults import Stopped
-from relay_parsl.flows.storage.paths import Parts, text
+from relay_parsl.flows.storage.paths import Parts, parse, text
+from relay_parsl.flows.storage.place import Storage
 from relay_parsl.flows.storage.plan import Plan, Planner
 from relay_parsl.flows.storage.progress import transfer_document
 from relay_parsl.flows.storage.request import TransferRequest, transfer_request
@@ -31,14 +32,22 @@ ROW = 1000
 _COUNTS = ('moved', 'transferred', 'skipped', 'checksummed', 'passed')
 
 
+def check_transfer(storage: Storage, request: TransferRequest, context: Mapping[str, Any]) -> None:
+    """Collections and paths, as far as the body alone can be judged. Raises LookupError, OSError."""
+    who = who_of(context)
+    source, destination = storage.find(request.source), storage.find(request.destination)
+    for item in request.items:
+        storage.check(source, parse(item.source, source.home), who, write=False)
+        storage.check(destination, parse(item.destination, destination.home), who, write=True)
+
+
 class Transfer(Task):
     """One transfer."""
 
     def __init__(self, head: Head, key: str, tools: Tools) -> None:
         super().__init__(head, key, tools)
         self.request: TransferRequest = transfer_request(head.body)
-        find = tools.storage.collections.find
-        self.source, self.destination = find(self.request.source), find(self.request.destination)
+        self.source, self.destination = tools.storage.named(self.request.source), tools.storage.named(self.request.destination)
         self.files: list[File] = []
         self._next: Iterator[int] = iter(())
         self._finished: list[tuple[int, dict[str, int]]] = []
@@ -56,6 +65,7 @@ class Transfer(Task):
 
     def work(self) -> None:
         """Plan it or read the plan, make the directories, copy the files."""
+        self.patiently('', lambda: check_transfer(self.tools.storage, self.request, self.head.context))
         if self.head.planned is None:
             planner = Planner(self.tools.storage, self.request, self.head.context, self.check)
             self._write_plan(self.patiently(self.request.items[0].source, planner.run))
