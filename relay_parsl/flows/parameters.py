@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relay_parsl.flows.definition import Json, StateError
+from relay_parsl.flows.definition import ExpressionEval, Json, Pass, State, StateError
 
 PRIVATE = '__Private_Parameters'
 DEEPEST = 100
@@ -34,6 +34,13 @@ class Terms(Protocol):
 
         Raises:
             StateError: `States.ResultPathMatchFailure`.
+        """
+
+    def steps(self, path: str) -> tuple[str | int, ...]:
+        """The names and indexes that a path begins with; all of a path to one place.
+
+        Raises:
+            StateError: `States.ParameterPathFailure`.
         """
 
     def evaluate(self, expression: str, payload: Json, context: Mapping[str, Json] | None = None) -> Json:
@@ -127,6 +134,29 @@ def private(template: Json) -> Private:
     if isinstance(template, (list, tuple)):
         return _or_nothing(frozenset(), list(enumerate(map(private, template))))
     return NOTHING
+
+
+def kept(states: Iterable[State], terms: Terms) -> Private:
+    """What a payload may hold of the private parameters of states that write them there, whose results are their parameters."""
+    found = NOTHING
+    for state in states:
+        if isinstance(state, (Pass, ExpressionEval)) and (hidden := private(state.parameters)) is not NOTHING:
+            for step in reversed(terms.steps(state.result_path)):
+                hidden = Private(inside={step: hidden})
+            found = _both(found, hidden)
+    return found
+
+
+def within(hidden: Private, steps: Iterable[str | int]) -> Private:
+    """What of it concerns the value at these steps."""
+    for step in steps:
+        hidden = hidden.inside.get(step, NOTHING)
+    return hidden
+
+
+def _both(one: Private, other: Private) -> Private:
+    inside = {**one.inside, **{key: _both(one.inside.get(key, NOTHING), found) for key, found in other.inside.items()}}
+    return Private(one.names | other.names, inside)
 
 
 def _names(template: Mapping[str, Json]) -> frozenset[str]:

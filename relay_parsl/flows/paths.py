@@ -229,6 +229,11 @@ def parse(path: str) -> Path:
         raise StateError('States.ParameterPathFailure', f'{shown(str(path), 80)!r} is no path: {fault}') from None
 
 
+def steps(path: str) -> tuple[Step, ...]:
+    """The names and indexes that a path begins with; all of a path to one place. Raises StateError."""
+    return parse(path).steps
+
+
 def read(path: str, payload: Json, context: Mapping[str, Json] | None = None, pay: Callable[[int], None] | None = None) -> Json:
     """What a path leads to: the value, or a list of values where it may lead to several.
 

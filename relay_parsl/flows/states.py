@@ -12,7 +12,7 @@ from typing import Any
 from relay_parsl.flows import choices, entries, weight
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, StateError, Wait
 from relay_parsl.flows.messages import RunAction
-from relay_parsl.flows.parameters import NOTHING, Private, build, private
+from relay_parsl.flows.parameters import NOTHING, Private, build, private, within
 from relay_parsl.flows.turn import Turn
 from relay_parsl.flows.weight import Weight
 
@@ -80,6 +80,7 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
         value = constant
     else:
         value = turn.payload if path in (None, '$') else turn.read(path or '$')
+        hidden = within(turn.kept, turn.terms.steps(path or '$'))
         copies = _copies({'.$': path or '$'})
     weight = turn.weigh(value, copies)
     turn.started(turn.shown(value, weight, hidden))

@@ -39,6 +39,7 @@ class _Measured:
     """The functions for one state, with one budget for all that it asks."""
 
     write = staticmethod(paths.write)
+    steps = staticmethod(paths.steps)
     instant = staticmethod(instant)
 
     def __init__(self) -> None:
@@ -74,6 +75,7 @@ class _Terms:
     read = staticmethod(paths.read)
     present = staticmethod(paths.present)
     write = staticmethod(paths.write)
+    steps = staticmethod(paths.steps)
     evaluate = staticmethod(expressions.evaluate)
     instant = staticmethod(instant)
 

@@ -19,7 +19,7 @@ from relay_parsl.flows.messages import (
     SetTimer,
     Waiting,
 )
-from relay_parsl.flows.parameters import NOTHING, Private, Terms, hide
+from relay_parsl.flows.parameters import NOTHING, Private, Terms, hide, kept
 from relay_parsl.flows.weight import Exceeded, Weight, weigh
 
 ALL = ('States.ALL', 'States.All')
@@ -67,6 +67,11 @@ class Turn:
     def read(self, path: str) -> Json:
         """What a path of the definition leads to. Raises StateError."""
         return self.terms.read(path, self.payload, self.run.context)
+
+    @property
+    def kept(self) -> Private:
+        """What of the payload logs must not show, since states wrote it there as private parameters of theirs."""
+        return kept(self.definition.states.values(), self.terms)
 
     def record(self) -> RunRecord:
         """The run as it is now."""
@@ -118,7 +123,7 @@ class Turn:
         weight = self.weigh(self.payload)
         self.logged = min(self.logged, self.limits.log_bytes - weight.size)  # the output of a run is always shown
         self._over(SUCCEEDED, {'code': 'FlowSucceeded', 'description': entries.DESCRIPTIONS['FlowSucceeded']})
-        self.commands.append(entries.flow('FlowSucceeded', {'output': self.shown(self.payload, weight)}))
+        self.commands.append(entries.flow('FlowSucceeded', {'output': self.shown(self.payload, weight, self.kept)}))
 
     def fail(self, code: str, error: str, cause: str, document: Json = None) -> None:
         """The run ends here, and has not reached its end."""

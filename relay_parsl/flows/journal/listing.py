@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from relay_parsl.daemon import Process
 from relay_parsl.errors import FlowError, NotFound
 from relay_parsl.flows.actions.questions import PREFIX, SECTION, answered
-from relay_parsl.flows.definition import Json
+from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.journal.coding import load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import identity
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Limits
+from relay_parsl.flows.parameters import NOTHING, Private, hide, kept
+from relay_parsl.flows.terms import TERMS
 from relay_parsl.flows.turns import Bookmark
 
 COLUMNS = 'r.id, d.flow_id, d.title, r.label, r.tags, r.status, r.state, r.start_time, r.completion_time, r.details'
@@ -101,8 +102,9 @@ def run(file: JournalFile, run_id: str) -> dict[str, Json]:
         payload = bookmark(file, run_id).record.payload
         body = load_any(file.one('SELECT event FROM events WHERE run = ? AND n = 1', number)[0]).body
         action = _action(file, number)
-    document = json.loads(definition)['document']
-    return {**_summary(tuple(summary)), 'input': shown(body), 'payload': shown(payload), 'definition': document, 'action': action}
+    flow = load(Definition, definition)
+    hidden = kept(flow.states.values(), TERMS)
+    return {**_summary(tuple(summary)), 'input': shown(body), 'payload': shown(payload, hidden), 'definition': flow.document, 'action': action}
 
 
 def _action(file: JournalFile, number: int) -> dict[str, Json] | None:
@@ -115,11 +117,10 @@ def _action(file: JournalFile, number: int) -> dict[str, Json] | None:
     return None
 
 
-def shown(payload: Json) -> Json:
-    """A payload without what its writer keeps private: keys that begin with `_private` and tokens."""
-    if not isinstance(payload, Mapping):
-        return payload
-    return {key: value for key, value in payload.items() if not key.startswith(('_private', '_tokens'))}
+def shown(payload: Json, hidden: Private = NOTHING) -> Json:
+    """A payload without what its writer keeps private: keys that begin with `_private`, private parameters, and tokens."""
+    value = hide(payload, hidden)
+    return {key: each for key, each in value.items() if key != '_tokens'} if isinstance(value, dict) else value
 
 
 def log(file: JournalFile, run_id: str, after: int, limit: int | None, *, reverse: bool) -> list[dict[str, Json]]:

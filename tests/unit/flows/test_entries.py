@@ -52,6 +52,19 @@ def test_private_things_stay_out_of_the_log() -> None:
     play = Play(Pass('P', {'__Private_Parameters': ['key'], 'key.$': '$.pin'}, result_path='$.x'), body={'pin': 'secret-2'})
     assert play.entry('PassCompleted').details['output'] == {}
     assert play.run.payload['x'] == {'key': 'secret-2'}
+    assert play.entry('FlowSucceeded').details['output'] == {'pin': 'secret-2', 'x': {}}
+
+
+def test_a_private_parameter_that_is_in_the_payload_stays_out_of_the_log_to_the_end() -> None:
+    play = Play(
+        Pass('P', {'__Private_Parameters': ['key'], 'key': 'secret-1', 'open': 1}, result_path='$.x', next='Q'),
+        Pass('Q', input_path='$.x', result_path='$.y', next='R'),
+        Pass('R', input_path='$', result_path='$.z', next='S'),
+        Pass('S', {'x.$': '$.x.open'}),
+    )
+    assert play.entry('PassStarted', 1).details['input'] == {'open': 1}
+    assert 'secret-1' not in str(play.all(Log)[:5])
+    assert play.entry('FlowSucceeded').details['output'] == {'x': 1}
 
 
 def test_a_log_that_is_full_says_what_it_leaves_out() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay_parsl.flows.definition import StateError
-from relay_parsl.flows.parameters import NOTHING, PRIVATE, build, hide, private
+from relay_parsl.flows.definition import Action, ExpressionEval, Pass, StateError
+from relay_parsl.flows.parameters import NOTHING, PRIVATE, build, hide, kept, private, within
 from relay_parsl.flows.terms import TERMS
 
 PAYLOAD = {'input': {'path': '/data', 'files': ['a', 'b'], 'config': {'queue': 'debug'}}, 'secret': 'hush', 'n': 2}
@@ -187,3 +187,28 @@ def test_an_error_does_not_show_how_a_private_parameter_is_made(template):
     with pytest.raises(StateError, match=r'Parameters.*password.*it is private') as caught:
         built(template)
     assert 'hunter2' not in str(caught.value)
+
+
+def test_a_payload_is_shown_without_what_states_wrote_to_it_in_private():
+    states = [
+        Pass('P', {'user': 'me', 'key': 'hush', PRIVATE: ['key']}, result_path='$.a.b'),
+        ExpressionEval('E', {'other': {'key.=': '1', PRIVATE: ['key']}}, result_path='$.a'),
+        Action('A', '', 'ls', {'visible': 1, PRIVATE: ['visible']}, result_path='$.c'),
+        Pass('Q', {'x': [{'y': 1, PRIVATE: ['y']}]}, result_path='$.list[0]'),
+        Pass('R', {'plain': 1}),
+    ]
+    payload = {
+        'a': {'b': {'user': 'me', 'key': 'hush'}, 'other': {'key': 1}, 'key': 2},
+        'c': {'visible': 1},
+        'list': [{'x': [{'y': 1, 'z': 2}]}, {'x': [{'y': 1}]}],
+    }
+    hidden = kept(states, TERMS)
+    assert hide(payload, hidden) == {
+        'a': {'b': {'user': 'me'}, 'other': {}, 'key': 2},
+        'c': {'visible': 1},
+        'list': [{'x': [{'z': 2}]}, {'x': [{'y': 1}]}],
+    }
+    assert hide(payload['a'], within(hidden, ('a',))) == {'b': {'user': 'me'}, 'other': {}, 'key': 2}
+    assert within(hidden, ('nowhere', 5)) is NOTHING
+    assert kept([states[4], states[2]], TERMS) is NOTHING
+    assert hide({'key': 1, 'a': 2}, kept([Pass('P', {'key': 1, PRIVATE: ['key']})], TERMS)) == {'a': 2}

@@ -16,7 +16,10 @@ import pytest
 from relay_parsl.errors import AccessDenied, FlowError, InputInvalid, NotFound, StoreError
 from relay_parsl.flows.definition import Definition, Pass
 from relay_parsl.flows.journal import NAME, Journal
+from relay_parsl.flows.journal.listing import shown
 from relay_parsl.flows.journal.records import JournalRecords, Post, apply
+from relay_parsl.flows.parameters import kept
+from relay_parsl.flows.terms import TERMS
 from relay_parsl.home import Home
 
 FLOW = Definition(
@@ -56,8 +59,14 @@ def test_a_run_is_found_by_what_it_is(journal: Journal) -> None:
 
 
 def test_what_is_private_is_not_shown(journal: Journal) -> None:
-    run_id = journal.submit(FLOW, {'_private_key': 's', '_tokens': {'a': 'b'}, 'open': 1})
-    assert journal.run(run_id)['input'] == {'open': 1}
+    body = {'_private_key': 's', '_tokens': {'a': 'b'}, 'open': 1, 'deep': [{'_private': 's', 'x': 2}]}
+    run_id = journal.submit(FLOW, body)
+    assert journal.run(run_id)['input'] == {'open': 1, 'deep': [{'x': 2}]}
+    assert hidden_in({'key': 's', '__Private_Parameters': ['key']}, {'x': {'key': 's', 'open': 1}}) == {'x': {'open': 1}}
+
+
+def hidden_in(parameters: dict[str, object], payload: dict[str, object]) -> object:
+    return shown(payload, kept([Pass('P', parameters, result_path='$.x')], TERMS))
 
 
 def test_the_same_id_is_one_run(journal: Journal) -> None:
