@@ -6,6 +6,7 @@ write-ahead log does not work between the hosts of a network filesystem.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -29,6 +30,26 @@ class StoreWaits(StoreError):
     """It may be otherwise in a while: the disk is full, or somebody writes for very long. Nothing was written."""
 
 
+_MAKING = threading.Lock()
+
+
+def _make(path: Path) -> None:
+    """Make the file with mode 0600, if it is not there; one that is there is left alone.
+
+    Not even opened: to close a descriptor of it would take away, as POSIX has it, the locks of every connection of this process. Another process
+    then thinks that it is the last one, and removes the log from under us.
+
+    Raises:
+        OSError: it cannot be made, or is a symbolic link.
+    """
+    with _MAKING:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            if path.is_symlink():
+                raise OSError(errno.ELOOP, 'is a symbolic link', str(path)) from None
+
+
 class JournalFile:
     """One connection; threads may share it, one turn at a time."""
 
@@ -42,7 +63,7 @@ class JournalFile:
         self._lock = threading.RLock()
         self._writer = _WRITERS.setdefault(path.absolute(), threading.RLock())
         with self._errors():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            _make(path)
             self._database = sqlite3.connect(path, isolation_level=None, timeout=BUSY, check_same_thread=False, cached_statements=256)
         try:
             with self._errors():
