@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from benchmarks.run import Run
-from benchmarks.suites import curves, depth, latency, parsl_apps, payload, per_accelerator, sessions, throughput
+from benchmarks.suites import curves, depth, flows, latency, parsl_apps, payload, per_accelerator, sessions, throughput
 
 SUITES: dict[str, Callable[[Run], None]] = {
     'throughput': throughput.run,
@@ -16,6 +16,7 @@ SUITES: dict[str, Callable[[Run], None]] = {
     'payload': payload.run,
     'parsl_apps': parsl_apps.run,
     'sessions': sessions.run,
+    'flows': flows.run,
     'curves': curves.run,
     'depth': depth.run,  # it goes as deep as the time allows
 }
