@@ -16,7 +16,7 @@ SNAPSHOT = 50
 """Events after which a run is written down whole: what a replay has to do at most, for each is up to 50 states."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Live:
     """A run that has not ended.
 
@@ -87,18 +87,18 @@ class Stage:
             return
         mark, commands = step(live.definition, live.mark, event, self.now, self.terms)
         early = not live.events and not isinstance(event, Started)  # its input, the first event, stands in the journal already
-        moved = replace(live, mark=mark, events=live.events + 1 + early)
-        self.page.event(live.number, moved.events, self.now, event)
-        self.runs[live.run_id] = self._note(moved, commands, errands)
+        events = live.events + 1 + early
+        self.page.event(live.number, events, self.now, event)
+        self._note(live, mark, events, commands, errands)
 
     def fail(self, opened: Opened) -> None:
         """End a run that cannot be read."""
         record, commands = broken(RunRecord(opened.run_id, '', {}, start_time=self.now), opened.broken, self.now)
         nothing = Definition('', {}, {})
         live = Live(opened.number, opened.run_id, nothing, Bookmark(record), opened.events, opened.entries, opened.snapshot)
-        self.runs[live.run_id] = self._note(live, commands, {})
+        self._note(live, live.mark, live.events, commands, {})
 
-    def _note(self, live: Live, commands: list[Command], errands: Mapping[str, Errand]) -> Live:
+    def _note(self, live: Live, mark: Bookmark, events: int, commands: list[Command], errands: Mapping[str, Errand]) -> None:
         entries = live.entries
         for command in commands:
             if isinstance(command, Log):
@@ -107,7 +107,7 @@ class Stage:
             else:
                 self._intend(live, command, errands)
                 self.commands.append((live.run_id, command))
-        return replace(live, entries=entries)
+        self.runs[live.run_id] = Live(live.number, live.run_id, live.definition, mark, events, entries, live.snapshot)
 
     def _intend(self, live: Live, command: Command, errands: Mapping[str, Errand]) -> None:
         if isinstance(command, RunAction):

@@ -109,8 +109,8 @@ class Book:
         self.post = Post(beside, self._fenced_beside)
 
     def version(self) -> int:
-        """Grows when another process, or a provider, has written."""
-        return self.file.version()
+        """Another number when somebody else has written."""
+        return self.file.others()
 
     @contextmanager
     def turn(self) -> Iterator[None]:

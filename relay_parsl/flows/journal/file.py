@@ -82,6 +82,10 @@ class JournalFile:
         with self._lock:
             return int(self.one('PRAGMA data_version')[0]) + self._database.total_changes
 
+    def others(self) -> int:
+        """Another number after each commit that did not go through this connection."""
+        return int(self.one('PRAGMA data_version')[0])
+
     # -- Opening -----------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
