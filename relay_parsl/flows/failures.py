@@ -18,24 +18,44 @@ States = Mapping[str, State]
 RESULT = ('action_id', 'status', 'display_status', 'details', 'start_time', 'completion_time', 'creator_id', 'label')
 RESULT_FIELDS = frozenset({*RESULT, 'manage_by', 'monitor_by', 'release_after', 'state_name'})
 """The fields of an action's result."""
+WHOLE = ''
+"""Behind the steps of a path that is read as a whole."""
+DEEPEST = 8
+"""Steps of paths that are looked at; of results that are written deeper nothing is said."""
 STATUS = frozenset({'status', 'display_status'})
 
 
-def notices(state: State, action: Action) -> bool:
-    """Whether this state asks how the action ended: a Choice that reads of its result, an expression that reads its status."""
-    at = steps(action.result_path)
-    for each in reads(state) if isinstance(state, Choice | ExpressionEval) else ():
-        rest = each[len(at) :]
-        if each[: len(at)] == at and (rest[:1] == () or rest[0] in (STATUS if isinstance(state, ExpressionEval) or not at else RESULT_FIELDS)):
-            return True
-    return False
+class Asked:
+    """What the states of a flow ask of results: read once, since every action is held against every state after it."""
+
+    def __init__(self, states: States) -> None:
+        self._read = {name: beginnings(state) for name, state in states.items() if isinstance(state, Choice | ExpressionEval)}
+        self._strict = {name for name, state in states.items() if isinstance(state, ExpressionEval)}
+
+    def notices(self, name: str, at: Steps) -> bool:
+        """Whether this state asks how the action ended whose result is `at`: a Choice that reads of it, an expression that reads its status."""
+        if name not in self._read:
+            return False
+        fields = STATUS if name in self._strict or not at else RESULT_FIELDS
+        read = self._read[name]
+        return len(at) >= DEEPEST or any((*at, part) in read for part in (WHOLE, *fields))
 
 
-def after_failure(action: Action, states: States, routes: Routes) -> frozenset[str]:
+def beginnings(state: State) -> frozenset[Steps]:
+    """All that a state reads, as sets can find it: the beginnings of each path, and each path with `WHOLE` behind it."""
+    found: set[Steps] = set()
+    for each in reads(state):
+        found |= {each[: end + 1] for end in range(min(len(each), DEEPEST))}
+        found.add((*each[:DEEPEST], WHOLE))
+    return frozenset(found)
+
+
+def after_failure(action: Action, asked: Asked, routes: Routes) -> frozenset[str]:
     """The states that are entered, one after the other, if this action fails and nobody has noticed."""
     if action.exception_on_action_failure or action.next is None:
         return frozenset()
-    return routes.reach([action.next], stop=lambda name: notices(states[name], action))
+    at = steps(action.result_path)
+    return routes.reach([action.next], stop=lambda name: asked.notices(name, at))
 
 
 def destructive(state: State, catalogue: Catalogue) -> bool:
@@ -49,11 +69,12 @@ def destructive(state: State, catalogue: Catalogue) -> bool:
 
 def unnoticed(states: States, routes: Routes, catalogue: Catalogue) -> Iterator[Fault]:
     """Destructive actions that are run though an action before them has failed."""
+    asked = Asked(states)
     dangerous = {name: state for name, state in states.items() if destructive(state, catalogue) and name in routes.reached}
     before: dict[str, list[Action]] = {name: [] for name in dangerous}
     for name, state in states.items() if dangerous else ():
         if isinstance(state, Action) and name in routes.reached and name not in dangerous:
-            for each in after_failure(state, states, routes) & dangerous.keys():
+            for each in after_failure(state, asked, routes) & dangerous.keys():
                 before[each].append(state)
     for name, actions in before.items():
         if actions:
@@ -65,20 +86,18 @@ def unnoticed(states: States, routes: Routes, catalogue: Catalogue) -> Iterator[
             )
 
 
-def unread_results(states: States, routes: Routes, catalogue: Catalogue) -> Iterator[Fault]:
+def unread_results(states: States, routes: Routes) -> Iterator[Fault]:
     """Compute actions whose results are read without asking whether there are any."""
+    asked = Asked(states)
+    readers = {name: beginnings(state) for name, state in states.items()}
     for name, state in states.items():
         if isinstance(state, Action) and state.action.startswith('compute') and name in routes.reached:
-            reader = next((other for other in sorted(after_failure(state, states, routes)) if reads_results(states[other], state)), None)
+            at = (*steps(state.result_path), 'details')
+            wanted = {(*at, 'result'), (*at, 'results')}
+            reader = next((other for other in sorted(after_failure(state, asked, routes)) if wanted & readers[other]), None)
             if reader is not None:
                 yield Fault(
                     place(state),
                     f'`{reader}` reads its results, which a failed action does not have; give it `"ExceptionOnActionFailure": true`, '
                     f'or look at `{state.result_path}.status` in a Choice first',
                 )
-
-
-def reads_results(state: State, action: Action) -> bool:
-    """Whether a state reads what the functions of an action returned."""
-    at: Steps = (*steps(action.result_path), 'details')
-    return any(each[: len(at)] == at and each[len(at) : len(at) + 1] in (('result',), ('results',)) for each in reads(state))

@@ -18,7 +18,7 @@ from relay_parsl.flows.reads import parameter_leaves, place
 from relay_parsl.flows.routes import Routes
 from relay_parsl.flows.templates import EXPRESSION, PATH
 
-PAIRWISE = 2_000
+PAIRWISE = 1_000
 """States up to which pairs of them are looked at."""
 ERRORS = frozenset(
     {'ActionUnableToRun', 'ActionFailedException', 'ActionTimeout', 'NoTokenException', 'Flows.WebInputExpired'}
@@ -54,8 +54,13 @@ def lint(definition: Definition, routes: Routes, catalogue: Catalogue) -> Iterat
     yield from _no_way_out(looked)
     if len(definition.states) <= PAIRWISE:
         yield from unnoticed(definition.states, routes, catalogue)
-        yield from unread_results(definition.states, routes, catalogue)
+        yield from unread_results(definition.states, routes)
         yield from unmade(definition, routes)
+    else:
+        yield Fault(
+            '$.States',
+            f'more than {PAIRWISE} states: they are not held against one another (deletes after failures, results, paths that nothing made)',
+        )
     for state in definition.states.values():
         for each in OF_STATES:
             yield from each(state, looked)

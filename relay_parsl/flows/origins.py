@@ -19,21 +19,24 @@ def unmade(definition: Definition, routes: Routes) -> Iterator[Fault]:
     """Warnings for every such path, with the name that was probably meant."""
     yield from _misspelt(definition, routes)
     given = closed(definition.input_schema)
-    if given is None or any(() in _made(state) for state in definition.states.values()):
+    makers: dict[str, set[str]] = {}
+    for name, state in definition.states.items():
+        for written in _made(state):
+            makers.setdefault(''.join(written[:1]), set()).add(name)
+    if given is None or '' in makers:
         return
     for name, state in definition.states.items():
-        if name not in routes.reached:
-            continue
-        made = given | ALWAYS | {path[0] for other in _before(name, routes) for path in _made(definition.states[other])}
-        for where, path in paths(state):
+        for where, path in paths(state) if name in routes.reached else ():
             first = steps(path)[:1]
-            if first and first[0] not in made and path not in _asked(state):
-                said = _near(first[0], made)
+            if not first or first[0] in given or first[0] in ALWAYS or path in _asked(state):
+                continue
+            if not _before(name, routes, makers.get(first[0], set())):
+                said = _near(first[0], [*given, *makers])
                 yield Fault(place(state, where), f'`{path}`: neither the input schema nor a state before has `{first[0]}`{said}')
 
 
 def _near(name: str, candidates: Collection[str]) -> str:
-    near = closest(name, candidates)
+    near = closest(name, candidates) if len(candidates) <= 500 else None
     return f'; did you mean `{near}`?' if near else ''
 
 
@@ -58,16 +61,18 @@ def _does_nothing(state: State) -> bool:
     return all(getattr(state, name) is None for name in ('parameters', 'input_path', 'result'))
 
 
-def _before(name: str, routes: Routes) -> frozenset[str]:
-    """The states that may have run before it, itself among them only in a loop."""
+def _before(name: str, routes: Routes, wanted: set[str]) -> bool:
+    """Whether one of these states may have run before it; itself only in a loop."""
     found: set[str] = set()
-    todo = list(routes.before[name])
+    todo = list(routes.before[name]) if wanted else []
     while todo:
         other = todo.pop()
+        if other in wanted:
+            return True
         if other not in found:
             found.add(other)
             todo += routes.before[other]
-    return frozenset(found)
+    return False
 
 
 def _asked(state: State) -> frozenset[str]:

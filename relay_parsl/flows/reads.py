@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from relay_parsl.flows import rules
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, Wait
@@ -18,6 +19,7 @@ CHAIN = re.compile(r'(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d+\])*')
 Steps = tuple[str, ...]
 
 
+@lru_cache(maxsize=16_384)
 def steps(path: str) -> Steps:
     """`$.a.b[0]['c']` as `('a', 'b', '0', 'c')`; what follows a slice or a wildcard is left out."""
     found, at = [], 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -230,6 +231,17 @@ def test_additional_properties_among_the_properties() -> None:
         '$.input_schema.properties.tar.properties.additionalProperties: is a property of this name here; it belongs beside `properties`'
     ]
     assert said(flow(A=ONE), {'properties': {'tar': {'properties': {'a': {}}, 'additionalProperties': False}}}) == []
+
+
+def test_many_states_and_rules_are_looked_through_in_seconds() -> None:
+    rules = [{'Variable': f'$.a{i}', 'IsNull': True, 'Next': 'Clean'} for i in range(20_000)]
+    copies = {f's{i}': step(then=f's{i + 1}', ResultPath=f'$.r{i}') for i in range(990)}
+    states = {**copies, 's990': {'Type': 'Choice', 'Choices': rules, 'Default': 'Clean'}, 'Clean': step(DELETE)}
+    since = time.monotonic()
+    assert 'Clean: removes things even if `s0` or `s1` or ' in warnings(**states)[0]
+    assert time.monotonic() - since < 30
+    more = warnings(**states, **{f'm{i}': ONE for i in range(100)})
+    assert any(each.startswith('$.States: more than 1000 states') for each in more)
 
 
 def test_a_sound_flow_has_no_warning() -> None:
