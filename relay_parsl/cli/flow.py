@@ -222,7 +222,8 @@ def release(run_ids: tuple[str, ...]) -> None:
 @flow.command()
 @click.argument('web_input', metavar='WEB_INPUT', shell_complete=complete_web_inputs)
 @click.argument('value', metavar='VALUE', shell_complete=complete_answers)
-def respond(web_input: str, value: str) -> None:
+@click.option('--by', default='', metavar='WHO', help='Who answers, a name or a URN, where it is not this account.')
+def respond(web_input: str, value: str, by: str) -> None:
     """Answer a question that a run asks: VALUE is one of its options.
 
     \b
@@ -230,7 +231,7 @@ def respond(web_input: str, value: str) -> None:
       relay-parsl flow respond 4f0c approve
     """  # noqa: D301  click takes the backspaces for its marks
     with open_journal() as journal:
-        journal.respond(web_input, value)
+        journal.respond(web_input, value, by)
         click.echo(f'answered {value!r}')
         if journal.engine() is None:
             click.echo('no engine serves this home: the run goes on with `relay-parsl flow serve`', err=True)

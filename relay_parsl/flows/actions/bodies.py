@@ -14,6 +14,10 @@ MISSING: Any = object()
 """No default: the field must be there."""
 
 
+SECRETS = frozenset({'password', 'aws_secret_access_key'})
+"""Fields whose values no message has."""
+
+
 class Fields:
     """An object of the body. Readers return the default, or something of the right kind, for what is wrong: `done` tells it.
 
@@ -105,7 +109,7 @@ class Fields:
                 self.fault(name, f'is missing: {what}')
             return empty if default is MISSING else default
         if not fits(value):
-            self.fault(name, f'is {what}, not {kind(value)}')
+            self.fault(name, f'is {what}, not {type(value).__name__ if name in SECRETS else kind(value)}')
             return empty if default is MISSING else default
         return value
 

@@ -7,6 +7,7 @@ A question is a row of the section `web_input`, under `question/` and its id: `w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -31,12 +32,21 @@ def status(question: Question, now: float) -> str:
     return 'EXPIRED' if question['status'] == 'OPEN' and now >= question['expires'] else str(question['status'])
 
 
+def chosen(question: Question, value: Json) -> Question | None:
+    """The option of this `Value`, or of which a text is the JSON; None where there is none."""
+    for option in question['options']:
+        if option['Value'] == value and type(option['Value']) is type(value):
+            return dict(option)
+    texts = {json.dumps(option['Value']): dict(option) for option in question['options']} if isinstance(value, str) else {}
+    return texts.get(str(value))
+
+
 def answered(question: Question, value: Json, by: Collection[str], now: float) -> Question:
     """The question with its answer.
 
     Args:
         question: As it is kept.
-        value: The `Value` of one of its options.
+        value: The `Value` of one of its options; text may be its JSON, for a command line has nothing else.
         by: Who answers: the names and URNs of one person, the one to be noted first.
         now: Seconds since 1970.
 
@@ -47,7 +57,7 @@ def answered(question: Question, value: Json, by: Collection[str], now: float) -
     name, stands = question['web_input_id'], status(question, now)
     if stands != 'OPEN':
         raise FlowError(f'question {name} is {stands}: it takes no more answers')
-    option = next((each for each in question['options'] if each['Value'] == value and type(each['Value']) is type(value)), None)
+    option = chosen(question, value)
     if option is None:
         known = ', '.join(repr(each['Value']) for each in question['options'])
         raise FlowError(f'question {name} has no option {value!r}; it has {known}')
@@ -57,4 +67,4 @@ def answered(question: Question, value: Json, by: Collection[str], now: float) -
             f'question {name} is for {", ".join(asked)}, not for {next(iter(by), "nobody")}: if that is you, say so with --by, '
             'or have `web_input: identities:` in flows.yaml say who it is here'
         )
-    return {**question, 'status': 'CLOSED', 'response': value, 'respondent': next(iter(by), ''), 'response_time': now}
+    return {**question, 'status': 'CLOSED', 'response': option['Value'], 'respondent': next(iter(by), ''), 'response_time': now}

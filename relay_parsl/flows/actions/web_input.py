@@ -13,7 +13,7 @@ from relay_parsl.flows.actions.base import Call, Description, Surroundings
 from relay_parsl.flows.actions.bodies import Fields
 from relay_parsl.flows.actions.kept import Kept, Row
 from relay_parsl.flows.actions.questions import PREFIX, SECTION, Question, status
-from relay_parsl.flows.actions.requests import derived
+from relay_parsl.flows.actions.requests import hashed
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.messages import ActionStatus
 
@@ -32,7 +32,7 @@ class _Asking(Kept):
     def _question(self, call: Call, shown: Mapping[str, Json], respondents: list[str]) -> Question:
         settings = self.surroundings.settings
         return {
-            'web_input_id': derived(f'{call.request_id}/question', call.time),
+            'web_input_id': hashed(f'{call.request_id}/question'),
             'run_id': str(call.context.get('run_id') or call.request_id.split(':', 1)[0]),
             'label': call.label,
             'time': call.time,

@@ -48,3 +48,9 @@ def test_a_number_is_one(value: object) -> None:
 )
 def test_values_are_said_in_the_words_of_json(value: object, said: str) -> None:
     assert kind(value) == said
+
+
+def test_a_secret_is_not_told() -> None:
+    fields = Fields({'password': 4711})
+    fields.text('password')
+    assert fields.faults == ['password is text, not int']

@@ -22,7 +22,7 @@ def test_an_answer_closes_it_and_says_who_and_when() -> None:
         answered(made, 'yes', [ANN], 6.0)
 
 
-@pytest.mark.parametrize('value', ['no', True, 1.0, '1', None, ['yes']])
+@pytest.mark.parametrize('value', ['no', True, 1.0, '1.0', None, ['yes']])
 def test_only_its_options_are_answers(value: Any) -> None:
     with pytest.raises(FlowError, match="it has 'yes', 1, 'sign'"):
         answered(question(), value, [ANN], 5.0)
@@ -31,6 +31,12 @@ def test_only_its_options_are_answers(value: Any) -> None:
 @pytest.mark.parametrize('respondents', [[], ['public'], ['all_authenticated_users', ANN]])
 def test_some_questions_are_for_everybody(respondents: list[str]) -> None:
     assert answered(question(respondents=respondents), 1, ['carl'], 5.0)['response'] == 1
+
+
+def test_a_command_line_has_text_alone() -> None:
+    options = [{'Value': 1}, {'Value': '1'}, {'Value': True}, {'Value': 2.5}]
+    for text, value in (('1', '1'), ('true', True), ('2.5', 2.5)):
+        assert answered(question(options=options), text, [ANN], 5.0)['response'] == value
 
 
 def test_who_is_not_asked_is_told_what_to_do() -> None:
