@@ -21,8 +21,8 @@ SECONDS = 2.0
 """CPU time of one expression, as a last resort: fuel ends in a fraction of it."""
 BITS = 1_024
 """Of a whole number."""
-DEEPEST = 100
-"""Levels of lists and objects in each other."""
+DEEPEST = 200
+"""Levels of lists and objects in each other; a state may have as many."""
 
 
 class Refused(Exception):

@@ -131,6 +131,13 @@ def _list(fuel: Fuel, values: Json = ()) -> list[Json]:
     return listed(values, fuel)
 
 
+def _dict(fuel: Fuel, values: Json = (), **named: Json) -> dict[Any, Json]:
+    """Of an object, or of pairs; the named values come last."""
+    pairs = values.items() if isinstance(values, dict) else values
+    fuel.take(2 * (len(pairs) + len(named)))
+    return dict(pairs, **named)
+
+
 def _enumerate(fuel: Fuel, values: Json, start: int = 0) -> list[Json]:
     items = listed(values, fuel)
     fuel.take(2 * len(items))
@@ -166,6 +173,8 @@ FUNCTIONS: Mapping[str, Function] = {
     'all': _all,
     'range': _range,
     'list': _list,
+    'tuple': _list,
+    'dict': _dict,
     'enumerate': _enumerate,
     'zip': _zip,
 }

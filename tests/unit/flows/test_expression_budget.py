@@ -78,6 +78,7 @@ LARGE = {
     'characters': '[list(wide) for _ in long]',
     'small objects': '[{str(i): [i]} for i in range(100000)]',
     'small lists': '[[] for _ in range(100000)]',
+    'objects': '[dict([[str(x), x] for x in long]) for _ in long]',
     'numbered': '[enumerate(long) for _ in long]',
     'zipped': 'zip(long, long, long, long)',
     'shared': SHARED,

@@ -151,11 +151,9 @@ ESCAPES = [
         'time()',
         'now()',
         'set(xs)',
-        'dict(a=1)',
         'map(str, xs)',
         'filter(None, xs)',
         'frozenset(xs)',
-        'tuple(xs)',
     ),
     *(
         '[x for d.a in xs]',

@@ -7,6 +7,7 @@ import pytest
 
 from relay_parsl.flows import expressions
 from relay_parsl.flows.definition import StateError
+from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, METHODS
 
 PAYLOAD = {
     'foo': 'bar',
@@ -116,6 +117,9 @@ CONTEXT = {'run_id': 'R', 'identities': ['one', 'two']}
         ('range(3) + list(range(5, 1, -2))', [0, 1, 2, 5, 3]),
         ('enumerate(foo)', [[0, 'b'], [1, 'a'], [2, 'r']]),
         ('zip(xs, foo)', [[1, 'b'], [2, 'a'], [3, 'r']]),
+        ('dict(object_val, n=1)', {'sub_val1': 'embedded', 'sub_val2': 'also_embedded', 'n': 1}),
+        ("dict([['a', 1]])", {'a': 1}),
+        ('dict() or tuple(xs)', [1, 2, 3]),
         # strings
         ("input.path.rpartition('/')[2].split('.')[0]", 'scan_7'),
         ("input.path.endswith('.gz')", True),
@@ -193,6 +197,9 @@ def test_pathsplit(path, parts):
         ('sum([xs])', 'sum takes a list of numbers'),
         ("','.join(xs)", 'join takes a list of strings'),
         ('foo.split(sep=foo)', '.split takes its arguments without their names'),
+        ('dict(x)', 'dict does not take what it was given'),
+        ('dict([[xs, 1]])', 'dict does not take what it was given'),
+        ("dict(['abc'])", 'at dict'),
         ('len(1)', 'len takes a string, a list or an object, not a number'),
         ('len(xs, xs)', 'len does not take what it was given'),
         ("foo.replace('a')", '.replace does not take what it was given'),
@@ -266,3 +273,11 @@ def test_the_examples_of_the_documentation_give_what_it_says():
     assert len(rows) >= 13
     for quoted, plain, value in rows:
         assert expressions.evaluate(quoted or plain, payload, {'email': 'me@example.org'}) == json.loads(value), quoted or plain
+
+
+def test_the_documentation_lists_every_function_and_every_method():
+    text = (Path(__file__).parents[3] / 'docs' / 'flows.md').read_text()
+    functions = text[text.index('- **Functions**') : text.index('- **Methods')]
+    methods = text[text.index('- **Methods') : text.index('- **A dot on an object')]
+    assert {*FUNCTIONS, *LOOKUPS} - set(re.findall(r'`(\w+)`', functions)) == set()
+    assert set(METHODS) - {name for name in METHODS if name.startswith('is')} == set(re.findall(r'`(\w+)`', methods))
