@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from relay_parsl import config
 from relay_parsl.errors import ConfigError, DefinitionInvalid
@@ -28,6 +28,8 @@ YAML_BYTES = config.MAX_BYTES
 """YAML is read more slowly and may stand for more than it says: `config` has its bounds."""
 NOTHING: Any = object()
 """There is no document: why stands among the faults."""
+Place: TypeAlias = 'str | tuple[Place, str | int]'
+"""A path: that of the root, or the place of what a value is in, and its key there."""
 
 
 class _Odd(str):
@@ -123,43 +125,54 @@ def plain(value: Any, faults: Faults, root: str = '$') -> Json:
     cannot have. Something plain stands in for it in the copy, so that the rest is checked, too.
     """
     top: list[Any] = [None]
-    todo: list[tuple[Any, str, int, Any, Any]] = [(value, root, 0, top, 0)]
+    todo: list[tuple[Any, Place, int, Any, Any]] = [(value, root, 0, top, 0)]
     count = 0
     while todo:
         item, path, depth, holder, key = todo.pop()
         count += 1
         if count > MAX_NODES or depth > MAX_DEPTH:
             what = f'more than {MAX_NODES} values' if count > MAX_NODES else f'more than {MAX_DEPTH} objects and lists within one another'
-            faults.fault(path if depth <= MAX_DEPTH else root, what)
+            faults.fault(_spelled(path) if depth <= MAX_DEPTH else root, what)
             return NOTHING
         if isinstance(item, dict):
             new: dict[str, Any] = {}
             holder[key] = new
-            todo += [(child, under(path, name), depth + 1, new, name) for name, child in _pairs(item, path, faults, new)]
+            todo += [(child, (path, name), depth + 1, new, name) for name, child in _pairs(item, path, faults, new)]
         elif isinstance(item, list | tuple):
             holder[key] = many = [None] * len(item)
-            todo += [(child, under(path, i), depth + 1, many, i) for i, child in reversed(list(enumerate(item)))]
+            todo += [(child, (path, i), depth + 1, many, i) for i, child in reversed(list(enumerate(item)))]
         else:
             holder[key] = _scalar(item, path, faults)
     return top[0]
 
 
-def _pairs(item: dict[Any, Any], path: str, faults: Faults, new: dict[str, Any]) -> list[tuple[str, Any]]:
+def _spelled(place: Place) -> str:
+    """The path: it is written down only where there is something to say."""
+    keys = []
+    while not isinstance(place, str):
+        place, key = place
+        keys.append(key)
+    for key in reversed(keys):
+        place = under(place, key)
+    return place
+
+
+def _pairs(item: dict[Any, Any], path: Place, faults: Faults, new: dict[str, Any]) -> list[tuple[str, Any]]:
     """The pairs in reverse, since the last is taken first; the new object gets its keys in their order."""
     for key in getattr(item, 'doubled', ()):
-        faults.fault(under(path, key), 'this key stands twice; keep one')
+        faults.fault(under(_spelled(path), key), 'this key stands twice; keep one')
     for key in item:
         if not isinstance(key, str) or not _writable(key):
-            faults.fault(path, f'the key {key!r:.60} is no text that JSON can have')
+            faults.fault(_spelled(path), f'the key {key!r:.60} is no text that JSON can have')
         else:
             new[key] = None
     return [(key, item[key]) for key in reversed(list(new))]
 
 
-def _scalar(item: Any, path: str, faults: Faults) -> Json:
+def _scalar(item: Any, path: Place, faults: Faults) -> Json:
     fault, stand_in = _odd(item)
     if fault:
-        faults.fault(path, fault)
+        faults.fault(_spelled(path), fault)
         return stand_in
     return item
 

@@ -85,7 +85,8 @@ class Flow:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], *, input_schema: Json = None, title: str = '', catalogue: Catalogue | None = None) -> Flow:
         """The flow in an object, as `from_file` has it. The object is copied."""
-        return cls._of(document, Faults(), input_schema, title, catalogue)
+        faults = Faults()
+        return cls._of(documents.plain(document, faults), faults, input_schema, title, catalogue)
 
     @classmethod
     def from_text(cls, text: str | bytes, *, input_schema: Json = None, title: str = '', catalogue: Catalogue | None = None) -> Flow:
@@ -96,7 +97,7 @@ class Flow:
     @classmethod
     def _of(cls, document: Any, faults: Faults, input_schema: Json, title: str, catalogue: Catalogue | None) -> Flow:
         known = catalogue or here()
-        read = reading.read(document, known.find, faults=faults, unknown=known.unknown)
+        read = reading.read(document, known.find, faults=faults, unknown=known.unknown, clean=True)
         given = read.input_schema if input_schema is None else documents.plain(input_schema, faults, '$.input_schema')
         given = None if given is documents.NOTHING else given
         return cls(replace(read, input_schema=given, title=title or read.title), known)

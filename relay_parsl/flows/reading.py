@@ -51,7 +51,9 @@ class Reading:
         return build(self.document, self.actions, self.input_schema, self.title)
 
 
-def read(document: Any, action_of: ActionOf, *, faults: Faults | None = None, unknown: Callable[[str], str] = lambda url: '') -> Reading:
+def read(
+    document: Any, action_of: ActionOf, *, faults: Faults | None = None, unknown: Callable[[str], str] = lambda url: '', clean: bool = False
+) -> Reading:
     """Check a document, bare or wrapped, and say what is wrong with it.
 
     Args:
@@ -59,9 +61,10 @@ def read(document: Any, action_of: ActionOf, *, faults: Faults | None = None, un
         action_of: The catalogue.
         faults: Those that are known already.
         unknown: More words for a URL that the catalogue does not have.
+        clean: It is what `documents` has read, plain JSON that is nobody else's.
     """
     faults = faults or Faults()
-    found = document if document is NOTHING else plain(document, faults)
+    found = document if clean or document is NOTHING else plain(document, faults)
     reading = Reading({}, faults=faults)
     if found is NOTHING:
         return reading

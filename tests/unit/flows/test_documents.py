@@ -144,7 +144,7 @@ def test_a_hundred_thousand_states_are_read_and_linted_in_bounded_time() -> None
     found = Flow.from_text(json.dumps(_chain(100_000)))
     assert found.validate().valid
     assert len(found.definition.states) == 100_001
-    assert time.monotonic() - since < 60
+    assert time.monotonic() - since < 100
 
 
 def test_a_hundred_thousand_wrong_states_are_told_in_bounded_time() -> None:
