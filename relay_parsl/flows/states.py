@@ -12,7 +12,7 @@ from typing import Any
 from relay_parsl.flows import choices, entries, weight
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, StateError, Wait
 from relay_parsl.flows.messages import RunAction
-from relay_parsl.flows.parameters import NOTHING, Private, build, private, within
+from relay_parsl.flows.parameters import NOTHING, Private, build, hide, private, within
 from relay_parsl.flows.turn import Turn
 from relay_parsl.flows.weight import Weight
 
@@ -127,11 +127,18 @@ def _told(turn: Turn, given: str | None, path: str | None) -> str:
     where = path or (given if given and given.startswith('$.') else None)
     if where is None:
         return given or ''
+    if _is_private(where):
+        return where
     try:
         found = turn.read(where)
     except StateError:
         return where
-    return found if isinstance(found, str) else weight.text(found)
+    return found if isinstance(found, str) else weight.text(hide(found))
+
+
+def _is_private(path: str | None) -> bool:
+    """Whether what it leads to may not be shown."""
+    return path is not None and ('_private' in path or '_tokens' in path)
 
 
 # -- Waiting ---------------------------------------------------------------------------------------------------------
@@ -167,7 +174,7 @@ def _until(turn: Turn, state: Wait) -> float:
 
 
 def _useless(state: Wait, path: str | None, value: Json, wanted: str) -> StateError:
-    shown = repr(value)
+    shown = 'no such time' if _is_private(path) or isinstance(value, (dict, list)) else repr(value)
     return StateError('States.ParameterPathFailure', f'{path or state.name} is {shown[:80]}{"…" * (len(shown) > 80)}; a Wait needs {wanted}')
 
 

@@ -11,6 +11,7 @@ from relay_parsl.flows.messages import (
     ACTIVE,
     FAILED,
     SUCCEEDED,
+    Log,
     SetTimer,
     TimerFired,
 )
@@ -139,3 +140,16 @@ def test_fail_tells_why(state: Fail, error: str, cause: str) -> None:
     assert play.run.details['code'] == 'FlowFailed'
     assert play.codes == ['FlowStarted', 'FailStarted', 'FailCompleted', 'FlowFailed']
     assert play.entry('FlowFailed').details['error'] == error
+
+
+def test_neither_fail_nor_wait_tells_what_is_private() -> None:
+    body = {'_private_pin': 'secret', 'all': {'_private_key': 'secret', 'k': 1}}
+    for state in (Fail('F', '$._private_pin', '$.all'), Fail('F', error_path='$.all._private_key', cause='$._private_pin')):
+        play = Play(state, body=body)
+        assert 'secret' not in str(play.all(Log))
+        assert 'secret' not in str(play.run.details)
+    assert Play(Fail('F', '$.all', ''), body=body).run.details['error'] == '{"k":1}'
+    for path in ('$._private_pin', '$.all'):
+        play = Play(Wait('W', seconds_path=path), body=body)
+        assert path in play.run.details['cause']
+        assert 'secret' not in play.run.details['cause']
