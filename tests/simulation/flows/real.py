@@ -41,6 +41,7 @@ class Real:
         self.providers = Providers(seed)
         self.now, self.steps, self.lives = NOON, 0, 0
         self.resumed = NOON
+        self.mended: set[tuple[str, str]] = set()
         self.guard = threading.Lock()
         self.journal = Journal.open(self.home)
         self.journal.submit(definition, body, label='a label', run_id=RUN, limits=LIMITS, context={'user_id': 'urn:me'})
@@ -115,6 +116,8 @@ class Life:
         """Nothing is to be done: somebody acts, or time goes on to whatever is next."""
         world = self.world
         if world.journal.status(RUN) == INACTIVE:
+            details = world.journal.run(RUN)['details']
+            world.mended.add((details['action_statuses'][0]['action_id'], details['required_scope']))
             world.resumed = world.now
             world.journal.ask(RUN, 'resume', by='me')
             return
@@ -215,7 +218,7 @@ class Fake(Action):
     def resume(self, action_id: str) -> ActionStatus:
         """Try again."""
         request_id, standing = action_id.removeprefix('id-'), self.status(action_id)
-        if standing.status != INACTIVE:
+        if standing.status != INACTIVE or (action_id, standing.details['required_scope']) not in self._world.mended:
             return standing
         return self._all.resume(request_id, self._world.resumed, self._world.now, self._push, standing.details['required_scope'])
 
