@@ -123,6 +123,8 @@ class Private:
 
 
 NOTHING = Private()
+EVERYTHING = Private(frozenset({'*'}))
+"""Of a value that is private itself: nothing of it is shown."""
 
 
 def private(template: Json) -> Private:
@@ -148,8 +150,10 @@ def kept(states: Iterable[State], terms: Terms) -> Private:
 
 
 def within(hidden: Private, steps: Iterable[str | int]) -> Private:
-    """What of it concerns the value at these steps."""
+    """What of it concerns the value at these steps: EVERYTHING, where they lead to or through a private key."""
     for step in steps:
+        if step in hidden.names or (isinstance(step, str) and (step.startswith('_private') or step == '_tokens')):
+            return EVERYTHING
         hidden = hidden.inside.get(step, NOTHING)
     return hidden
 
@@ -175,6 +179,8 @@ def hide(value: Json, hidden: Private = NOTHING) -> Json:
 
     Works on what was built of a template, and on the template itself, whose keys still have their suffixes.
     """
+    if hidden is EVERYTHING:
+        return None
     if isinstance(value, Mapping):
         kept = {}
         for key, item in value.items():

@@ -12,7 +12,7 @@ from typing import Any
 from relay_parsl.flows import choices, entries, weight
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, StateError, Wait
 from relay_parsl.flows.messages import RunAction
-from relay_parsl.flows.parameters import NOTHING, Private, build, hide, private, within
+from relay_parsl.flows.parameters import EVERYTHING, NOTHING, Private, build, hide, private, within
 from relay_parsl.flows.turn import Turn
 from relay_parsl.flows.weight import Weight
 
@@ -80,7 +80,7 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
         value = constant
     else:
         value = turn.payload if path in (None, '$') else turn.read(path or '$')
-        hidden = within(turn.kept, turn.terms.steps(path or '$'))
+        hidden = _hidden_at(turn, path or '$')
         copies = _copies({'.$': path or '$'})
     weight = turn.weigh(value, copies)
     turn.started(turn.shown(value, weight, hidden))
@@ -127,18 +127,18 @@ def _told(turn: Turn, given: str | None, path: str | None) -> str:
     where = path or (given if given and given.startswith('$.') else None)
     if where is None:
         return given or ''
-    if _is_private(where):
-        return where
     try:
-        found = turn.read(where)
+        hidden, found = _hidden_at(turn, where), turn.read(where)
     except StateError:
         return where
-    return found if isinstance(found, str) else weight.text(hide(found))
+    if hidden is EVERYTHING:
+        return where
+    return found if isinstance(found, str) else weight.text(hide(found, hidden))
 
 
-def _is_private(path: str | None) -> bool:
-    """Whether what it leads to may not be shown."""
-    return path is not None and ('_private' in path or '_tokens' in path)
+def _hidden_at(turn: Turn, path: str) -> Private:
+    """What may not be shown of what a path leads to."""
+    return within(turn.kept, turn.terms.steps(path))
 
 
 # -- Waiting ---------------------------------------------------------------------------------------------------------
@@ -165,17 +165,18 @@ def _until(turn: Turn, state: Wait) -> float:
         value = state.timestamp if state.timestamp is not None else turn.read(state.timestamp_path or '$')
         instant = turn.terms.instant(value) if isinstance(value, str) else None
         if instant is None:
-            raise _useless(state, state.timestamp_path, value, 'a timestamp of RFC 3339, as 2026-11-25T09:00:00Z')
+            raise _useless(turn, state.timestamp_path, value, 'a timestamp of RFC 3339, as 2026-11-25T09:00:00Z')
         return instant
     seconds = state.seconds if state.seconds is not None else turn.read(state.seconds_path or '$')
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST_WAIT:
-        raise _useless(state, state.seconds_path, seconds, f'seconds between 0 and {LONGEST_WAIT:,.0f}')
+        raise _useless(turn, state.seconds_path, seconds, f'seconds between 0 and {LONGEST_WAIT:,.0f}')
     return turn.now + seconds
 
 
-def _useless(state: Wait, path: str | None, value: Json, wanted: str) -> StateError:
-    shown = 'no such time' if _is_private(path) or isinstance(value, (dict, list)) else repr(value)
-    return StateError('States.ParameterPathFailure', f'{path or state.name} is {shown[:80]}{"…" * (len(shown) > 80)}; a Wait needs {wanted}')
+def _useless(turn: Turn, path: str | None, value: Json, wanted: str) -> StateError:
+    secret = isinstance(value, (dict, list)) or (path is not None and _hidden_at(turn, path) is EVERYTHING)
+    shown = 'no such time' if secret else repr(value)
+    return StateError('States.ParameterPathFailure', f'{path or turn.at.name} is {shown[:80]}{"…" * (len(shown) > 80)}; a Wait needs {wanted}')
 
 
 ENTER: dict[type, Callable[[Turn, Any], str | None]] = {

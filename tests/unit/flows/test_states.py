@@ -153,3 +153,15 @@ def test_neither_fail_nor_wait_tells_what_is_private() -> None:
         play = Play(Wait('W', seconds_path=path), body=body)
         assert path in play.run.details['cause']
         assert 'secret' not in play.run.details['cause']
+
+
+@pytest.mark.parametrize('path', ['$.x.pin', '$._private_pin', '$.x'])
+def test_a_part_of_the_payload_that_is_private_is_moved_unseen(path: str) -> None:
+    first = Pass('A', {'__Private_Parameters': ['pin'], 'pin.$': '$._private_pin', 'k': 1}, result_path='$.x', next='B')
+    play = Play(
+        first, Pass('B', input_path=path, result_path='$._private_copy', next='F'), Fail('F', '$.x.pin', '$.x'), body={'_private_pin': 'secret'}
+    )
+    assert 'secret' in str(play.run.payload['_private_copy'])
+    assert 'secret' not in str(play.all(Log))
+    assert play.run.details['error'] == '$.x.pin'
+    assert play.run.details['cause'] == '{"k":1}'
