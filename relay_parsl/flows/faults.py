@@ -15,6 +15,8 @@ MOST = 1_000
 """Faults that are kept, and warnings; of the others only the number."""
 GUESSES = 200
 """Words for which something like them is looked for."""
+EVALUATED = 300_000
+"""Characters of all expressions and filters: a few seconds' worth of reading."""
 PLAIN_KEY = re.compile(r'[A-Za-z_$][\w-]*(?:\.[$=])?\Z')
 LONGEST = 200
 """Characters of a key in a path, and of a value in a message."""
@@ -39,6 +41,7 @@ class Faults:
     warnings: list[Fault] = field(default_factory=list)
     more: int = 0
     guesses: int = 0
+    evaluated: int = 0
 
     def fault(self, path: str, message: str) -> None:
         """Note what makes the document invalid; the same counts once."""
@@ -53,6 +56,15 @@ class Faults:
             self.more += 1
         elif found not in to[-20:]:
             to.append(found)
+
+    def affords(self, value: Json) -> bool:
+        """Whether this expression, or this path with a filter, may be read too: a document of many large ones would take minutes."""
+        if isinstance(value, str) and not (value.startswith('$') and '?' not in value):
+            self.evaluated += len(value)
+            if self.evaluated > EVALUATED:
+                self.fault('$', f'the expressions and filters of this definition have more than {EVALUATED:,} characters together')
+                return False
+        return True
 
     def near(self, word: str, candidates: Collection[str]) -> str:
         """`; did you mean `X`?` where one is near, '' otherwise. Bounded, since a document may have a million words that nobody knows."""

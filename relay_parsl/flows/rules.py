@@ -71,7 +71,7 @@ def _next(rule: Mapping[str, Json], path: str, faults: Faults) -> None:
 def _variable(rule: Mapping[str, Json], known: list[str], path: str, faults: Faults) -> None:
     joined = bool(known) and known[0] in JUNCTIONS
     if 'Variable' in rule:
-        fault = f'does not belong beside {known[0]}' if joined else path_fault(rule['Variable'])
+        fault = f'does not belong beside {known[0]}' if joined else faults.affords(rule['Variable']) and path_fault(rule['Variable'])
         if fault:
             faults.fault(under(path, 'Variable'), fault)
     elif known and not joined:

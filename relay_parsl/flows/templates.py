@@ -72,6 +72,8 @@ def _names(template: Template, path: str, faults: Faults) -> None:
 
 
 def _evaluated(key: str, value: Json, path: str, faults: Faults, *, expressions: bool) -> None:
+    if not faults.affords(value):
+        return
     if key.endswith(PATH):
         fault = path_fault(value)
         if fault.startswith('must be a JSONPath, which') and any(sign in value for sign in '+`('):
@@ -91,11 +93,10 @@ def _private(names: Json, template: Template, path: str, faults: Faults) -> None
     made = {bare(key) for key in template if key != PRIVATE}
     seen: set[str] = set()
     for index, name in enumerate(names):
-        if name in made:
-            if name in seen:
-                faults.fault(under(path, index), f'`{name}` stands twice; keep one')
-            seen.add(name)
-        elif bare(name) in made:
-            faults.fault(under(path, index), f'names stand here without a suffix: `{bare(name)}`')
+        natural = name if name in made else bare(name)  # the documentation says that the suffix may be left out, so it may stand, too
+        if natural in made:
+            if natural in seen:
+                faults.fault(under(path, index), f'`{natural}` stands twice; keep one')
+            seen.add(natural)
         else:
             faults.fault(under(path, index), f'there is no parameter {shown(name)} beside it{faults.near(name, made)}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ def test_parameters_are_constants_paths_and_expressions_at_any_depth() -> None:
     given = {
         'a': [1, 'x', None, True, 1.5, {'b.$': '$.c', 'd': [[{'e.=': 'f.g[0] + `$.h.i[1]`'}]]}],
         'input.x.y': 'a key with dots',
-        '__Private_Parameters': ['a', 's', 't'],
+        '__Private_Parameters': ['a', 's', 't.='],
         's.$': '$.secret',
         't.=': 'x.y',
     }
@@ -51,7 +52,7 @@ def test_parameters_are_constants_paths_and_expressions_at_any_depth() -> None:
             {'token.$': '$.t', '__Private_Parameters': ['tokn']},
             '.__Private_Parameters[0]: there is no parameter "tokn" beside it; did you mean `token`?',
         ),
-        ({'a.$': '$.a', '__Private_Parameters': ['a.$']}, '.__Private_Parameters[0]: names stand here without a suffix: `a`'),
+        ({'a.$': '$.a', '__Private_Parameters': ['a.$', 'a']}, '.__Private_Parameters[1]: `a` stands twice'),
         ({'a': 1, '__Private_Parameters': ['a', 'a']}, '.__Private_Parameters[1]: `a` stands twice'),
         ({'a': 1, '__Private_Parameters': 'a'}, '.__Private_Parameters: must be a list of names'),
         ({'a': {'__Private_Parameters': ['b']}}, '.a.__Private_Parameters[0]: there is no parameter "b" beside it'),
@@ -65,3 +66,14 @@ def test_what_parameters_may_not_have(given: dict[str, Any], words: str) -> None
 
 def test_a_pass_has_no_expressions() -> None:
     assert fault(A={**ONE, 'Parameters': {'a.=': 'b'}}).startswith('$.States.A.Parameters.a.=: a Pass has no expressions; make it an ExpressionEval')
+
+
+def test_expressions_and_filters_of_very_many_characters_are_refused_soon() -> None:
+    begin = time.thread_time()
+    for made in (
+        {f'k{index}.=': '[' + '1<2,' * 1_900 + ']' for index in range(1_000)},
+        {f'k{index}.$': '$[?' + '@.a||' * 20 + '@.a]' for index in range(60_000)},
+    ):
+        found = [each for each in faults(flow(A=action(Parameters=made))) if 'characters together' in each]
+        assert found == ['$: the expressions and filters of this definition have more than 300,000 characters together']
+    assert time.thread_time() - begin < 20
