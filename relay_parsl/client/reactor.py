@@ -140,6 +140,9 @@ class ClientReactor:
     def follow(self, ids: Iterable[Id], groups: Iterable[Id], _now: float) -> None:
         """Settle these tasks too (an unknown one is rejected), and hear of what ends in these groups."""
         ids, groups = [each for each in ids if each not in self.outbox], tuple(groups)
+        self._link.say_all(
+            m.Received(tuple(page)) for page in _pages(self._receipts.take(hold=False))
+        )  # else what came just now would not come again
         for task_id in ids:
             self.open.add(task_id)
         self._followed.update(groups)

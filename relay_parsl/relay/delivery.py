@@ -9,7 +9,7 @@ from typing import Union
 from relay_parsl.relay.core import BATCH_TASKS, Core, batches
 from relay_parsl.relay.records import Ended, ResultRow, Stage
 from relay_parsl.relay.sessions import ClientSession
-from relay_parsl.wire.messages import Body, Deliver, Delivered, Follow, Id, Received, Refused, Rejected, Rejection, Status, Window
+from relay_parsl.wire.messages import Body, Deliver, Delivered, Follow, Id, Received, Rejected, Rejection, Status, Window
 
 FOLLOWED, ASKED = 100_000, 100_000
 """The most groups and single results that one session waits for; a client asks again for what is beyond."""
@@ -53,10 +53,18 @@ class Delivery:
         if group in session.cursors:
             return
         if len(session.cursors) >= FOLLOWED:
-            self._core.send(session, Refused('limit', f'a session follows at most {FOLLOWED} groups'))
-            return
+            self._unfollow(session, next(iter(session.cursors)))
         session.cursors[group] = self._core.done
         self._core.followers[session.account, group].add(session)
+
+    def _unfollow(self, session: ClientSession, group: Id) -> None:
+        """The one that was followed first; a client that waits for tasks of it still says so again and again (`Follow`)."""
+        del session.cursors[group]
+        session.behind.pop(group, None)
+        followers = self._core.followers[session.account, group]
+        followers.discard(session)
+        if not followers:
+            del self._core.followers[session.account, group]
 
     def ask(self, session: ClientSession, ids: Iterable[Id]) -> None:
         """Deliver these, which are done and the session's own account's."""
@@ -82,11 +90,8 @@ class Delivery:
     def leave(self, session: ClientSession) -> None:
         """The session is over."""
         self._core.behind.pop(session.routing, None)
-        for group in session.cursors:
-            followers = self._core.followers[session.account, group]
-            followers.discard(session)
-            if not followers:
-                del self._core.followers[session.account, group]
+        for group in list(session.cursors):
+            self._unfollow(session, group)
 
     def _look_at(self, session: ClientSession) -> None:
         if session.asked or session.behind:

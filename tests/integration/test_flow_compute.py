@@ -272,6 +272,35 @@ def test_a_cancel_that_was_not_carried_out_before_a_crash_is_carried_out_after_i
     (tmp_path / 'gate').touch()
 
 
+@pytest.mark.parametrize(
+    ('more', 'said'),
+    [({'resource_specification': {'pool': 'nonesuch'}}, 'nonesuch'), ({'user_endpoint_config': {'queue': 'debug'}}, 'user_endpoint_config')],
+)
+def test_what_tasks_share_reaches_the_endpoint(rig: Rig, more: dict[str, Any], said: str) -> None:
+    ended = rig.end(rig.run('r:Shared:1', {**FACTORIAL, **more}))
+    assert (ended.status, said in ended.details['description']) == ('FAILED', True), ended.details
+
+
+@pytest.mark.parametrize('once', [False, True])
+def test_the_settings_say_whether_a_task_may_be_run_again_when_its_worker_is_lost(relay: testing.InProcessRelay, once: bool) -> None:
+    rig, sent = Rig(relay=relay, at_most_once=once), []
+    executor = rig.action._tasks._executor
+    send = executor.send
+    executor.send = lambda request: (sent.append(request.options.at_most_once), send(request))[1]  # type: ignore[method-assign]
+    assert rig.end(rig.run('r:Once:1', FACTORIAL)).details['result'] == [120]
+    assert sent == [once]
+    rig.action.close()
+
+
+def test_a_group_of_the_requests_own_may_be_followed_by_others(relay: testing.InProcessRelay, rig: Rig) -> None:
+    group = 'cccccccc-0000-4000-8000-000000000001'
+    ended = [rig.end(rig.run(f'r:Group:{visit}', {**FACTORIAL, 'task_group_id': group})) for visit in (1, 2)]
+    assert {each.details['task_group_id'] for each in ended} == {group}
+    assert len({each.action_id for each in ended}) == 2
+    with Executor('here', relay=relay) as executor:
+        assert [each.result(timeout=30) for each in executor.reload_tasks(group)] == [120, 120]
+
+
 def test_what_is_not_shared_or_not_there_is_refused(rig: Rig) -> None:
     for endpoint in ('nowhere', 'aaaaaaaa-0000-4000-8000-000000000001'):
         with pytest.raises(ActionUnableToRun, match=endpoint):

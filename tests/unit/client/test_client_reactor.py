@@ -378,3 +378,12 @@ def test_a_few_small_results_are_acknowledged_together() -> None:
     reactor.receive(m.Deliver(few), 1.0)
     assert reactor.take(hold=True) == []
     assert sent(reactor) == [m.Received((name(1), name(2)))]
+
+
+def test_who_follows_a_task_that_came_just_now_gets_it_again() -> None:
+    """The relay delivers nothing that is on its way to this session, and that is what an unacknowledged result is to it."""
+    reactor = accepted(1)
+    reactor.receive(m.Deliver((word(1, Status.EXPIRED),)), 1.0)
+    assert [type(each) for each in reactor.take(hold=True)] == [Settle]
+    reactor.follow([name(1)], [], 1.0)
+    assert [each.message for each in reactor.take(hold=True) if isinstance(each, Send)] == [m.Received((name(1),)), m.Follow((), (name(1),))]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from relay_parsl.relay import delivery
 from relay_parsl.relay.effects import SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
 from relay_parsl.relay.pulls import AT_ONCE
 from relay_parsl.wire import messages as m
@@ -72,6 +73,18 @@ def test_every_session_that_follows_has_its_own(stage: Stage) -> None:
     assert (one.ids(m.Deliver), two.ids(m.Deliver)) == ([an_id('a')], [an_id('a')])
     stage.wait(5)
     assert (one.ids(m.Deliver), two.ids(m.Deliver)) == ([], [an_id('a')])
+
+
+def test_of_too_many_groups_the_first_one_is_forgotten_until_it_is_followed_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'FOLLOWED', 2)
+    client, endpoint = stage.client(), stage.endpoint()
+    for name in ('a', 'b', 'c'):
+        stage.submit(client, name, group=f'of {name}')
+    stage.finish(endpoint, 'a', 'b', 'c')
+    assert client.ids(m.Deliver) == [an_id('b'), an_id('c')]
+    client.say(m.Follow((an_id('of a'),), (an_id('a'),)))
+    assert client.ids(m.Deliver) == [an_id('a')]
+    assert client.got(m.Refused) == []
 
 
 def test_following_a_group_starts_now_and_following_a_task_looks_back(stage: Stage) -> None:
