@@ -9,6 +9,7 @@ from typing import Any
 
 from relay_parsl.config import Level, Located, Report, read_yaml, settle
 from relay_parsl.flows.messages import Limits
+from relay_parsl.flows.storage.collections import placed_faults
 from relay_parsl.home import Home
 
 NAME = 'flows.yaml'
@@ -82,7 +83,16 @@ class _Reader:
         nodes = {name: node for name, node in root.children() if self._is_mapping(node)}
         sections = {name: node.plain for name, node in nodes.items() if name not in ('limits', 'actions')}
         actions = {name: node.plain for name, node in _mapping(nodes.get('actions')) if self._is_plugin(node)}
+        self._collections(nodes.get('collections'))
         return self._limited(nodes.get('limits'), Settings(sections=sections, actions=actions))
+
+    def _collections(self, section: Located | None) -> None:
+        """They have their own rules; whoever wrote the file wants the line."""
+        if section is None or not section.is_mapping:
+            return
+        for name, key, words in placed_faults(section.plain):
+            collection: Located = section.value[name]
+            self._report.error(collection.get(key.partition('[')[0]) or collection, words)
 
     def _is_mapping(self, node: Located) -> bool:
         if not node.is_mapping:

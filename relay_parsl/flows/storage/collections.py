@@ -132,11 +132,18 @@ def _collection(name: str, given: Mapping[str, Any]) -> Collection:
 
 def faults(settings: Mapping[str, Any]) -> list[str]:
     """Everything that is wrong with the section, each with its place and the remedy."""
-    found: list[str] = []
+    return [f'collections.{name}{"." * bool(key)}{key}: {words}' for name, key, words in placed_faults(settings)]
+
+
+def placed_faults(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The same, apart: the collection, the key in it ('' for all of it), and the words."""
+    found: list[tuple[str, str, str]] = []
     for name, given in settings.items():
         if not _NAME.fullmatch(str(name)):
-            found.append(f'collections.{name}: no name; 1 to 64 letters, digits, spaces, ".", "_", "@" or "-"')
-        found += [f'collections.{name}{problem}' for problem in _problems(given)]
+            found.append((str(name), '', 'no name; 1 to 64 letters, digits, spaces, ".", "_", "@" or "-"'))
+        for problem in _problems(given):
+            key, _, words = problem.partition(': ')
+            found.append((str(name), key.removeprefix('.'), words))
     return found + _twice(settings)
 
 
@@ -222,12 +229,12 @@ def _group_problems(groups: Any) -> Iterable[str]:
         yield '.groups: must be lists of members by the name or UUID of the group'
 
 
-def _twice(settings: Mapping[str, Any]) -> list[str]:
+def _twice(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     seen: dict[str, str] = {}
     found = []
     for name, given in settings.items():
         key = str(given.get('uuid') or '').lower() if isinstance(given, Mapping) else ''
         if key and key in seen:
-            found.append(f'collections.{name}.uuid: collection {seen[key]!r} has the same')
+            found.append((str(name), 'uuid', f'collection {seen[key]!r} has the same'))
         seen.setdefault(key, str(name))
     return found

@@ -69,3 +69,26 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     ]
     assert len(lines) == len(starts)
     assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
+
+
+def test_mistakes_of_collections_have_their_lines(tmp_path: Path) -> None:
+    text = """
+collections:
+  good: {root: /data}
+  bad:
+    root: data
+    alowed: [/raw]
+  worse: {root: /x, allowed: [/raw, /../etc]}
+  empty:
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_settings(home(tmp_path, text))
+    lines = [line.split('flows.yaml:', 1)[1] for line in str(caught.value).splitlines()]
+    starts = (
+        "5: collections.bad.root: 'data' is not absolute",
+        '6: collections.bad.alowed: unknown key',
+        "7: collections.worse.allowed: '/../etc'",
+        '8: collections.empty: needs a `root`',
+    )
+    assert len(lines) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(lines, starts))
