@@ -21,15 +21,16 @@ WAYS = 10
 
 @click.command()
 @click.argument('files', nargs=-1, required=True, metavar='FILE...', type=click.Path())
-@click.option('--body', metavar='FILE', help='Check this input, too: would a run begin with it?')
+@click.option('--body', metavar='FILE|JSON|-', help='Check this input, too: would a run begin with it?')
 @click.option('--input-schema', metavar='FILE', help="The input schema, where it is a file of its own; instead of the definition's.")
 @click.option('--strict', is_flag=True, help='Warnings are faults, too.')
 @click.option('--json', 'as_json', is_flag=True, help='Print a JSON list, an object for each file.')
 def validate(files: tuple[str, ...], body: str | None, input_schema: str | None, strict: bool, as_json: bool) -> None:
     """Say everything that is wrong with flow definitions, and what is legal but dangerous.
 
-    A FILE, JSON or YAML, has a definition, or an object with `definition`, `input_schema` and `title`. Each fault comes with its JSON path and, where
-    something like it exists, with what was probably meant. Exit code 0: all of them can be run; 1: one cannot; 2: a file cannot be read.
+    A FILE, JSON or YAML (- for stdin), has a definition, or an object with `definition`, `input_schema` and `title`. Each fault comes with its JSON
+    path and, where something like it exists, with what was probably meant. Exit code 0: all of them can be run; 1: one cannot; 2: a file cannot be
+    read.
 
     \b
       relay-parsl flow validate my-flow.json --body input.json
@@ -52,20 +53,24 @@ def validate(files: tuple[str, ...], body: str | None, input_schema: str | None,
         raise Failure(f'{len(bad)} of {len(told)} cannot be run: {", ".join(bad)}' if len(told) > 1 else f'{bad[0]} cannot be run')
 
 
-def _json(path: str) -> Any:
-    from relay_parsl.flows.documents import load
+def _json(source: str) -> Any:
+    """The object in a file, on stdin (`-`), or given as it is."""
+    from relay_parsl.flows.documents import load, parse
     from relay_parsl.flows.faults import Faults
 
     faults = Faults()
-    found = load(_there(path), faults)
+    if source == '-' or source.lstrip().startswith('{'):
+        found = parse(sys.stdin.buffer.read() if source == '-' else source, faults)
+    else:
+        found = load(_there(source), faults)
     if faults.faults:
-        raise BadInput('\n'.join(f'{path}: {fault}' for fault in faults.faults))
+        raise BadInput('\n'.join(f'{source[:60]}: {fault}' for fault in faults.faults))
     return found
 
 
 def _there(path: str) -> Path:
     if not Path(path).is_file():
-        raise BadInput(f'{path}: no such file')
+        raise BadInput(f'{path}: {"is a directory" if Path(path).is_dir() else "no such file"}')
     return Path(path)
 
 
@@ -74,7 +79,10 @@ def _told(path: str, schema: Any, body: Any, known: Catalogue, *, strict: bool, 
     from relay_parsl.errors import InputInvalid
     from relay_parsl.flows.flow import Flow
 
-    flow = Flow.from_file(_there(path), input_schema=schema, catalogue=known)
+    if path == '-':
+        flow = Flow.from_text(sys.stdin.buffer.read(), input_schema=schema, catalogue=known)
+    else:
+        flow = Flow.from_file(_there(path), input_schema=schema, catalogue=known)
     found = flow.validate(strict)
     violations: list[dict[str, str]] = []
     if wanted and found.valid:

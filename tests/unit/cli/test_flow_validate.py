@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
-from relay_parsl.cli.flow_validate import validate
-from relay_parsl.cli.main import Commands
+from relay_parsl.cli.main import main
 
 TRANSFER = 'https://transfer.actions.globus.org/transfer'
 MOVE: dict[str, Any] = {
@@ -33,16 +31,8 @@ MOVE: dict[str, Any] = {
 }
 
 
-@click.group(cls=Commands)
-def main() -> None:
-    """The edge where errors become exit codes."""
-
-
-main.add_command(validate)
-
-
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ['validate', *arguments])
+    return CliRunner().invoke(main, ['flow', 'validate', *arguments])
 
 
 @pytest.fixture
@@ -100,6 +90,14 @@ def test_a_body_is_checked_too(there: Path) -> None:
     result = run('move.json', '--body', 'body.json')
     assert result.exit_code == 1
     assert '  the input:\n    $.input: 3 is not of type ' in result.output
+
+
+def test_input_and_definition_may_come_otherwise(there: Path) -> None:
+    assert run('move.json', '--body', '{"input": {}}').exit_code == 0
+    assert CliRunner().invoke(main, ['flow', 'validate', 'move.json', '--body', '-'], input='{"input": 3}').exit_code == 1
+    assert CliRunner().invoke(main, ['flow', 'validate', '-'], input=json.dumps(MOVE)).output.startswith('-: valid  Copy it')
+    assert 'is a directory' in run('.').output
+    assert run('move.json', '--body', '{"input": NaN}').exit_code == 2
 
 
 def test_a_schema_of_its_own(there: Path) -> None:
