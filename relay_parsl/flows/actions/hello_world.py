@@ -35,7 +35,7 @@ class HelloWorld(Kept):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
-        self._alarms = Alarms(surroundings.report, surroundings.clock)
+        self._alarms = Alarms(self.tell, surroundings.clock)
 
     def check(self, call: Call) -> Row:
         """Raises ActionUnableToRun."""

@@ -98,6 +98,12 @@ class Kept(Action):
             self.surroundings.records.delete(self._key(action_id))
             return stands
 
+    def tell(self, action_id: str) -> None:
+        """Report an action that may have come further; one that has ended or was released has nothing to say."""
+        row = self.find(action_id)
+        if row is not None and not row.get('ended'):
+            self.surroundings.report(action_id)
+
     # -- Rows -----------------------------------------------------------------------------------------------------------
 
     def lock(self, action_id: str) -> threading.RLock:

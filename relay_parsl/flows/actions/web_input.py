@@ -107,7 +107,7 @@ class _Waiting(_Asking):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
-        self._alarms = Alarms(surroundings.report, surroundings.clock)
+        self._alarms = Alarms(self.tell, surroundings.clock)
 
     def close(self) -> None:
         """No more alarms; answers come to the next process."""

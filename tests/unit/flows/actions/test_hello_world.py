@@ -74,3 +74,17 @@ def test_what_is_wrong_is_said_at_once(body: object, said: str) -> None:
     with pytest.raises(ActionUnableToRun) as refusal:
         hello(Clock()).run(Call('r:S:1', body, time=1.0))
     assert str(refusal.value) == said
+
+
+def test_what_has_ended_is_not_reported_when_its_time_comes() -> None:
+    told: list[str] = []
+    action = HelloWorld(Surroundings(MemoryRecords(), {}, told.append, Clock()))
+    for number in (1, 2, 3):
+        action.run(Call(f'r:S:{number}', {'sleep_time': 5}, time=1000.0))
+    action.cancel('r:S:1')
+    action.cancel('r:S:2')
+    action.release('r:S:2')
+    for number in (1, 2, 3):
+        action.tell(f'r:S:{number}')
+    assert told == ['r:S:3']
+    action.close()
