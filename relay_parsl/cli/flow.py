@@ -17,6 +17,7 @@ from relay_parsl.cli.flow_serve import serve
 from relay_parsl.cli.flow_show import list_runs, log, show, told, web_inputs
 from relay_parsl.cli.flow_validate import validate
 from relay_parsl.cli.show import BadInput, Failure
+from relay_parsl.errors import FlowError
 
 if TYPE_CHECKING:
     from relay_parsl.flows.flow import Flow
@@ -190,9 +191,7 @@ def resume(run_ids: tuple[str, ...], seconds: float) -> None:
 
 def _ask(run_ids: tuple[str, ...], kind: str, seconds: float, done: Callable[[str], bool]) -> None:
     with open_journal() as journal:
-        whole = [journal.find(each) for each in run_ids]
-        for each in whole:
-            journal.ask(each, kind)
+        whole, refused = _asked(journal, run_ids, kind)
         end = time.monotonic() + (seconds if journal.engine() else 0.0)
         statuses = {each: journal.status(each) for each in whole}
         while time.monotonic() < end and not all(map(done, statuses.values())):
@@ -203,6 +202,24 @@ def _ask(run_ids: tuple[str, ...], kind: str, seconds: float, done: Callable[[st
         if not all(map(done, statuses.values())):
             why = 'the engine has not done it yet' if journal.engine() else 'no engine serves this home: `relay-parsl flow serve`'
             raise Failure(f'asked to {kind}, and {why}; the request stays')
+        if refused:
+            raise BadInput('\n'.join(refused))
+
+
+def _asked(journal: Journal, run_ids: tuple[str, ...], kind: str) -> tuple[list[str], list[str]]:
+    """Ask for all of them: whole ids of those who take it, and why others do not. Raises NotFound before anything was asked."""
+    whole = [journal.find(each) for each in run_ids]
+    answers = {each: _refusal(journal, each, kind) for each in whole}
+    return [each for each, refusal in answers.items() if not refusal], [refusal for refusal in answers.values() if refusal]
+
+
+def _refusal(journal: Journal, run_id: str, kind: str) -> str:
+    """Ask; why it is refused, '' when it is not."""
+    try:
+        journal.ask(run_id, kind)
+    except FlowError as error:
+        return str(error)
+    return ''
 
 
 @flow.command()
@@ -213,10 +230,11 @@ def release(run_ids: tuple[str, ...]) -> None:
     Without it they are kept for the time that flows.yaml says (limits: keep_days).
     """
     with open_journal() as journal:
-        whole = [journal.find(each) for each in run_ids]
+        whole, refused = _asked(journal, run_ids, 'release')
         for each in whole:
-            journal.ask(each, 'release')
             click.echo(f'{each}  released')
+        if refused:
+            raise BadInput('\n'.join(refused))
 
 
 @flow.command()

@@ -130,17 +130,21 @@ class _Screen(_Silent):
 
     def entry(self, entry: dict[str, Any]) -> None:
         lines, self.pending = settled([*self.pending, entry])
+        if lines:
+            self.live.update(Text(''))
         for line in lines:
             self.live.console.print(styled(line))
 
     def draw(self, run: dict[str, Any]) -> None:
         line = current(self.pending, run, time.time())
-        self.live.update(styled(line) if line else Text(''), refresh=True)
+        text = styled(line) if line else Text('')
+        text.no_wrap, text.overflow = True, 'ellipsis'
+        self.live.update(text, refresh=True)
 
     def end(self, run: dict[str, Any]) -> None:
+        self.live.update(Text(''), refresh=True)
         for line in history(self.pending):
             self.live.console.print(styled(line))
-        self.live.update(Text(''), refresh=True)
 
 
 def styled(line: Line) -> Text:

@@ -165,7 +165,7 @@ def progress(action: Any) -> str:
         return ''
     details = action.get('details')
     if isinstance(details, Mapping):
-        if number(details.get('files')) is not None and number(details.get('bytes_transferred')) is not None:
+        if number(details.get('files')) and number(details.get('bytes_transferred')) is not None:
             return transferred(details)
         tasks = details.get('tasks')
         if isinstance(tasks, Mapping) and tasks:

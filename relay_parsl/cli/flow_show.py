@@ -115,7 +115,7 @@ def described(run: Mapping[str, Any]) -> dict[str, Any]:
         'status': run['status'],
         'state': printable(run['state'] or ''),
         'action': ' '.join(word for word in (action.get('action'), action.get('action_id')) if word),
-        'progress': progress(run['action']),
+        'progress': progress(run['action']) if run['status'] == 'ACTIVE' else '',
         'why': reason(run['details']) if run['status'] != 'SUCCEEDED' else '',
         'started': local(run['start_time']),
         'ended': local(run['completion_time']),
@@ -211,7 +211,7 @@ def tell_questions(rows: list[dict[str, Any]]) -> None:
             words = ': '.join(printable(str(option[key])) for key in ('Label', 'Description') if option.get(key))
             click.echo(f'  {json.dumps(option["Value"])}  {words}')
         if row['status'] == 'OPEN':
-            click.echo(f'  answer: relay-parsl flow respond {row["web_input_id"][:8]} VALUE')
+            click.echo(f'  answer: relay-parsl flow respond {row["web_input_id"]} VALUE')
 
 
 def asked(context: Any) -> list[str]:

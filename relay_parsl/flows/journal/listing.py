@@ -99,12 +99,26 @@ def run(file: JournalFile, run_id: str) -> dict[str, Json]:
         if row is None:
             raise NotFound(f'there is no run {run_id!r}')
         *summary, definition, number = row
-        payload = bookmark(file, run_id).record.payload
+        payload = _present(file, number, definition)
         body = load_any(file.one('SELECT event FROM events WHERE run = ? AND n = 1', number)[0]).body
         action = _action(file, number)
     flow = load(Definition, definition)
     hidden = kept(flow.states.values(), TERMS)
     return {**_summary(tuple(summary)), 'input': shown(body), 'payload': shown(payload, hidden), 'definition': flow.document, 'action': action}
+
+
+def _present(file: JournalFile, number: int, definition: str) -> Json:
+    """The payload after the last event that was handled: the snapshot's, and what came after it played again."""
+    snapshot, text = file.one('SELECT events, bookmark FROM snapshots WHERE run = ?', number)
+    chosen = 'SELECT time, event FROM events WHERE run = ? AND n > ? AND n <= (SELECT events FROM runs WHERE n = ?) ORDER BY n'
+    rows = file.all(chosen, number, snapshot, number)
+    mark = load(Bookmark, text)
+    if rows:
+        from relay_parsl.flows.terms import TERMS  # noqa: PLC0415  a list of runs takes no expressions
+        from relay_parsl.flows.turns import replay  # noqa: PLC0415  the same
+
+        mark = replay(load(Definition, definition), mark, ((at, load_any(event)) for at, event in rows), TERMS)
+    return mark.record.payload
 
 
 def _action(file: JournalFile, number: int) -> dict[str, Json] | None:
