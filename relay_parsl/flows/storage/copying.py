@@ -6,13 +6,12 @@ A part that an earlier try left is believed only as far as its SHA-256 is that o
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from relay_parsl.flows.storage.base import BLOCK, Entry, Reader, Store, Writer
-from relay_parsl.flows.storage.faults import Changed, Mismatch, Stopped
+from relay_parsl.flows.storage.faults import Changed, Mismatch
 from relay_parsl.flows.storage.paths import Parts, text
 
 TIMES = 2.0
@@ -86,12 +85,14 @@ class Copier:
     Args:
         tag: Marks the parts of this transfer: `.NAME.TAG.part`.
         moved: Told of bytes as they arrive; negative when a part was dropped.
-        stopped: Looked at between any two blocks.
+        check: Called between any two blocks; raises Stopped where it is to end.
     """
 
-    def __init__(self, source: Store, destination: Store, options: Options, tag: str, moved: Callable[[int], None], stopped: threading.Event) -> None:
+    def __init__(
+        self, source: Store, destination: Store, options: Options, tag: str, moved: Callable[[int], None], check: Callable[[], None]
+    ) -> None:
         self.source, self.destination, self.options, self.tag = source, destination, options, tag
-        self.moved, self.stopped = moved, stopped
+        self.moved, self._check = moved, check
 
     def copy(self, file: File) -> Copied:
         """Copy it, or find that it is there.
@@ -138,10 +139,6 @@ class Copier:
 
     def _digest(self, store: Store, parts: Parts) -> str:
         return store.digest(parts, self._check)
-
-    def _check(self) -> None:
-        if self.stopped.is_set():
-            raise Stopped
 
     def _fill(self, file: File, before: Entry, writer: Writer) -> Copied:
         done = 0

@@ -86,7 +86,7 @@ class Task(ABC):
     def __init__(self, head: Head, key: str, tools: Tools) -> None:
         self.head, self.key, self.tools = head, key, tools
         self.progress = Progress(**dict(head.counts))
-        self.stopped, self.through = threading.Event(), threading.Event()
+        self.stopped, self.halt, self.through = threading.Event(), threading.Event(), threading.Event()
         self.cancelled = False
 
     @abstractmethod
@@ -111,6 +111,7 @@ class Task(ABC):
 
     def _worked(self) -> tuple[str, Mapping[str, str] | None]:
         try:
+            self.progress.well()
             if not self.stopped.is_set():
                 self.work()
             if not self.stopped.is_set():
@@ -143,10 +144,11 @@ class Task(ABC):
         """End soon: for good, or until the next process."""
         self.cancelled = self.cancelled or cancel
         self.stopped.set()
+        self.halt.set()
 
     def check(self) -> None:
-        """Raises Stopped where it is to end."""
-        if self.stopped.is_set():
+        """Raises Stopped where it is to end: by `stop`, or because a part of it was given up."""
+        if self.halt.is_set():
             raise Stopped
 
     def patiently(self, path: str, step: Callable[[], Any], may_pass: bool = False) -> Any:
@@ -181,7 +183,7 @@ class Task(ABC):
                     self.progress.well()
                     return None
                 raise GivenUp(fault)
-            self.stopped.wait(min(FIRST_WAIT * 2 ** (tries - 1), LAST_WAIT))
+            self.halt.wait(min(FIRST_WAIT * 2 ** (tries - 1), LAST_WAIT))
             self.check()
 
     def status(self) -> ActionStatus:

@@ -19,7 +19,7 @@ from typing import Any
 from relay_parsl.flows.storage.access import who_of
 from relay_parsl.flows.storage.base import Store, make_all
 from relay_parsl.flows.storage.copying import Copied, Copier, File, Options
-from relay_parsl.flows.storage.faults import Stopped
+from relay_parsl.flows.storage.faults import NotAllowed, Stopped
 from relay_parsl.flows.storage.paths import Parts, parse, text
 from relay_parsl.flows.storage.place import Storage
 from relay_parsl.flows.storage.plan import Plan, Planner
@@ -36,6 +36,8 @@ def check_transfer(storage: Storage, request: TransferRequest, context: Mapping[
     """Collections and paths, as far as the body alone can be judged. Raises LookupError, OSError."""
     who = who_of(context)
     source, destination = storage.find(request.source), storage.find(request.destination)
+    if request.encrypt_data and 'http' in (source.scheme, destination.scheme):
+        raise NotAllowed('encrypt_data: a collection with an "http:" root cannot be read so; give it an "https:" one')
     for item in request.items:
         storage.check(source, parse(item.source, source.home), who, write=False)
         storage.check(destination, parse(item.destination, destination.home), who, write=True)
@@ -115,10 +117,16 @@ class Transfer(Task):
         threads = [threading.Thread(target=self._work_off, args=(copier, store), name='flows-copy', daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(TICK)
-                self._tick(store)
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(TICK)
+                    self._tick(store)
+        except BaseException:
+            self.halt.set()
+            for thread in threads:
+                thread.join()
+            raise
         self._tick(store)
         if self._given_up:
             raise self._given_up[0]
@@ -139,11 +147,11 @@ class Transfer(Task):
         """What copies the files."""
         options = Options(self.request.sync_level, self.request.verify_checksum, self.request.preserve_timestamp)
         source = self.tools.storage.store(self.source)
-        return Copier(source, store, options, self.head.task_id[:8], lambda count: self.progress.add(moved=count), self.stopped)
+        return Copier(source, store, options, self.head.task_id[:8], lambda count: self.progress.add(moved=count), self.check)
 
     def _work_off(self, copier: Copier, store: Store) -> None:
         """In a thread: one file after the other, until there is none or one of them is given up."""
-        while not self._given_up and not self.stopped.is_set():
+        while not self.halt.is_set():
             with self._lock:
                 at = next(self._next, None)
             if at is None:
@@ -154,6 +162,7 @@ class Transfer(Task):
                 return
             except Exception as error:  # noqa: BLE001  it is raised by the thread that waits for this one
                 self._given_up.append(error)
+                self.halt.set()
 
     def _one(self, at: int, copier: Copier, store: Store) -> None:
         file = self.files[at]

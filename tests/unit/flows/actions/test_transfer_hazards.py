@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay_parsl.flows.actions.base import ActionUnableToRun
 from relay_parsl.flows.actions.transfer import TransferAction
 from relay_parsl.flows.storage import task as tasks
 from relay_parsl.flows.storage.local import LocalStore
@@ -336,3 +337,21 @@ def test_what_waits_for_room_may_be_cancelled(transfer: Desk, here: Path, there:
     ended(transfer.end(begun), 'INACTIVE')
     assert ended(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
     assert not parts_left(there)
+
+
+def test_a_fault_of_one_file_ends_the_others(transfer: Desk, here: Path, there: Path) -> None:
+    """A terabyte that is on its way does not hold up the bad news."""
+    (here / 'd').mkdir()
+    with (here / 'd/1-endless').open('wb') as file:
+        file.truncate(1 << 40)
+    (here / 'd/2-bad').write_text('x')
+    (there / 'd/2-bad').mkdir(parents=True)
+    found = ended(transfer.do(one('/d', '/d')), 'FAILED')
+    assert found['code'] == 'IS_A_DIRECTORY'
+    assert tree(there) == {'d': None, 'd/2-bad': None}
+
+
+def test_what_must_be_encrypted_is_not_read_in_the_clear(tmp_path: Path) -> None:
+    web = {'root': 'http://127.0.0.1:1/x'}
+    with desk(TransferAction, tmp_path, here=web, there=tmp_path / 'there') as made, pytest.raises(ActionUnableToRun, match='encrypt_data'):
+        made.run(one('/f', '/f', encrypt_data=True))
