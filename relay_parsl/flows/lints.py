@@ -13,6 +13,7 @@ from relay_parsl.flows.catalogue import Catalogue, retired
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, Comparison, CreateWebInput, Definition, Fail, Json, Junction, Pass, State
 from relay_parsl.flows.failures import unnoticed, unread_results
 from relay_parsl.flows.faults import Fault, under
+from relay_parsl.flows.fitting import misfits
 from relay_parsl.flows.origins import unmade
 from relay_parsl.flows.reads import parameter_leaves, place
 from relay_parsl.flows.routes import Routes
@@ -153,7 +154,12 @@ def _forgotten(state: State, looked: Looked) -> Iterator[Fault]:
             yield Fault(place(state, where), f'a constant that looks like a JSONPath; to have it read, end the key in `.$`{spelling}')
 
 
-OF_STATES = (_default, _replaces, _caught, _wait_time, _hosted, _forgotten)
+def _misfits(state: State, looked: Looked) -> Iterator[Fault]:
+    if isinstance(state, Action):
+        yield from misfits(state, looked.catalogue)
+
+
+OF_STATES = (_default, _replaces, _caught, _wait_time, _hosted, _misfits, _forgotten)
 
 
 def _schema(schema: Mapping[str, Json], path: str = '$.input_schema') -> Iterator[Fault]:

@@ -143,7 +143,7 @@ def test_private_names_stand_at_any_level() -> None:
 @pytest.mark.parametrize(
     'url',
     [
-        'https://transfer.actions.globus.org/create_gcp_guest_collection',
+        'https://transfer.actions.globus.org/nonesuch',
         'https://actions.automate.globus.org/Transfer',
         'urn:globus:flows:handle:globus:GROUPS.GET_GROUP',
         'transfer',
