@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -96,3 +98,37 @@ def test_real_speckles_relax_faster_at_larger_angles(example: dict[str, Any], tm
     assert curves[-1]['rate'] > 1.5 * curves[0]['rate']
     broken_off = steps.correlate(str(tmp_path), 'broken_off', lightsource.GEOMETRY)
     assert (broken_off['frames'], broken_off['relaxing'], broken_off['keep']) == (8, 0, False)
+
+
+def test_a_watcher_that_starts_again_begins_nothing_twice(example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is being written is waited for; its run is in the journal once, however often somebody watches."""
+    from relay_parsl.flows.journal import Journal
+
+    watch, lightsource = example['watch'], example['lightsource']
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'home'))
+    folder = tmp_path / 'raw'
+    folder.mkdir()
+    (folder / 'scan.npy').write_bytes(b'half')
+    site = {'beamline': {'id': lightsource.BEAMLINE, 'path': '/raw'}, 'facility': {'id': lightsource.FACILITY}, 'index': 'xpcs'}
+    site |= {'compute': {'endpoint': 'e', 'correlate': 'f', 'plot': 'g', 'directory': '/data'}, 'geometry': lightsource.GEOMETRY}
+    flow = watch.flow()
+
+    def begin(name: str, identity: str) -> Any:
+        assert (folder / name).read_bytes() == b'half and the rest'
+        return flow.run(watch.body(site, name), label=name, run_id=identity, serve=False)
+
+    def first() -> str:
+        return str(next(watch.watch(folder, begin, quiet=0.3, look=0.02)).run_id)
+
+    watcher = threading.Thread(target=lambda: found.append(first()))
+    found: list[str] = []
+    watcher.start()
+    with (folder / 'scan.npy').open('ab') as file:
+        for piece in (b' and', b' the', b' rest'):
+            time.sleep(0.1)
+            file.write(piece)
+            file.flush()
+    watcher.join(60)
+    assert found == [first()]
+    with Journal.open() as journal:
+        assert [run['label'] for run in journal.runs()] == ['scan.npy']
