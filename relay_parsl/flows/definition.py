@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
 """A value that JSON can say: None, bool, int, float, str, list and dict of them. Mypy has no better word for it."""
+
+
+PRIVATE = '__Private_Parameters'
+"""Beside parameters: the names of those that logs do not show."""
 
 
 class StateError(Exception):
@@ -184,3 +189,15 @@ class Definition:
     input_schema: Json = None
     title: str = ''
     comment: str = field(default='', compare=False)
+
+    @cached_property
+    def discreet(self) -> tuple[State, ...]:
+        """The states that keep a parameter private. Looked for once: each turn of each run asks for them."""
+        return tuple(state for state in self.states.values() if _mentions(getattr(state, 'parameters', None), PRIVATE))
+
+
+def _mentions(template: Json, key: str) -> bool:
+    """Whether it is anywhere in a template."""
+    if isinstance(template, Mapping):
+        return key in template or any(_mentions(each, key) for each in template.values())
+    return isinstance(template, (list, tuple)) and any(_mentions(each, key) for each in template)

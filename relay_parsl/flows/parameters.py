@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relay_parsl.flows.definition import ExpressionEval, Json, Pass, State, StateError
+from relay_parsl.flows.definition import PRIVATE, ExpressionEval, Json, Pass, State, StateError
 
-PRIVATE = '__Private_Parameters'
 DEEPEST = 100
 """Levels that a template may have."""
 

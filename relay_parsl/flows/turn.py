@@ -71,7 +71,7 @@ class Turn:
     @property
     def kept(self) -> Private:
         """What of the payload logs must not show, since states wrote it there as private parameters of theirs."""
-        return kept(self.definition.states.values(), self.terms)
+        return kept(self.definition.discreet, self.terms)
 
     def record(self) -> RunRecord:
         """The run as it is now."""

@@ -18,7 +18,7 @@ from tests.simulation.flows.definitions import BODY, documents
 from tests.simulation.flows.world import Outcome, World
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = [folder for folder in (ROOT / 'tests/data/flows', ROOT.parent / 'shared/flows') if folder.is_dir()]
+FOLDERS = [folder for folder in (ROOT / 'tests/data/flows', ROOT / 'examples', ROOT.parent / 'shared/flows') if folder.is_dir()]
 FILES = sorted(path for folder in FOLDERS for path in folder.rglob('*.json') if '"StartAt"' in path.read_text() and path.name[0] != '_')
 UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
