@@ -21,7 +21,7 @@ from relay_parsl.flows.functions import FUNCTIONS, LOOKUPS, listed, method
 from relay_parsl.flows.grammar import GrammarFault, Program, parse
 from relay_parsl.flows.places import kind, missing, shown
 
-CACHED = 500
+CACHED = 300
 """Characters of an expression that is kept once it was read: a tree is a thousand times larger than its source."""
 _ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, Refused, simpleeval.InvalidExpression)
 _parsed = lru_cache(maxsize=512)(parse)

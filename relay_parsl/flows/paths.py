@@ -27,6 +27,8 @@ LONGEST = 2_000
 """Characters of a path."""
 STEPS = 100
 """Names and indexes that a path may have: deeper documents are nobody's."""
+CACHED = 200
+"""Characters of a path that is kept once it was read."""
 LEVELS = 20
 """Brackets in brackets, in a filter."""
 PARTS = 100
@@ -184,8 +186,8 @@ _parsed = lru_cache(maxsize=1_024)(_parse)
 
 
 def _cached(path: object) -> Path:
-    """What documents hold where a path should be is not always a string, nor always hashable."""
-    return _parsed(path) if isinstance(path, str) else _parse(path)
+    """What documents hold where a path should be is not always a string, nor always hashable; long ones are read anew, lest many of them stay."""
+    return _parsed(path) if isinstance(path, str) and len(path) <= CACHED else _parse(path)
 
 
 def check(path: object) -> str | None:
