@@ -9,7 +9,6 @@ import errno
 import fnmatch
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -136,5 +135,4 @@ class Deletion(Task):
             self.tools.report(self.head.task_id)
 
     def clean(self) -> None:
-        """What was planned is no longer needed."""
-        self.head = replace(self.head, planned=None)
+        """Nothing is left behind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -12,8 +12,8 @@ from relay_parsl.flows.storage.collections import Collection
 from relay_parsl.flows.storage.faults import Fault
 from relay_parsl.flows.storage.request import TransferRequest
 
-EVENTS = 100
-"""Faults that are kept with their words; all are counted."""
+EVENTS, WORDS = 20, 300
+"""Faults that are kept with their words, and characters of each; all are counted. A run's state is bounded."""
 
 
 @dataclass
@@ -53,9 +53,18 @@ class Progress:
         """Note what went wrong with a file."""
         with self.lock:
             self.faults += 1
-            self.nice, self.nice_details = fault.code, fault.description
-            if len(self.events) < EVENTS:
-                self.events.append({'time': instant(now), 'path': path, 'code': fault.code, 'description': fault.description})
+            self.nice, self.nice_details = fault.code, short(fault.description)
+            self._event(path, fault.code, fault.description, now)
+
+    def passed_over(self, sentences: Iterable[str], now: float) -> None:
+        """Note what is not transferred, and is no fault."""
+        with self.lock:
+            for words in sentences:
+                self._event('', 'PASSED_OVER', words, now)
+
+    def _event(self, path: str, code: str, words: str, now: float) -> None:
+        if len(self.events) < EVENTS:
+            self.events.append({'time': instant(now), 'path': short(path), 'code': code, 'description': short(words)})
 
     def well(self) -> None:
         """Something worked again."""
@@ -66,6 +75,11 @@ class Progress:
         """All of it as JSON, to go on from."""
         with self.lock:
             return {name: value for name, value in vars(self).items() if name != 'lock'}
+
+
+def short(words: str) -> str:
+    """The beginning of it."""
+    return words if len(words) <= WORDS else f'{words[: WORDS - 1]}…'
 
 
 def instant(seconds: float | None) -> str | None:

@@ -16,7 +16,7 @@ from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, Acti
 from relay_parsl.flows.storage.copying import AtSource
 from relay_parsl.flows.storage.faults import Fault, Stopped, fault_of
 from relay_parsl.flows.storage.place import Storage
-from relay_parsl.flows.storage.progress import Progress, Standing
+from relay_parsl.flows.storage.progress import Progress, Standing, short
 
 TICK = 0.5
 """Seconds between two reports of progress, and between two rows of what is done."""
@@ -118,7 +118,7 @@ class Task(ABC):
                 return SUCCEEDED, None
         except GivenUp as error:
             fault: Fault = error.args[0]
-            return INACTIVE if fault.full and not self.fail_when_full else FAILED, {'code': fault.code, 'description': fault.description}
+            return INACTIVE if fault.full and not self.fail_when_full else FAILED, {'code': fault.code, 'description': short(fault.description)}
         except Stopped:
             pass
         except StoreError:
@@ -132,8 +132,10 @@ class Task(ABC):
             return
         if status in (SUCCEEDED, FAILED):
             self.clean()
-        ended = None if status == INACTIVE else self.tools.clock()
-        self.save(status=status, fatal=fatal, completion_time=ended)
+        if status == INACTIVE:
+            self.save(status=status, fatal=fatal)
+        else:
+            self.save(status=status, fatal=fatal, completion_time=self.tools.clock(), planned=None)
 
     def save(self, **changes: Any) -> None:
         """Write the row, with the counts of now."""

@@ -93,7 +93,7 @@ class Transfer(Task):
         with self.progress.lock:
             self.progress.files, self.progress.directories, self.progress.symlinks = len(plan.files), len(plan.directories), plan.symlinks
             self.progress.bytes_total = plan.size
-            self.progress.events += [{'time': None, 'path': '', 'code': 'PASSED_OVER', 'description': words} for words in plan.passed[:50]]
+        self.progress.passed_over(plan.passed, self.tools.clock())
         self.save(planned={'rows': rows, 'directories': plan.directories, 'passed': len(plan.passed)})
 
     def _rows_of(self, kind: str, most: int | None = None) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Transfers between directories of this machine: what arrives, what the task document says, what is refused."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -155,3 +156,14 @@ def test_cancel_stops_within_a_second_and_removes_the_part(transfer: Desk, tmp_p
     assert details(status, 'FAILED')['code'] == 'CANCELED'
     assert tree(tmp_path / 'there') == {}
     assert transfer.reports.count(started.action_id) >= 1
+
+
+def test_the_document_stays_small(transfer: Desk, tmp_path: Path) -> None:
+    """A run's state is bounded, whatever goes wrong how often."""
+    name = 'x' * 250
+    items = [{'source_path': f'/{name}/{number}/{name}', 'destination_path': f'/{number}'} for number in range(200)]
+    status = transfer.do({**one('/', '/'), 'DATA': items, 'skip_source_errors': True})
+    found = details(status)
+    assert len(found['events']) == 20
+    assert len(json.dumps(found)) < 20_000
+    assert len(json.dumps(transfer.rows.get(f'transfer/{status.action_id}')['planned'])) < 10
