@@ -30,10 +30,10 @@ def test_a_program_that_is_not_there() -> None:
 
 def test_one_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     started = time.monotonic()
-    ran = run(['sh', '-c', f'sleep 600 & echo $! > {tmp_path}/child; wait'], 0.5)
+    ran = run(['sh', '-c', f'sleep 600 & echo $! > {tmp_path}/child; wait'], 3)
     assert time.monotonic() - started < 60
     assert ran.code is None
-    assert ran.said == 'sh did not answer within 0.5 s'
+    assert ran.said == 'sh did not answer within 3 s'
     child = int((tmp_path / 'child').read_text())
     deadline = time.monotonic() + 20
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:

@@ -17,6 +17,7 @@ from relay_parsl.errors import ConfigError
 from relay_parsl.providers import PBSProProvider
 from relay_parsl.providers.command import Ran
 from relay_parsl.providers.directives import given
+from tests.fakes.patience import give_up
 from tests.fakes.pbs import FakePBS, fixture, until
 
 __all__ = ['fixture']
@@ -189,10 +190,11 @@ def test_a_job_works_beside_its_script_unless_worker_init_moves(tmp_path: Path, 
     assert ran.stdout.split() == [str((tmp_path / ends).resolve()), '/tmp']
 
 
-def test_a_submission_that_hangs_is_found_by_its_name(pbs: FakePBS, tmp_path: Path) -> None:
+def test_a_submission_that_hangs_is_found_by_its_name(pbs: FakePBS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the job would run on its own, and another be asked for in its stead."""
     pbs.set(hang='qsub')
-    provider = PBSProProvider(**{**POLARIS, 'system': None, 'cmd_timeout': 2.0})
+    give_up(monkeypatch, 'qsub', 2.0)
+    provider = PBSProProvider(**{**POLARIS, 'system': None})
     provider.script_dir = str(tmp_path)
     job = provider.submit('sleep 60', 1, 'parsl.block-0')
     assert list(pbs.jobs) == [job]
@@ -204,8 +206,9 @@ def test_a_job_that_pbs_forgot_is_over_after_a_grace(pbs: FakePBS, tmp_path: Pat
     pbs.set(history=False)
     provider = PBSProProvider(**POLARIS)
     provider.script_dir, provider.grace = str(tmp_path), 0.3
-    job = provider.submit('sleep 1', 1)
+    job = provider.submit(f'until [ -e {tmp_path}/seen ]; do sleep 0.1; done', 1)
     until(lambda: provider.status([job])[0].state == JobState.RUNNING)
+    (tmp_path / 'seen').touch()
     said = until(lambda: each if (each := provider.status([job])[0]).terminal else None)
     assert said.state == JobState.COMPLETED
     assert said.message == (

@@ -12,6 +12,7 @@ from parsl.providers.errors import SubmitException
 
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers import SlurmProvider
+from tests.fakes.patience import give_up
 from tests.fakes.slurm import DISABLED, INVALID, FakeSlurm
 from tests.integration.commands import until
 
@@ -130,10 +131,11 @@ def test_what_sbatch_says_reaches_the_error(slurm: FakeSlurm) -> None:
 
 
 @pytest.mark.parametrize('clusters', [None, 'beta,alpha'])
-def test_a_job_of_an_sbatch_that_hung_is_found_by_its_name(slurm: FakeSlurm, clusters: str | None) -> None:
+def test_a_job_of_an_sbatch_that_hung_is_found_by_its_name(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, clusters: str | None) -> None:
     """It would run beside the one that is submitted instead, and nobody would cancel it."""
     slurm.tell('sbatch', 'hang')
-    provider = slurm.provider(SlurmProvider, cmd_timeout=2, clusters=clusters)
+    give_up(monkeypatch, 'sbatch', 2)
+    provider = slurm.provider(SlurmProvider, clusters=clusters)
     job = provider.submit('sleep 60', 1, 'n')
     assert state(provider, job) == JobState.RUNNING
     assert provider.cancel([job]) == [True]
@@ -147,8 +149,9 @@ def test_an_sbatch_that_hung_before_anything_was_submitted_is_an_error(slurm: Fa
 
 
 @pytest.mark.parametrize('fault', ['empty', f'refuse {DISABLED}', 'hang', 'late 60'])
-def test_without_accounting_the_queue_tells_how_a_job_is_and_how_it_ended(slurm: FakeSlurm, fault: str) -> None:
-    provider = slurm.provider(SlurmProvider, cmd_timeout=0.5)
+def test_without_accounting_the_queue_tells_how_a_job_is_and_how_it_ended(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    provider = slurm.provider(SlurmProvider)
+    give_up(monkeypatch, 'sacct', 0.5)
     job, other = provider.submit('sleep 60', 1, 'n'), provider.submit('sleep 60', 1, 'n')
     slurm.tell('sacct', fault)
     assert state(provider, job) == JobState.RUNNING
@@ -230,8 +233,9 @@ def test_cancel_answers_job_by_job(slurm: FakeSlurm) -> None:
     assert [status.state for status in provider.status([alive, ended])] == [JobState.CANCELLED, JobState.COMPLETED]
 
 
-def test_a_scancel_that_hangs_is_killed(slurm: FakeSlurm) -> None:
-    provider = slurm.provider(SlurmProvider, cmd_timeout=0.5)
+def test_a_scancel_that_hangs_is_killed(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = slurm.provider(SlurmProvider)
+    give_up(monkeypatch, 'scancel', 0.5)
     job = provider.submit('sleep 60', 1, 'n')
     slurm.tell('scancel', 'hang')
     started = time.monotonic()
