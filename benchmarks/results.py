@@ -55,7 +55,9 @@ class Report:
         rows = [Row(**each) for each in document['results']]
         self._kept = {(row.suite, row.case, row.system, row.metric): row for row in rows if row.suite != MUST}
         self._kept_musts = {row.case: row for row in rows if row.suite == MUST}
-        self.notes += [note for note in document['machine']['notes'] if note not in self.notes]
+        self.versions = {name: document['versions'].get(name, ABSENT) if version == ABSENT else version for name, version in self.versions.items()}
+        absent = [f'{name}: not installed' for name, version in self.versions.items() if version == ABSENT]
+        self.notes = [*absent, *(note for note in document['machine']['notes'] if note not in absent)]
         self.machine = {**document['machine'], 'added': self.machine['time']}
 
     def rows(self, suite: str | None = None) -> list[Row]:

@@ -87,7 +87,7 @@ class Engine:
         self.holding.set()
         try:
             Loop(book, self._settings, providers, heard, TERMS).run(ended)
-        except LeaseLost as error:
+        except (LeaseLost, StoreWaits) as error:  # it stands by, and may have it again
             log.warning('%s', error)
         finally:
             self.holding.clear()

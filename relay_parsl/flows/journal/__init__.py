@@ -116,7 +116,7 @@ class Journal:
             if file.one('SELECT 1 FROM runs WHERE id = ?', record.run_id):
                 return
             row = (record.run_id, hash_, record.label, write(tags), ACTIVE, '', 'null', record.start_time)
-            file.run('INSERT INTO runs VALUES ((SELECT ifnull(max(n), 0) + 1 FROM runs), ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)', *row)
+            file.run('INSERT INTO runs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)', *row)
             number = file.one('SELECT n FROM runs WHERE id = ?', record.run_id)[0]
             file.run('INSERT INTO snapshots VALUES (?, 0, ?)', number, bookmark)
             file.run('INSERT INTO events VALUES (?, 1, ?, ?)', number, record.start_time, started)

@@ -224,6 +224,7 @@ class Book:
             with self.turn():
                 for (number,) in rows:
                     delete_run(self.file, number)
+                self.file.run('DELETE FROM actions WHERE settled = 1 AND run NOT IN (SELECT n FROM runs)')
         return len(rows)
 
 

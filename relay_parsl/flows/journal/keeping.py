@@ -12,7 +12,7 @@ from relay_parsl.flows.journal.coding import dump
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.messages import Limits
 
-OF_A_RUN = ('log', 'events', 'snapshots', 'actions')
+OF_A_RUN = ('log', 'events', 'snapshots')
 
 
 def digest(definition: Definition) -> str:
@@ -38,5 +38,6 @@ def delete_run(file: JournalFile, number: int) -> None:
     definition = file.one('SELECT definition FROM runs WHERE n = ?', number)[0]
     for table in OF_A_RUN:
         file.run(f'DELETE FROM {table} WHERE run = ?', number)  # noqa: S608  our own names
+    file.run('DELETE FROM actions WHERE run = ? AND settled = 1', number)  # the others are not through: the engine goes on with them
     file.run('DELETE FROM runs WHERE n = ?', number)
     file.run('DELETE FROM definitions WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE definition = ?1)', definition)

@@ -13,10 +13,10 @@ from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.journal.coding import load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import identity
-from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Limits
+from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Event, Limits
 from relay_parsl.flows.parameters import NOTHING, Private, hide, kept
 from relay_parsl.flows.terms import TERMS
-from relay_parsl.flows.turns import Bookmark
+from relay_parsl.flows.turns import Bookmark, replay
 
 COLUMNS = 'r.id, d.flow_id, d.title, r.label, r.tags, r.status, r.state, r.start_time, r.completion_time, r.details'
 FROM = 'FROM runs r JOIN definitions d ON d.hash = r.definition'
@@ -99,36 +99,28 @@ def run(file: JournalFile, run_id: str) -> dict[str, Json]:
         if row is None:
             raise NotFound(f'there is no run {run_id!r}')
         *summary, definition, number = row
-        payload = _present(file, number, definition)
+        snapshot, since = bookmark(file, run_id), _since(file, number)
         body = load_any(file.one('SELECT event FROM events WHERE run = ? AND n = 1', number)[0]).body
-        action = _action(file, number)
+        actions = file.all('SELECT request_id, command, status FROM actions WHERE run = ? AND settled = 0', number)
     flow = load(Definition, definition)
+    record = replay(flow, snapshot, since, TERMS).record
+    action = next((_action(*each) for each in actions if each[0] == record.waiting.request_id), None)
     hidden = kept(flow.states.values(), TERMS)
-    return {**_summary(tuple(summary)), 'input': shown(body), 'payload': shown(payload, hidden), 'definition': flow.document, 'action': action}
+    told = {'input': shown(body), 'payload': shown(record.payload, hidden), 'definition': flow.document, 'action': action}
+    return {**_summary(tuple(summary)), **told}
 
 
-def _present(file: JournalFile, number: int, definition: str) -> Json:
-    """The payload after the last event that was handled: the snapshot's, and what came after it played again."""
-    snapshot, text = file.one('SELECT events, bookmark FROM snapshots WHERE run = ?', number)
-    chosen = 'SELECT time, event FROM events WHERE run = ? AND n > ? AND n <= (SELECT events FROM runs WHERE n = ?) ORDER BY n'
-    rows = file.all(chosen, number, snapshot, number)
-    mark = load(Bookmark, text)
-    if rows:
-        from relay_parsl.flows.terms import TERMS  # noqa: PLC0415  a list of runs takes no expressions
-        from relay_parsl.flows.turns import replay  # noqa: PLC0415  the same
-
-        mark = replay(load(Definition, definition), mark, ((at, load_any(event)) for at, event in rows), TERMS)
-    return mark.record.payload
+def _since(file: JournalFile, number: int) -> list[tuple[float, Event]]:
+    """The events that a run has taken since its last snapshot; none once it has ended."""
+    chosen = 'SELECT e.time, e.event FROM runs r JOIN snapshots s ON s.run = r.n JOIN events e ON e.run = r.n AND e.n > s.events AND e.n <= r.events'
+    return [(time, load_any(event)) for time, event in file.all(f'{chosen} WHERE r.n = ? ORDER BY e.n', number)]
 
 
-def _action(file: JournalFile, number: int) -> dict[str, Json] | None:
-    """What the run waits for: of its actions the one that has not ended."""
-    for request_id, command, text in file.all('SELECT request_id, command, status FROM actions WHERE run = ? AND settled = 0', number):
-        at = load(ActionStatus, text) if text else ActionStatus('', ACTIVE)
-        if at.status in (ACTIVE, INACTIVE):
-            about = {'action_id': at.action_id, 'status': at.status, 'display_status': at.display_status, 'details': at.details}
-            return {'request_id': request_id, 'action': load_any(command).action, **about, 'start_time': iso(at.start_time or None)}
-    return None
+def _action(request_id: str, command: str, text: str) -> dict[str, Json]:
+    """What the run waits for."""
+    at = load(ActionStatus, text) if text else ActionStatus('', ACTIVE)
+    about = {'action_id': at.action_id, 'status': at.status, 'display_status': at.display_status, 'details': at.details}
+    return {'request_id': request_id, 'action': load_any(command).action, **about, 'start_time': iso(at.start_time or None)}
 
 
 def shown(payload: Json, hidden: Private = NOTHING) -> Json:

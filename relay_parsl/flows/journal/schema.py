@@ -9,8 +9,8 @@ VERSION = 1
 TABLES = """
     CREATE TABLE definitions (hash TEXT PRIMARY KEY, flow_id TEXT NOT NULL, title TEXT NOT NULL, definition TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE runs (
-        n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, definition TEXT NOT NULL REFERENCES definitions, label TEXT NOT NULL, tags TEXT NOT NULL,
-        status TEXT NOT NULL, state TEXT NOT NULL, details TEXT NOT NULL, start_time REAL NOT NULL, completion_time REAL,
+        n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, definition TEXT NOT NULL REFERENCES definitions, label TEXT NOT NULL,
+        tags TEXT NOT NULL, status TEXT NOT NULL, state TEXT NOT NULL, details TEXT NOT NULL, start_time REAL NOT NULL, completion_time REAL,
         events INTEGER NOT NULL, entries INTEGER NOT NULL);
     CREATE INDEX runs_open ON runs (n) WHERE completion_time IS NULL;
     CREATE INDEX runs_ended ON runs (completion_time) WHERE completion_time IS NOT NULL;
@@ -29,6 +29,7 @@ TABLES = """
         one INTEGER PRIMARY KEY CHECK (one = 1), owner TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, created REAL NOT NULL,
         since REAL NOT NULL, beat INTEGER NOT NULL);
 """
-"""Times are seconds since 1970. `runs.events`: how many of the run's events were handled; the first is written when the run is submitted.
+"""Times are seconds since 1970. `runs.n` is never had again: the engine takes runs up in its order, each once.
+`runs.events`: how many of the run's events were handled; the first is written when the run is submitted.
 `snapshots.bookmark`: the run as it was after that many. `actions.status` is '' until the provider has answered; `wish`: what it is still to be
 told (`cancel`, `resume`, `release`); `settled`: nothing is left to do with it. `lease.beat` grows each time its owner says that it lives."""

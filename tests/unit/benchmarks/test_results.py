@@ -69,6 +69,19 @@ def test_what_is_not_measured_now_stays_when_it_is_added_to(report: Report) -> N
     assert later.document()['machine']['time'] == report.machine['time']
 
 
+def test_peers_of_an_earlier_run_are_not_absent_because_this_one_lacks_them(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
+    earlier = report.document()
+    earlier['versions'] = {**earlier['versions'], 'ray': '2.60.0'}
+    earlier['machine'] = {**earlier['machine'], 'notes': ['payload: cut']}
+    monkeypatch.setattr(results, 'SYSTEMS', {**SYSTEMS, 'ray': type(SYSTEMS['ray'])(SYSTEMS['ray'].start, 'no-such-distribution')})
+    later = Report()
+    later.keep(earlier)
+    document = later.document()
+    assert document['versions']['ray'] == '2.60.0'
+    assert 'ray: not installed' not in document['machine']['notes']
+    assert 'payload: cut' in document['machine']['notes']
+
+
 def test_absent_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, 'SYSTEMS', {**SYSTEMS, 'ray': type(SYSTEMS['ray'])(SYSTEMS['ray'].start, 'no-such-distribution')})
     report = Report()
