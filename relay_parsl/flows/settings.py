@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from relay_parsl.config import Level, Located, Report, read_yaml, settle
+from relay_parsl.flows.actions import OURS
+from relay_parsl.flows.actions.keys import Place
 from relay_parsl.flows.messages import Limits
-from relay_parsl.flows.storage.collections import placed_faults
 from relay_parsl.home import Home
 
 NAME = 'flows.yaml'
-SECTIONS = ('collections', 'compute', 'datacite', 'notify', 'search', 'web_input')
-"""What the actions of this package read; a plug-in's section has its own name."""
+SECTIONS = {
+    'collections': 'transfer',
+    'compute': 'compute',
+    'datacite': 'datacite',
+    'notify': 'notify',
+    'search': 'search_ingest',
+    'web_input': 'web_input',
+}
+"""What the actions of this package read, and which of them knows what is wrong with it. A plug-in's section has the plug-in's name."""
+GROUP = 'relay_parsl.actions'
+"""The entry points of plug-ins."""
 RUNS_AT_ONCE, KEEP_DAYS = 10_000, 90.0
 RUN_LIMITS = tuple(each.name for each in fields(Limits))
 LIMITS = (*RUN_LIMITS, 'runs_at_once', 'keep_days')
@@ -63,7 +74,7 @@ def load_settings(home: Home | None = None) -> Settings:
 
 def _levels(root: Located) -> list[Level]:
     own = set(root.value['actions'].value) if root.get('actions') is not None and root.value['actions'].is_mapping else set()
-    installed = {point.name for point in entry_points(group='relay_parsl.actions')}
+    installed = {point.name for point in entry_points(group=GROUP)}
     top = Level('', root, {*SECTIONS, 'limits', 'actions', *own, *installed})
     plugins = [Level(f'actions.{name}', node, PLUGIN) for name, node in _mapping(root.get('actions'))]
     return [top, Level('limits', root.get('limits'), LIMITS), *plugins]
@@ -71,6 +82,19 @@ def _levels(root: Located) -> list[Level]:
 
 def _mapping(node: Located | None) -> Collection[tuple[str, Located]]:
     return list(node.children()) if node is not None and node.is_mapping else []
+
+
+def _at(node: Located, place: Place) -> Located:
+    """The value that these keys lead to, or the last one on the way that stands in the file."""
+    for step in place:
+        known = node.value if isinstance(node.value, (dict, list)) else {}
+        if isinstance(known, list) and not (isinstance(step, int) and step < len(known)):
+            break
+        child = known[step] if isinstance(known, list) and isinstance(step, int) else known.get(str(step)) if isinstance(known, dict) else None
+        if child is None:
+            break
+        node = child
+    return node
 
 
 class _Reader:
@@ -83,16 +107,21 @@ class _Reader:
         nodes = {name: node for name, node in root.children() if self._is_mapping(node)}
         sections = {name: node.plain for name, node in nodes.items() if name not in ('limits', 'actions')}
         actions = {name: node.plain for name, node in _mapping(nodes.get('actions')) if self._is_plugin(node)}
-        self._collections(nodes.get('collections'))
+        for name in sections:
+            self._section(name, nodes[name], actions.get(name, {}).get('type'))
         return self._limited(nodes.get('limits'), Settings(sections=sections, actions=actions))
 
-    def _collections(self, section: Located | None) -> None:
-        """They have their own rules; whoever wrote the file wants the line."""
-        if section is None or not section.is_mapping:
+    def _section(self, name: str, node: Located, by_hand: str | None) -> None:
+        """What its provider says of it; that is loaded for this."""
+        found = by_hand or OURS.get(SECTIONS.get(name, '')) or next((point.value for point in entry_points(group=GROUP, name=name)), '')
+        module, _, attribute = found.partition(':')
+        try:
+            faults = list(getattr(import_module(module), attribute).settings_faults(node.plain)) if found else []
+        except (ImportError, AttributeError, ValueError) as error:
+            self._report.error(node, f'{found}, which reads this section, cannot be had: {error}')
             return
-        for name, key, words in placed_faults(section.plain):
-            collection: Located = section.value[name]
-            self._report.error(collection.get(key.partition('[')[0]) or collection, words)
+        for place, problem in faults:
+            self._report.error(_at(node, place), problem)
 
     def _is_mapping(self, node: Located) -> bool:
         if not node.is_mapping:

@@ -16,10 +16,11 @@ this process or by the next one after a crash. The engine calls it again, for ea
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from relay_parsl.flows.actions.keys import Fault, Keys, faults
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.messages import ActionStatus
 
@@ -113,9 +114,23 @@ class Action(ABC):
     """A provider of one kind of action. Its methods are called from several threads, one at a time for one action; none may raise but as said."""
 
     description: Description
+    settings_keys: ClassVar[Keys] = None
+    """What its section may hold, and a check for each value (`actions.keys`); None: whatever it likes."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
+
+    @classmethod
+    def settings_faults(cls, settings: Mapping[str, Any]) -> Iterable[Fault]:
+        """What is wrong with its section of the settings file; looked at whenever the file is read, before anything runs.
+
+        Args:
+            settings: The section, as plain values.
+
+        Returns:
+            Pairs: the keys that lead to the value, and what is wrong with it or what to write. By default those that `settings_keys` finds.
+        """
+        return () if cls.settings_keys is None else faults(settings, cls.settings_keys)
 
     @abstractmethod
     def run(self, call: Call) -> ActionStatus:

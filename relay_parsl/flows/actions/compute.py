@@ -12,9 +12,10 @@ tasks of a request, they are followed and no more submitted: nothing about the f
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from relay_parsl.errors import RelayError
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description, Surroundings
 from relay_parsl.flows.actions.compute_bodies import SCHEMA, Names, read_job
 from relay_parsl.flows.actions.compute_outcomes import outcome, progress
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 class Compute(Kept):
     """Settings: `relay` and `credentials` as for `Executor`; `endpoints` and `functions`, theirs to ours; `at_most_once`."""
+
+    settings_keys: ClassVar[keys.Keys] = {
+        'relay': keys.text,
+        'credentials': keys.text,
+        'endpoints': keys.Table(keys.text),
+        'functions': keys.Table(keys.function),
+        'at_most_once': keys.flag,
+    }
 
     description = Description(
         name='compute',

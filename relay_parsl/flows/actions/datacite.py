@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from relay_parsl.errors import HomeError
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description
 from relay_parsl.flows.actions.bodies import Fields
 from relay_parsl.flows.actions.kept import Confidential, Row
@@ -62,6 +63,8 @@ class Registry:
 
 class Datacite(Confidential):
     """Settings: `url` (else DataCite's own systems), `username` and `password_file`, for requests that have none of their own."""
+
+    settings_keys: ClassVar[keys.Keys] = {'url': keys.text, 'username': keys.text, 'password_file': keys.text}
 
     secrets: ClassVar[tuple[str, ...]] = ('username', 'password')
     description = Description(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from relay_parsl.errors import HomeError
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Description
 from relay_parsl.flows.actions.kept import Confidential, Row
 from relay_parsl.flows.actions.mail import Mail, Server, message_of, read_mail
@@ -27,6 +28,15 @@ PATIENCE = 30.0
 
 class Notify(Confidential):
     """Settings: `host`, `port`, `sender`, `starttls`, `username`, `password_file`. A `host` there is used whatever a request's credentials say."""
+
+    settings_keys: ClassVar[keys.Keys] = {
+        'host': keys.text,
+        'port': keys.port,
+        'sender': keys.address,
+        'starttls': keys.flag,
+        'username': keys.text,
+        'password_file': keys.text,
+    }
 
     description = Description(
         name='notify',

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.base import Call, Description
 from relay_parsl.flows.actions.bodies import Fields
 from relay_parsl.flows.actions.kept import Kept, Row
@@ -25,6 +26,8 @@ _ENTRY = {
 
 class _Search(Kept):
     """Writes a request's lines once: after a crash it looks for them in the file."""
+
+    settings_keys: ClassVar[keys.Keys] = {'directory': keys.text}
 
     def begin(self, action_id: str, row: Row, *, again: bool) -> ActionStatus:
         """A disk that is full ends it as FAILED: a flow may catch that."""

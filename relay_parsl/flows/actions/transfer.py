@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from relay_parsl.flows.actions.base import Call, Description
+from relay_parsl.flows.actions.keys import Fault
 from relay_parsl.flows.actions.tasks import TaskAction
+from relay_parsl.flows.storage.collections import placed
 from relay_parsl.flows.storage.request import transfer_request
 from relay_parsl.flows.storage.task import Task
 from relay_parsl.flows.storage.transfer import Transfer, check_transfer
@@ -52,6 +57,11 @@ class TransferAction(TaskAction):
         section='collections',
     )
     task: type[Task] = Transfer
+
+    @classmethod
+    def settings_faults(cls, settings: Mapping[str, Any]) -> Iterable[Fault]:
+        """Of all collections."""
+        return placed(settings)
 
     def check(self, call: Call) -> None:
         """Collections and paths, as far as the body alone can be judged."""

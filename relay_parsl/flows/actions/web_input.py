@@ -6,8 +6,9 @@ They are answered through the journal (`relay-parsl flow respond`), by any proce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.alarms import Alarms
 from relay_parsl.flows.actions.base import Call, Description, Surroundings
 from relay_parsl.flows.actions.bodies import Fields
@@ -28,6 +29,8 @@ _URNS = {'type': 'array', 'items': {'type': 'string'}}
 
 class _Asking(Kept):
     """Settings: `expires` [s], and `identities`: who a URN of a flow is here."""
+
+    settings_keys: ClassVar[keys.Keys] = {'expires': keys.seconds, 'identities': keys.Table(keys.text)}
 
     def _question(self, call: Call, shown: Mapping[str, Json], respondents: list[str]) -> Question:
         settings = self.surroundings.settings

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from relay_parsl.errors import ConfigError
+from relay_parsl.flows.actions.keys import Fault, unknown
 from relay_parsl.flows.storage.faults import Outside
 from relay_parsl.flows.storage.paths import Parts, parse, text, within
 
@@ -132,26 +133,26 @@ def _collection(name: str, given: Mapping[str, Any]) -> Collection:
 
 def faults(settings: Mapping[str, Any]) -> list[str]:
     """Everything that is wrong with the section, each with its place and the remedy."""
-    return [f'collections.{name}{"." * bool(key)}{key}: {words}' for name, key, words in placed_faults(settings)]
+    spelled = ((''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in place), problem) for place, problem in placed(settings))
+    return [f'collections{place}: {problem}' for place, problem in spelled]
 
 
-def placed_faults(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The same, apart: the collection, the key in it ('' for all of it), and the words."""
-    found: list[tuple[str, str, str]] = []
+def placed(settings: Mapping[str, Any]) -> Iterable[Fault]:
+    """The same, each with the keys that lead to it."""
     for name, given in settings.items():
         if not _NAME.fullmatch(str(name)):
-            found.append((str(name), '', 'no name; 1 to 64 letters, digits, spaces, ".", "_", "@" or "-"'))
+            yield (str(name),), 'no name; 1 to 64 letters, digits, spaces, ".", "_", "@" or "-"'
         for problem in _problems(given):
-            key, _, words = problem.partition(': ')
-            found.append((str(name), key.removeprefix('.'), words))
-    return found + _twice(settings)
+            place, _, words = problem.partition(': ')
+            yield (str(name), *(int(step) if step.isdigit() else step for step in re.findall(r'[^.\[\]]+', place))), words
+    yield from _twice(settings)
 
 
 def _problems(given: Any) -> Iterable[str]:
     if not isinstance(given, Mapping) or not isinstance(given.get('root'), str) or not given['root']:
         yield ': needs a `root`: a path, sftp://user@host/path or https://host/path'
         return
-    yield from (f'.{key}: unknown key; a collection takes {", ".join(KEYS)}' for key in given if key not in KEYS)
+    yield from (f'.{key}: {unknown(key, KEYS, "a collection")}' for key in given if key not in KEYS)
     yield from _root_problems(given['root'], given.get('insecure') is True)
     yield from _uuid_problems(given.get('uuid'))
     for key in ('title', 'description', 'owner', 'private_key', 'known_hosts', 'ca_file'):
@@ -229,12 +230,10 @@ def _group_problems(groups: Any) -> Iterable[str]:
         yield '.groups: must be lists of members by the name or UUID of the group'
 
 
-def _twice(settings: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _twice(settings: Mapping[str, Any]) -> Iterable[Fault]:
     seen: dict[str, str] = {}
-    found = []
     for name, given in settings.items():
         key = str(given.get('uuid') or '').lower() if isinstance(given, Mapping) else ''
         if key and key in seen:
-            found.append((str(name), 'uuid', f'collection {seen[key]!r} has the same'))
+            yield (str(name), 'uuid'), f'collection {seen[key]!r} has the same'
         seen.setdefault(key, str(name))
-    return found

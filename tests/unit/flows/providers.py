@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from relay_parsl.flows.actions import keys
 from relay_parsl.flows.actions.base import Action, ActionUnableToRun, Call, Description, Surroundings
 from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, ActionStatus
 
@@ -39,6 +40,7 @@ def marks() -> list[str]:
 class Append(Action):
     """Writes its file; with `seconds`, ends as long after its first call, and reports that."""
 
+    settings_keys: ClassVar[keys.Keys] = {'speed': keys.seconds}
     description = Description('append', 'Append', ('https://example.org/append',), input_schema={'type': 'object', 'required': ['text']})
 
     def run(self, call: Call) -> ActionStatus:
