@@ -6,14 +6,14 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from relay_parsl.cli.flow_follow import follow, wait
 from relay_parsl.cli.flow_lines import reason
 from relay_parsl.cli.flow_names import complete_answers, complete_runs, complete_web_inputs, open_journal, read_body
-from relay_parsl.cli.flow_serve import serve
+from relay_parsl.cli.flow_serve import serve, stays
 from relay_parsl.cli.flow_show import list_runs, log, show, told, web_inputs
 from relay_parsl.cli.flow_validate import validate
 from relay_parsl.cli.show import BadInput, Failure
@@ -87,19 +87,18 @@ def run(
         raise BadInput('--follow waits for the end, --detach does not: leave one of them out')
     chosen, given = read_flow(file, input_schema), read_body(body)
     with open_journal() as journal:
-        served = journal.engine()
-        run_id = chosen.run(
-            given, label=label or chosen.title[:64] or Path(file).stem[:64], tags=tags, serve=served is None and waiting is not False
-        ).run_id
-        watched = following or waiting or (waiting is None and served is None)
+        served = stays(journal)
+        name = label or chosen.title[:64] or Path(file).stem[:64]
+        run_id = chosen.run(given, label=name, tags=tags, serve=not served and waiting is not False).run_id
+        watched = following or waiting or (waiting is None and not served)
         if not as_json:
             click.echo(f'run {run_id}', err=watched)
         if not watched:
             _left(journal, run_id, served, as_json)
             return
-        if served is None and not as_json:
-            click.echo('no engine serves this home, so this command runs it (`relay-parsl flow serve --detach` starts one that stays)', err=True)
-        _finish(journal, run_id, following, served is not None, as_json)
+        if not served and not as_json:
+            click.echo('no `flow serve` runs here, so this command is the engine (`relay-parsl flow serve --detach` starts one that stays)', err=True)
+        _finish(journal, run_id, following, served, as_json)
 
 
 def read_flow(file: str, input_schema: str | None) -> Flow:
@@ -114,11 +113,11 @@ def read_flow(file: str, input_schema: str | None) -> Flow:
     return flow
 
 
-def _left(journal: Journal, run_id: str, served: dict[str, Any] | None, as_json: bool) -> None:
+def _left(journal: Journal, run_id: str, served: bool, as_json: bool) -> None:
     """Say how one comes back to a run that goes on without us."""
     if as_json:
         click.echo(json.dumps(journal.run(run_id), indent=2))
-    elif served is None:
+    elif not served:
         click.echo('no engine serves this home: the run waits for `relay-parsl flow serve --detach`', err=True)
     else:
         click.echo(f'follow it: relay-parsl flow log {run_id} --follow', err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from relay_parsl.cli.show import BadInput, log_at
 
 if TYPE_CHECKING:
     from relay_parsl.daemon import PidFile
+    from relay_parsl.flows.journal import Journal
     from relay_parsl.home import Home
 
 START = 30.0
@@ -67,6 +69,14 @@ def be_engine(home: Home) -> None:
         click.echo(text)
         daemon.ready(text)
         engine.serve(stop)
+
+
+def stays(journal: Journal) -> bool:
+    """Whether an engine runs that stays: `flow serve`, here or on another host. That of a script or of `flow run` ends with it."""
+    from relay_parsl.home import Home
+
+    engine = journal.engine()
+    return engine is not None and (engine['host'] != platform.node() or pid_file(Home.find()).running() is not None)
 
 
 def pid_file(home: Home) -> PidFile:

@@ -82,7 +82,7 @@ def status(cli: Commands, run_id: str) -> str:
 def test_without_an_engine_the_command_runs_the_flow_itself(cli: Commands) -> None:
     done = cli.run('flow', 'run', 'hello.json', '--body', '{"word": "hi"}', '--follow')
     assert done.returncode == 0, done.stderr
-    assert 'no engine serves this home' in done.stderr
+    assert 'this command is the engine' in done.stderr
     assert done.stdout.splitlines() == [
         '✔ FlowStarted',
         '✔ Hello - ActionStarted',
@@ -182,6 +182,20 @@ def test_ctrl_c_on_the_engine_itself_leaves_the_run_to_the_next(cli: Commands) -
     assert run['status'] == 'ACTIVE'
     cli.ok('flow', 'serve', '--detach')
     assert cli.ok('flow', 'log', run['run_id'], '--follow').splitlines()[-1] == '✔ FlowSucceeded'
+
+
+def test_an_engine_that_ends_with_its_own_run_leaves_no_other_behind(cli: Commands) -> None:
+    """Two terminals, neither of them `flow serve`: the second does not leave its run to the first, which will be gone."""
+    first = cli.start('flow', 'run', 'short.json', '--follow')
+    assert first.stdout is not None
+    while 'WaitStarted' not in first.stdout.readline():
+        pass
+    second = cli.run('flow', 'run', 'short.json')
+    assert second.returncode == 0, second.stderr
+    assert 'this command is the engine' in second.stderr
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+    assert [run['status'] for run in listed(cli)] == ['SUCCEEDED', 'SUCCEEDED']
 
 
 def test_a_run_that_nobody_drives_says_so(cli: Commands) -> None:
