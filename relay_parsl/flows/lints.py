@@ -17,6 +17,7 @@ from relay_parsl.flows.fitting import misfits
 from relay_parsl.flows.origins import unmade
 from relay_parsl.flows.reads import parameter_leaves, place
 from relay_parsl.flows.routes import Routes
+from relay_parsl.flows.schema import draft
 from relay_parsl.flows.templates import EXPRESSION, PATH
 
 PAIRWISE = 1_000
@@ -163,7 +164,9 @@ OF_STATES = (_default, _replaces, _caught, _wait_time, _hosted, _misfits, _forgo
 
 
 def _schema(schema: Mapping[str, Json], path: str = '$.input_schema') -> Iterator[Fault]:
-    """`additionalProperties` among the properties: the author meant the object, and declared a property of this name."""
+    """`additionalProperties` among the properties: the author meant the object, and declared a property of this name. A draft that nobody knows."""
+    if draft(schema) is None:
+        yield Fault(under(path, '$schema'), 'is no draft of JSON Schema; it is read as draft-07, http://json-schema.org/draft-07/schema#')
     todo: list[tuple[Json, str]] = [(schema, path)]
     while todo:
         item, where = todo.pop()

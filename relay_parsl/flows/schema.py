@@ -58,8 +58,8 @@ def check(schema: Json) -> list[Fault]:
         return []
     if not isinstance(schema, dict):
         return [Fault(ROOT, f'must be a JSON Schema, an object, not {shown(schema)}')]
-    if fault := _dialect(schema):
-        return [Fault(f'{ROOT}.$schema', fault)]
+    if not isinstance(schema.get('$schema', ''), str):
+        return [Fault(f'{ROOT}.$schema', f'must be the URI of a draft, not {shown(schema["$schema"])}')]
     nodes, depth, risky = measure(schema)
     if nodes > NODES or depth > DEPTH:
         return [Fault(ROOT, f'has more than {NODES} values' if nodes > NODES else f'has more than {DEPTH} objects and lists within one another')]
@@ -113,20 +113,23 @@ def measure(document: Json) -> tuple[int, int, bool]:
     return count, deepest, risky
 
 
-def _dialect(schema: Mapping[str, Json]) -> str:
+def draft(schema: Mapping[str, Json]) -> Any:
+    """The validator of the draft that `$schema` names, however its URI is spelled; None where nobody knows it. Draft-07 where it names none."""
     named = schema.get('$schema')
-    if named is not None and not isinstance(named, str):
-        return f'must be the URI of a draft, not {shown(named)}'
-    if named is not None and validator_for(schema, default=None) is None:
-        return f'{shown(named)} is no draft of JSON Schema; http://json-schema.org/draft-07/schema# is what Globus Flows has'
-    return ''
+    if not isinstance(named, str):
+        return Draft7Validator
+    plainly = named.strip().rstrip('#').removeprefix('https:').removeprefix('http:')
+    for spelling in (named, f'http:{plainly}#', f'https:{plainly}'):
+        if (found := validator_for({'$schema': spelling}, default=None)) is not None:
+            return found
+    return None
 
 
 @lru_cache(maxsize=256)
 def _schema_here(text: str) -> Told:
     """What is wrong with a schema. The cache: a script validates one schema many times."""
     schema = json.loads(text)
-    kind = validator_for(schema, default=Draft7Validator)
+    kind = draft(schema) or Draft7Validator
     try:
         kind.check_schema(schema)
     except SchemaError as error:
@@ -169,7 +172,7 @@ def _references(schema: Json) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=64)
 def _validator(text: str) -> Any:
     schema = json.loads(text)
-    return validator_for(schema, default=Draft7Validator)(schema, registry=Registry())
+    return (draft(schema) or Draft7Validator)(schema, registry=Registry())
 
 
 def _body_here(text: str, body: Json) -> Told:
@@ -216,26 +219,32 @@ def _violations(error: ValidationError) -> Iterator[tuple[str, str]]:
 
 def _elsewhere(asked: Mapping[str, Any], what: str) -> Told:
     """Have a process do it that can be killed."""
-    return _told(json.dumps(asked), what, ROOT if 'body' not in asked else '$')
+    place = '$' if 'body' in asked else ROOT
+    try:
+        return _asked(json.dumps(asked))
+    except (subprocess.TimeoutExpired, _Spent):
+        most = f'{SECONDS} s or {MEMORY >> 30} GiB'
+        return [(place, f'to check {what} takes more than {most}: simplify its patterns (`pattern`) and references (`$ref`)')]
+    except (OSError, ValueError) as error:
+        return [(place, f'{what} cannot be checked: {error}')]
+
+
+class _Spent(Exception):
+    """The process used up what it was given."""
 
 
 @lru_cache(maxsize=64)
-def _told(question: str, what: str, place: str) -> Told:
+def _asked(question: str) -> Told:
+    """The answer; only answers are remembered."""
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    try:
-        done = subprocess.run(
-            [sys.executable, '-m', 'relay_parsl.flows.schema'],
-            input=question.encode(),
-            capture_output=True,
-            check=False,
-            timeout=WAIT,
-            env=environment,
-        )
-        return [(path, message) for path, message in json.loads(done.stdout)]
-    except (subprocess.TimeoutExpired, ValueError):
-        return [
-            (place, f'to check {what} takes more than {SECONDS} s or {MEMORY >> 30} GiB: simplify its patterns (`pattern`) and references (`$ref`)')
-        ]
+    command = [sys.executable, '-m', 'relay_parsl.flows.schema']
+    done = subprocess.run(command, input=question.encode(), capture_output=True, check=False, timeout=WAIT, env=environment)  # noqa: S603  our own
+    said = done.stderr.decode(errors='replace').strip().splitlines()
+    if done.returncode < 0 or (said and said[-1].startswith('MemoryError')):
+        raise _Spent
+    if done.returncode:
+        raise ValueError(said[-1][:200] if said else f'exit code {done.returncode}')
+    return [(path, message) for path, message in json.loads(done.stdout)]
 
 
 def main() -> None:

@@ -233,6 +233,12 @@ def test_additional_properties_among_the_properties() -> None:
     assert said(flow(A=ONE), {'properties': {'tar': {'properties': {'a': {}}, 'additionalProperties': False}}}) == []
 
 
+def test_a_draft_that_nobody_knows() -> None:
+    found = said(flow(A=ONE), {'$schema': 'http://json-schema.org/schema#'})
+    assert found == ['$.input_schema.$schema: is no draft of JSON Schema; it is read as draft-07, http://json-schema.org/draft-07/schema#']
+    assert said(flow(A=ONE), {'$schema': 'https://json-schema.org/draft/2020-12/schema'}) == []
+
+
 def test_many_states_and_rules_are_looked_through_in_seconds() -> None:
     rules = [{'Variable': f'$.a{i}', 'IsNull': True, 'Next': 'Clean'} for i in range(20_000)]
     copies = {f's{i}': step(then=f's{i + 1}', ResultPath=f'$.r{i}') for i in range(990)}
