@@ -65,7 +65,7 @@ class Tasks:
         self._lock = threading.Lock()
         self._seen: dict[str, float] = {}
         self._away = 0.0
-        self._closed = threading.Event()
+        self._closed, self._fresh = threading.Event(), threading.Event()
         self._starts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._watcher = threading.Thread(target=self._watch, name='relay-parsl compute watches', daemon=True)
         self._watcher.start()
@@ -138,6 +138,7 @@ class Tasks:
     def close(self) -> None:
         """The threads end; tasks go on."""
         self._closed.set()
+        self._fresh.set()
         self._starts.put(None)
         self._executor.session.changed()
         self._watcher.join(LOOK)
@@ -177,6 +178,7 @@ class Tasks:
             self.cancel(action_id)
         for future in futures:
             future.add_done_callback(partial(self._ended, action_id, flight))
+        self._fresh.set()
         self._executor.session.changed()
 
     def _submit(self, flight: Flight, job: Job, row: Mapping[str, Any]) -> list[TaskFuture] | None:
@@ -235,7 +237,8 @@ class Tasks:
             for action_id in now.keys() - {each for each in now if now[each] == seen.get(each)}:
                 self._changed(action_id)
             seen = now
-            self._closed.wait(PAUSE if all(each.accepted for each in list(self._flights.values()) if each.left) else SHORT)
+            self._fresh.wait(PAUSE if all(each.accepted for each in list(self._flights.values()) if each.left) else SHORT)
+            self._fresh.clear()
 
     def _look(self) -> dict[str, Any]:
         """Of each action that goes on: by what one sees that something changed."""
