@@ -194,7 +194,7 @@ print(flow.run({'left': 4, 'path': sys.argv[2]}, run_id=sys.argv[3]).result(time
 LOOP_FLOW = {
     'StartAt': 'Note',
     'States': {
-        'Note': {**compute('tests.contract.computed:note', kwargs={'path.$': '$.path', 'value': 1, 'seconds': 0.05}), 'Next': 'Count'},
+        'Note': {**compute('tests.contract.computed:note', kwargs={'path.$': '$.path', 'value': 1, 'seconds': 0.3}), 'Next': 'Count'},
         'Count': {'Type': 'ExpressionEval', 'Parameters': {'left.=': 'left - Out.details.result[0]'}, 'ResultPath': '$.counted', 'Next': 'Move'},
         'Move': {'Type': 'Pass', 'InputPath': '$.counted.left', 'ResultPath': '$.left', 'Next': 'More'},
         'More': {'Type': 'Choice', 'Choices': [{'Variable': '$.left', 'NumericGreaterThan': 0, 'Next': 'Note'}], 'Default': 'End'},
