@@ -50,8 +50,9 @@ def wait_time(state: State) -> float:
 
 
 def _call(turn: Turn, name: str, body: Json, run_as: str = 'User') -> None:
-    turn.sleep(turn.now + wait_time(turn.at), turn.visit)
-    turn.commands.append(RunAction(turn.visit, name, body, turn.run.label, turn.waiting.deadline, run_as))
+    deadline = min(turn.now + wait_time(turn.at), turn.end)
+    turn.commands.append(RunAction(turn.visit, name, body, turn.run.label, deadline, run_as))
+    turn.sleep(deadline, turn.visit)  # after the call: what answers at once is never too late
 
 
 def plain(turn: Turn, state: Pass) -> str | None:

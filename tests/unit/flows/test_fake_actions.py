@@ -69,6 +69,10 @@ def test_failures_timeouts_and_refusals() -> None:
     assert (ran.details['error'], ran.details['cause']) == ('ActionUnableToRun', '1 is too small')
 
 
+def test_what_answers_at_once_is_never_too_late() -> None:
+    assert run_flow(flow(WaitTime=0), {'n': 1}).status == 'SUCCEEDED'
+
+
 def test_somebody_may_resume_it() -> None:
     actions = {'Move': Answer.inactive('ConsentRequired', then=Answer({'ok': True}))}
     ran = run_flow(flow(), {'n': 1}, actions=actions)
