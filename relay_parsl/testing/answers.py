@@ -113,6 +113,13 @@ def _told(body: Mapping[str, Json], _request: str) -> Json:
     return {'web_input_id': body.get('web_input_id'), 'response': 'first'}
 
 
+def _chosen(body: Mapping[str, Json], request: str) -> Json:
+    options = body.get('options') or [{}]
+    first = options[0] if isinstance(options, list) and isinstance(options[0], Mapping) else {}
+    name = first.get('name', 'yes')
+    return {'web_input_id': request, 'response': name, 'name': name, 'url_suffix': first.get('url_suffix', '')}
+
+
 _USUAL: dict[str, Callable[[Mapping[str, Json], str], Json]] = {
     'hello_world': _hello,
     'expression_eval': _evaluated,
@@ -125,7 +132,8 @@ _USUAL: dict[str, Callable[[Mapping[str, Json], str], Json]] = {
     'manage_permission': lambda body, request: {'access_id': request, **body},
     'compute': _computed,
     'notify': lambda _, request: {'notification_id': request, 'sent': True},
-    'wait_for_option': lambda body, _: {'name': (body.get('options') or [{}])[0].get('name', 'yes')},
+    'web_input_option': _chosen,
+    'create_guest_collection': lambda body, request: {'id': request, 'display_name': body.get('display_name'), 'code': 'Created'},
     'search_ingest': lambda _, request: {'task_id': request, 'state': 'SUCCESS'},
     'search_delete': lambda _, request: {'task_id': request, 'state': 'SUCCESS'},
     'datacite': lambda _, request: {'data': {'id': f'10.0000/{request}'}},

@@ -10,7 +10,7 @@ import pytest
 
 from relay_parsl.errors import DefinitionInvalid
 from relay_parsl.flows.actions.base import ActionUnableToRun
-from relay_parsl.flows.catalogue import HOSTED
+from relay_parsl.flows.catalogue import standard
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.flow import Flow
 from relay_parsl.testing import Answer, FakeActions, FlowRun, run_flow, sample_body
@@ -87,7 +87,7 @@ def test_what_is_no_flow_is_refused() -> None:
         run_flow({'States': {}})
 
 
-@pytest.mark.parametrize('name', [each.name for each in HOSTED])
+@pytest.mark.parametrize('name', sorted(standard().descriptions))
 def test_every_action_of_the_catalogue_has_a_usual_answer(name: str) -> None:
     answer = usual(name, {'expression': '1 + 1', 'tasks': [{'function_id': 'f'}]}, 'run:S:1')
     details = answer.details if isinstance(answer, Answer) else answer
