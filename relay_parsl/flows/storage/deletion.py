@@ -52,8 +52,10 @@ class Deletion(Task):
                 found += self.patiently(path, partial(self._found, path))
             self.save(planned={'paths': found})
         store = self.tools.storage.store(self.collection)
-        for parts in map(tuple, (self.head.planned or {})['paths']):
+        paths: list[Parts] = [tuple(parts) for parts in (self.head.planned or {})['paths']]
+        for parts in paths:
             self.patiently(text(parts), partial(self._remove, store, parts))
+        self.patiently('', lambda: store.settle({parts[:-1] for parts in paths}))
 
     def _place(self, path: str) -> Place:
         return self.tools.storage.place(self.request.endpoint, path, self.head.context, write=True, follow=False)

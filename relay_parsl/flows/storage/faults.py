@@ -59,6 +59,8 @@ _CODES: dict[int, str] = {
     errno.ENAMETOOLONG: 'NAME_TOO_LONG',
     errno.ELOOP: 'SYMLINK_LOOP',
     errno.EFBIG: 'FILE_TOO_LARGE',
+    errno.EINVAL: 'INVALID',
+    errno.EOPNOTSUPP: 'NOT_SUPPORTED',
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NETWORK = {

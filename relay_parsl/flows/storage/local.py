@@ -130,11 +130,17 @@ class LocalStore(Store):
         """The names in these directories are on the disk when this returns."""
         for parts in directories:
             with suppress(FileNotFoundError), self._directory(parts) as step:
-                fd = os.open('.', os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=step)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+                _sync(step)
+
+
+def _sync(step: int) -> None:
+    """Where we may not even look, we have made nothing."""
+    with suppress(PermissionError):
+        fd = os.open('.', os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=step)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 class _Walk:

@@ -11,7 +11,7 @@ A file that was finished and not yet written down is found to be there by its SH
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,6 +41,11 @@ def check_transfer(storage: Storage, request: TransferRequest, context: Mapping[
     for item in request.items:
         storage.check(source, parse(item.source, source.home), who, write=False)
         storage.check(destination, parse(item.destination, destination.home), who, write=True)
+
+
+def _above(directories: Iterable[Parts]) -> set[Parts]:
+    """What must be on the disk so that these are found there."""
+    return {parts[:depth] for parts in directories for depth in range(len(parts))}
 
 
 class Transfer(Task):
@@ -73,9 +78,11 @@ class Transfer(Task):
             self._write_plan(self.patiently(self.request.items[0].source, planner.run))
         self.files = self._planned()
         store = self.tools.storage.store(self.destination)
-        for parts in map(tuple, (self.head.planned or {})['directories']):
+        directories: list[Parts] = [tuple(parts) for parts in (self.head.planned or {})['directories']]
+        for parts in directories:
             self.check()
             self.patiently(text(parts), partial(self._make, store, parts))
+        self.patiently('', lambda: store.settle(_above(directories)))
         self._copy(store)
 
     def _planned(self) -> list[File]:
@@ -172,6 +179,7 @@ class Transfer(Task):
                 return copier.copy(file)
             except FileNotFoundError:
                 self._make(store, file.destination[:-1])
+                store.settle(_above([file.destination[:-1]]))
                 return copier.copy(file)
 
         copied: Copied | None = self.patiently(text(file.source), copy, may_pass=self.request.skip_source_errors)

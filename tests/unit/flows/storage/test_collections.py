@@ -1,5 +1,7 @@
 """Collections as the settings name them: found, and every fault told."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -86,3 +88,15 @@ def test_all_faults_are_told_at_once() -> None:
 def test_plain_http_is_for_this_machine(root: str) -> None:
     assert not faults({'c': {'root': root}})
     assert not faults({'c': {'root': 'http://data.example.org/x', 'insecure': True}})
+
+
+def test_nobody_loads_what_talks_to_servers_before_a_flow_touches_one() -> None:
+    """`validate` looks at every action; a path of this machine needs no library either."""
+    program = """
+import sys
+from relay_parsl.flows.catalogue import standard
+from relay_parsl.flows.storage.place import Storage
+standard()
+print(sorted({'aiohttp', 'asyncssh', 'fsspec', 'sshfs'} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout == '[]\n'
