@@ -223,9 +223,12 @@ def travelled(drawn: Graph, run: Mapping[str, Json], log: Sequence[Mapping[str, 
     status, now = str(run.get('status', '')), str(run.get('state') or '')
     lasting = status in ('ACTIVE', 'INACTIVE', '')
     broken = way[-1].name if way and status == 'FAILED' and (not way[-1].completed or drawn_type(drawn, way[-1].name) == 'Fail') else ''
+    visits: dict[str, list[Stay]] = {}
+    for stay in way:
+        visits.setdefault(stay.name, []).append(stay)
     nodes = []
     for node in drawn.nodes:
-        own = [stay for stay in way if stay.name == node.name]
+        own = visits.get(node.name, [])
         current = lasting and bool(way) and way[-1].left is None and (now or way[-1].name) == node.name
         left = bool(own) and not own[-1].completed and own[-1] is not way[-1]
         standing = 'now' if current and own else 'failed' if node.name == broken else 'caught' if left else 'done' if own else ''
@@ -242,9 +245,11 @@ def drawn_type(drawn: Graph, name: str) -> str:
 def walked(edges: Sequence[Edge], way: Sequence[Stay]) -> list[Edge]:
     """The edges with how often each was taken: from a state that completed by its ordinary ways, else by `Catch`."""
     taken = [0] * len(edges)
+    between: dict[tuple[str, str], list[int]] = {}
+    for number, edge in enumerate(edges):
+        between.setdefault((edge.source, edge.target), []).append(number)
     for before, after in pairwise(way):
-        fits = [number for number, edge in enumerate(edges) if (edge.source, edge.target) == (before.name, after.name)]
-        fits.sort(key=lambda number: (edges[number].kind == 'catch') == before.completed)
+        fits = between.get((before.name, after.name), [])
         if fits:
-            taken[fits[0]] += 1
+            taken[min(fits, key=lambda number: (edges[number].kind == 'catch') == before.completed)] += 1
     return [replace(edge, taken=count) for edge, count in zip(edges, taken, strict=True)]

@@ -115,6 +115,16 @@ def test_500_states_take_less_than_a_second(flow: dict[str, Any]) -> None:
     assert text.count('class="node"') == 500
 
 
+def test_a_long_run_through_many_states_is_drawn_soon() -> None:
+    """10,000 steps through 500 states: each step is looked at once."""
+    names = [f's{number % 499 + 1}' for number in range(5_000)]
+    log = [entry(0, f'Pass{what}', state) for name in names for state in ('s0', name) for what in ('Started', 'Completed')]
+    began = time.process_time()
+    text = svg(fan(500), run={'status': 'SUCCEEDED'}, log=log)
+    assert time.process_time() - began < 2.0
+    assert text.count('class="way taken"') == 998
+
+
 def test_durations_and_texts() -> None:
     assert [span(each) for each in (0.04, 9.94, 20.4, 154, 3_900, 93_600)] == ['0.0 s', '9.9 s', '20 s', '2 m 34 s', '1 h 5 m', '1 d 2 h']
     assert cut('abcdef', 4) == 'abc…'
