@@ -51,6 +51,7 @@ class Delivery:
     def follow_group(self, session: ClientSession, group: Id) -> None:
         """What ends in this group from now on goes to this session too."""
         if group in session.cursors:
+            session.cursors.move_to_end(group)
             return
         if len(session.cursors) >= FOLLOWED:
             self._unfollow(session, next(iter(session.cursors)))
@@ -58,7 +59,7 @@ class Delivery:
         self._core.followers[session.account, group].add(session)
 
     def _unfollow(self, session: ClientSession, group: Id) -> None:
-        """The one that was followed first; a client that waits for tasks of it still says so again and again (`Follow`)."""
+        """The one that nobody has spoken of for longest; a client that waits for tasks of it still says so again and again (`Follow`)."""
         del session.cursors[group]
         session.behind.pop(group, None)
         followers = self._core.followers[session.account, group]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
 
 from relay_parsl.relay.records import TaskInfo
@@ -30,8 +30,8 @@ class ClientSession(Session):
     """A client: what it follows, and what was delivered to it and not received yet."""
 
     window: tuple[int, int] = CLIENT_WINDOW
-    cursors: dict[Id, int] = field(default_factory=dict)
-    """Followed groups; of each the last `done` that was delivered."""
+    cursors: OrderedDict[Id, int] = field(default_factory=OrderedDict)
+    """Followed groups, the one that was spoken of last at the end; of each the last `done` that was delivered."""
     behind: dict[Id, bool] = field(default_factory=dict)
     """Followed groups with something to deliver, in the order of their turn; True: all of it ended in this turn."""
     asked: dict[Id, None] = field(default_factory=dict)

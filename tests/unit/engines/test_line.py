@@ -53,7 +53,7 @@ class Engine:
         self.thread.start()
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (found := condition()):
             assert time.monotonic() < deadline, f'it did not come about; heard {self.heard}'
             self.router.wait(0.01)

@@ -87,6 +87,15 @@ def test_of_too_many_groups_the_first_one_is_forgotten_until_it_is_followed_agai
     assert client.got(m.Refused) == []
 
 
+def test_a_group_that_goes_on_is_not_the_one_that_is_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, 'FOLLOWED', 2)
+    client, endpoint = stage.client(), stage.endpoint()
+    for name, group in (('a', 'long'), ('b', 'short'), ('c', 'long'), ('d', 'new')):
+        stage.submit(client, name, group=group)
+    stage.finish(endpoint, 'a', 'b', 'c', 'd')
+    assert client.ids(m.Deliver) == [an_id('a'), an_id('c'), an_id('d')]
+
+
 def test_following_a_group_starts_now_and_following_a_task_looks_back(stage: Stage) -> None:
     one, endpoint = stage.client(), stage.endpoint()
     stage.submit(one, 'a', 'b')
