@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,17 +206,22 @@ del LOOP_FLOW['States']['Note']['End']  # type: ignore[index]
 
 
 @pytest.mark.parametrize('after', [0.15, 0.4])
-def test_engines_that_are_killed_again_and_again_run_each_step_once(tmp_path: Path, after: float) -> None:
-    """Four visits of one compute step; each engine lives until so many seconds after the first step has begun to run under it."""
+def test_engines_that_are_killed_again_and_again_run_each_step_once(relay: testing.InProcessRelay, tmp_path: Path, after: float) -> None:
+    """Four visits of one compute step; each engine lives until so many seconds after the first step has begun to run under it.
+
+    They have a journal of their own: that of the other tests has an engine in this process.
+    """
     import json
     import uuid
 
     (tmp_path / 'loop.json').write_text(json.dumps(LOOP_FLOW))
+    shutil.copytree(relay.home.root, tmp_path / 'home', symlinks=True, ignore=shutil.ignore_patterns('relay', 'endpoints', 'flows'))
+    environment = {**os.environ, 'RELAY_PARSL_HOME': str(tmp_path / 'home')}
     notes, run_id, kills = tmp_path / 'notes', str(uuid.uuid4()), 0
     command = [sys.executable, '-c', LOOP, str(tmp_path / 'loop.json'), str(notes), run_id]
     while True:
         before = len(notes.read_text().splitlines()) if notes.exists() else 0
-        child = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         try:
             end = time.monotonic() + 60
             while child.poll() is None and (len(notes.read_text().splitlines()) if notes.exists() else 0) == before:
