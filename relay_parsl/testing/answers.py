@@ -71,11 +71,15 @@ def _hello(body: Mapping[str, Json], _request: str) -> Json:
 
 def _evaluated(body: Mapping[str, Json], _request: str) -> Json:
     """The real thing: it has no effects."""
+    details: Json = {}
     try:
-        value = TERMS.evaluate(str(body.get('expression')), dict(body.get('arguments') or {}))
+        for each in body.get('expressions') or [body]:
+            path = str(each.get('result_path') or 'result')
+            value = TERMS.evaluate(str(each.get('expression')), dict(each.get('arguments') or {}))
+            details = TERMS.write(path if path.startswith('$') else f'$.{path}', details, value)
     except StateError as error:
         return Answer.failed({'code': error.error, 'description': error.cause})
-    return {str(body.get('result_path') or 'result').removeprefix('$.'): value}
+    return details
 
 
 def _moved(body: Mapping[str, Json], request: str) -> Json:

@@ -95,6 +95,12 @@ def test_every_action_of_the_catalogue_has_a_usual_answer(name: str) -> None:
     assert details
 
 
+def test_a_fake_expression_eval_writes_where_the_real_one_does() -> None:
+    assert usual('expression_eval', {'expression': 'x + 1', 'arguments': {'x': 1}, 'result_path': 'a.b'}, 'r') == {'a': {'b': 2}}
+    several = [{'expression': '1', 'result_path': '$.one'}, {'expression': "'two'"}]
+    assert usual('expression_eval', {'expressions': several}, 'r') == {'one': 1, 'result': 'two'}
+
+
 # -- Real definitions --------------------------------------------------------------------------------------------------
 
 
