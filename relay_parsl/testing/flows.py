@@ -83,6 +83,7 @@ class FakeActions:
     def __init__(self, answers: Mapping[str, Given] | None = None) -> None:
         self._answers = dict(answers or {})
         self._resting: dict[str, Answer] = {}
+        self._asked: dict[str, str] = {}
         self.calls: list[FakeCall] = []
 
     def run(self, command: RunAction) -> Answer:
@@ -90,7 +91,7 @@ class FakeActions:
         state = command.request_id.split(':', 1)[1].rpartition(':')[0]
         self.calls.append(FakeCall(state, command.action, command.body, command.request_id))
         key = next((key for key in (state, command.action) if key in self._answers), None)
-        given = usual(command.action, command.body, command.request_id) if key is None else self._next(key)
+        given = self._usual(command) if key is None else self._next(key)
         answer = self._made(given, command.body)
         if answer.status == INACTIVE:
             self._resting[command.request_id] = answer.then or Answer()
@@ -99,6 +100,15 @@ class FakeActions:
     def resume(self, request_id: str) -> Answer:
         """How it goes on."""
         return self._resting.pop(request_id, Answer())
+
+    def _usual(self, command: RunAction) -> Json:
+        """As the real one would about answer; a question is answered with its first option."""
+        given, body = usual(command.action, command.body, command.request_id), command.body
+        if command.action == 'web_input':
+            self._asked[command.request_id] = body['Options'][0]['Value']
+        elif command.action == 'web_input_response':
+            given = {**given, 'response': self._asked.get(body['web_input_id'], 'first')}
+        return given
 
     def _next(self, key: str) -> Json:
         given = self._answers[key]

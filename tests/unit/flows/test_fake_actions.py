@@ -82,6 +82,14 @@ def test_somebody_may_resume_it() -> None:
     assert ran.payload['Move']['details'] == {'ok': True}
 
 
+def test_a_question_is_answered_with_its_first_option() -> None:
+    ran = run_flow(ROOT / 'tests/data/flows/played/ask_before_publishing.json', {'frames': 5})
+    assert ran.payload['Answer']['response'] == 'publish'
+    assert ran.states[-1] == 'Publish'
+    ran = run_flow(ROOT / 'tests/data/flows/played/ask_before_publishing.json', {'frames': 5}, actions={'Answer': {'response': 'drop'}})
+    assert ran.states[-1] == 'Drop'
+
+
 def test_what_is_no_flow_is_refused() -> None:
     with pytest.raises(DefinitionInvalid, match='StartAt'):
         run_flow({'States': {}})
