@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from relay_parsl.errors import DefinitionInvalid
 from relay_parsl.flows import documents, reading, schema
 from relay_parsl.flows.catalogue import Catalogue, here
 from relay_parsl.flows.definition import Action, Definition, Json
-from relay_parsl.flows.faults import Fault, Faults
+from relay_parsl.flows.faults import MOST, Fault, Faults
 from relay_parsl.flows.lints import lint
 from relay_parsl.flows.routes import Routes, Traversals
 from relay_parsl.flows.scopes import scopes
@@ -143,7 +144,7 @@ class Flow:
             return Validation(self._faults, tuple(faults.warnings))
         definition = self.definition
         routes = Routes(definition)
-        warnings = (*faults.warnings, *lint(definition, routes, self._catalogue))
+        warnings = (*faults.warnings, *islice(lint(definition, routes, self._catalogue), MOST))
         names = tuple(sorted({state.action for state in definition.states.values() if isinstance(state, Action)}))
         found = Validation((), warnings, scopes(definition), routes.traversals(), names)
         return replace(found, faults=warnings, warnings=()) if strict else found

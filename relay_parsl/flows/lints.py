@@ -91,13 +91,14 @@ def _default(state: State, looked: Looked) -> Iterator[Fault]:
 
 def _exhaustive(given: list[Comparison | Junction]) -> bool:
     """Whether one rule is true where another is not."""
-    for rule in given:
-        if isinstance(rule, Comparison) and isinstance(rule.value, bool):
-            if Comparison(rule.variable, rule.operator, not rule.value) in given:
-                return True
-        elif isinstance(rule, Junction) and rule.operator == 'Not' and rule.rules[0] in given:
-            return True
-    return False
+    known = set(given)
+    return any(_opposite(rule) in known for rule in given)
+
+
+def _opposite(rule: Comparison | Junction) -> Comparison | Junction | None:
+    if isinstance(rule, Junction):
+        return rule.rules[0] if rule.operator == 'Not' else None
+    return Comparison(rule.variable, rule.operator, not rule.value) if isinstance(rule.value, bool) else None
 
 
 def _replaces(state: State, looked: Looked) -> Iterator[Fault]:

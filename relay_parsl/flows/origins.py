@@ -26,9 +26,10 @@ def unmade(definition: Definition, routes: Routes) -> Iterator[Fault]:
     if given is None or '' in makers:
         return
     for name, state in definition.states.items():
+        asked = _asked(state)
         for where, path in paths(state) if name in routes.reached else ():
             first = steps(path)[:1]
-            if not first or first[0] in given or first[0] in ALWAYS or path in _asked(state):
+            if not first or first[0] in given or first[0] in ALWAYS or path in asked:
                 continue
             if not _before(name, routes, makers.get(first[0], set())):
                 said = _near(first[0], [*given, *makers])
@@ -92,9 +93,10 @@ def _misspelt(definition: Definition, routes: Routes) -> Iterator[Fault]:
     results = {at for at, states in writers.items() if len(at) == 1 and all(isinstance(s, Action) and writes(s) == at for s in states)}
     results -= {at[:1] for at in writers if len(at) > 1} | {(name,) for name in _given(definition.input_schema)}
     for name, state in definition.states.items():
+        asked = _asked(state)
         for where, path in paths(state) if name in routes.reached else ():
             found = steps(path)
-            if found[:1] in results and len(found) > 1 and found[1] not in RESULT_FIELDS and path not in _asked(state):
+            if found[:1] in results and len(found) > 1 and found[1] not in RESULT_FIELDS and path not in asked:
                 said = _near(found[1], RESULT_FIELDS) or '; look in `details`'
                 yield Fault(place(state, where), f'`{path}`: the result of an action has no `{found[1]}`{said}')
 

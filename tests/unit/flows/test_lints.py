@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay_parsl.flows.faults import MOST
 from relay_parsl.flows.flow import Flow
 from tests.unit.flows.definitions import ONE, action, flow
 
@@ -248,6 +249,14 @@ def test_many_states_and_rules_are_looked_through_in_seconds() -> None:
     assert time.monotonic() - since < 30
     more = warnings(**states, **{f'm{i}': ONE for i in range(100)})
     assert any(each.startswith('$.States: more than 1000 states') for each in more)
+
+
+def test_many_rules_of_one_choice_are_looked_through_in_seconds() -> None:
+    rules = [{'Variable': f'$.a{i}.b', 'BooleanEquals': True, 'Next': 'B'} for i in range(20_000)]
+    since = time.monotonic()
+    found = said(flow(A={'Type': 'Choice', 'Choices': rules}, B=ONE), CLOSED)
+    assert len(found) == MOST
+    assert time.monotonic() - since < 30
 
 
 def test_a_sound_flow_has_no_warning() -> None:
