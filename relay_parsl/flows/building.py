@@ -34,7 +34,7 @@ def _action(name: str, state: Document, action: str) -> Action:
     handler = state.get('ActionUrl') or state['Handler']
     return Action(
         name,
-        handler['Url'] if isinstance(handler, dict) else handler,
+        handler.get('Url') or handler['Id'] if isinstance(handler, dict) else handler,
         action,
         **_body(state),
         wait_time=state.get('WaitTime', Action.__dataclass_fields__['wait_time'].default),

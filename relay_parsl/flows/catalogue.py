@@ -1,4 +1,4 @@
-"""Which action of ours an ActionUrl, a Handler's Url or the URN of a Registered API means.
+"""Which action of ours an ActionUrl, a Handler's Url, or the id or URN of a Registered API means.
 
 ```
 https://actions.automate.globus.org/transfer/transfer/ ─► canonical ─► actions.globus.org/transfer/transfer ─► a provider that has it ─► transfer
@@ -91,13 +91,14 @@ class Catalogue:
         return None
 
     def unknown(self, url: str) -> str:
-        """More words for a URL that nobody serves: the nearest known ones."""
+        """More words for a URL, URN or id that nobody serves: the nearest known ones, and the remedy."""
         place = canonical(url)[:200]
         near = difflib.get_close_matches(place, self.places, n=3, cutoff=0.75)
         best = difflib.SequenceMatcher(None, near[0], place).ratio() if near else 0.0
         near = [each for each in near if difflib.SequenceMatcher(None, each, place).ratio() > best - 0.03]
         shown = [place if place.startswith('urn:') else f'https://{place}' for place in near]
-        return f'; did you mean {" or ".join(shown)}?' if near else f'; actions here are {", ".join(sorted(self.descriptions))}'
+        meant = f'did you mean {" or ".join(shown)}?' if near else f'actions here are {", ".join(sorted(self.descriptions))};'
+        return f'; {meant} an action of your own can serve it: name it under `actions` in flows.yaml'
 
     def more(self, actions: Mapping[str, Any]) -> Catalogue:
         """With the section `actions` of the settings file: by name, `type: module:Class` and its `urls`.

@@ -244,8 +244,7 @@ def _action(name: str, state: Mapping[str, Json], path: str, reading: Reading, a
     place = under(path, key)
     url = state.get(key)
     if key == 'Handler' and 'Handler' in state:
-        url = _handler(url, place, reading.faults)
-        place = under(place, 'Url') if isinstance(state['Handler'], dict) else place
+        url, place = _handler(url, place, reading.faults)
     if not isinstance(url, str) or not url:
         return
     found = action_of(url)
@@ -255,20 +254,26 @@ def _action(name: str, state: Mapping[str, Json], path: str, reading: Reading, a
         reading.actions[name] = found
 
 
-def _handler(handler: Json, path: str, faults: Faults) -> Json:
-    """The URL or URN in it; None where it has none."""
+HANDLERS = {'ActionProvider': 'Url', 'RegisteredAPI': 'Id'}
+"""The types of handlers, and the field that says which one is meant."""
+
+
+def _handler(handler: Json, path: str, faults: Faults) -> tuple[Json, str]:
+    """The URL, URN or id in it, and its place; None where it has none."""
     if isinstance(handler, str) and handler:
-        return handler
+        return handler, path
     if not isinstance(handler, dict):
-        faults.fault(path, f'must be {{"Type": "ActionProvider", "Url": …}} or a URN, not {shown(handler)}')
-        return None
-    if handler.get('Type') != 'ActionProvider':
-        faults.fault(under(path, 'Type'), f'must be "ActionProvider", not {shown(handler.get("Type"))}')
+        faults.fault(path, f'must be {{"Type": "ActionProvider", "Url": …}}, {{"Type": "RegisteredAPI", "Id": …}} or a URN, not {shown(handler)}')
+        return None, path
+    kind = handler.get('Type')
+    if not isinstance(kind, str) or kind not in HANDLERS:
+        faults.fault(under(path, 'Type'), f'must be "ActionProvider" or "RegisteredAPI", not {shown(kind)}')
+    wanted = HANDLERS.get(kind, 'Url') if isinstance(kind, str) else 'Url'
     for key in handler:
-        if key not in ('Type', 'Url'):
-            faults.fault(under(path, key), f'a Handler has no such field{faults.near(key, ("Type", "Url"))}')
-    url = handler.get('Url')
-    if not isinstance(url, str) or not url:
-        faults.fault(under(path, 'Url'), f'must be a URL, not {shown(url)}' if 'Url' in handler else 'is needed')
-        return None
-    return url
+        if key not in ('Type', wanted):
+            faults.fault(under(path, key), f'a Handler of this type has no such field{faults.near(key, ("Type", wanted))}')
+    found = handler.get(wanted)
+    if not isinstance(found, str) or not found:
+        faults.fault(under(path, wanted), f'must be a text, not {shown(found)}' if wanted in handler else 'is needed')
+        return None, path
+    return found, under(path, wanted)

@@ -28,4 +28,4 @@ def scope(url: str) -> str:
 
 
 def _named(place: str) -> str:
-    return place if place.startswith('urn:') else f'https://auth.globus.org/scopes/{place}'
+    return f'https://auth.globus.org/scopes/{place}' if '.' in place and not place.startswith('urn:') else place

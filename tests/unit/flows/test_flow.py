@@ -131,3 +131,13 @@ def test_actions_of_this_home_are_known(tmp_path: Path, monkeypatch: pytest.Monk
         'actions:\n  mine: {type: "relay_parsl.flows.actions.hello_world:HelloWorld", urls: [https://mine.example.org/hello]}\n'
     )
     assert Flow.from_dict(mine).definition.states['A'].action == 'mine'  # type: ignore[union-attr]
+
+
+def test_a_registered_api_is_served_by_an_action_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = '8F1E3B9C-0000-4000-8000-000000000000'
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path))
+    (tmp_path / 'flows.yaml').write_text(f'actions:\n  mine: {{type: "relay_parsl.flows.actions.hello_world:HelloWorld", urls: [{name.lower()}]}}\n')
+    state = {'Type': 'Action', 'Handler': {'Type': 'RegisteredAPI', 'Id': name}, 'Parameters': {}, 'ResultPath': '$.a', 'End': True}
+    found = Flow.from_dict(flow(A=state))
+    assert (found.definition.states['A'].action, found.definition.states['A'].url) == ('mine', name)  # type: ignore[union-attr]
+    assert found.validate().scopes == {'User': [name.lower()]}

@@ -153,16 +153,30 @@ def test_a_handler_is_an_object_or_a_text(handler: Any) -> None:
 @pytest.mark.parametrize(
     ('handler', 'words'),
     [
-        (7, ': must be {"Type": "ActionProvider", "Url": …} or a URN, not 7'),
+        (7, ': must be {"Type": "ActionProvider", "Url": …}, {"Type": "RegisteredAPI", "Id": …} or a URN, not 7'),
         ({'Type': 'ActionProvider'}, '.Url: is needed'),
-        ({'Type': 'Lambda', 'Url': HELLO}, '.Type: must be "ActionProvider", not "Lambda"'),
-        ({'Type': 'ActionProvider', 'Url': HELLO, 'URL': 1}, '.URL: a Handler has no such field; did you mean `Url`?'),
+        ({'Type': 'Lambda', 'Url': HELLO}, '.Type: must be "ActionProvider" or "RegisteredAPI", not "Lambda"'),
+        ({'Type': 'ActionProvider', 'Url': HELLO, 'URL': 1}, '.URL: a Handler of this type has no such field; did you mean `Url`?'),
         ({'Type': 'ActionProvider', 'Url': 'https://example.org/x'}, '.Url: no action is known'),
         ('urn:globus:flows:handle:globus:GROUPS.GET', ': no action is known'),
+        ({'Type': 'RegisteredAPI'}, '.Id: is needed'),
+        ({'Type': 'RegisteredAPI', 'Id': 7}, '.Id: must be a text, not 7'),
+        ({'Type': 'RegisteredAPI', 'Id': HELLO, 'Url': HELLO}, '.Url: a Handler of this type has no such field'),
+        ({'Type': 'RegisteredAPI', 'Id': '8f1e3b9c-0000-4000-8000-000000000000'}, '.Id: no action is known for "8f1e3b9c-'),
     ],
 )
 def test_what_a_handler_may_not_be(handler: Any, words: str) -> None:
     assert fault(A={'Type': 'Action', 'Handler': handler, 'Parameters': {}, 'End': True}).startswith(f'$.States.A.Handler{words}')
+
+
+def test_the_remedy_is_named_where_nobody_serves_what_is_asked_for() -> None:
+    for handler in (
+        {'Type': 'RegisteredAPI', 'Id': '8f1e3b9c-0000-4000-8000-000000000000'},
+        'urn:globus:flows:handle:globus:GROUPS.GET',
+        'https://a.b/c',
+    ):
+        said = faults(flow(A={'Type': 'Action', 'Handler': handler, 'Parameters': {}, 'End': True}))
+        assert said[0].endswith('an action of your own can serve it: name it under `actions` in flows.yaml')
 
 
 def test_an_unknown_url_is_a_fault_with_the_nearest_ones() -> None:
