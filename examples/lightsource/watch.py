@@ -115,6 +115,9 @@ def main(folder: str, site: str) -> None:
     """Submit runs until Ctrl-C."""
     chosen, known = flow(), json.loads(Path(site).read_text())
     chosen.validate().need()
+    needed = set(chosen.input_schema['properties']['input']['required']) - {'name'}
+    if needed - known.keys():
+        sys.exit(f'{site}: needs {", ".join(sorted(needed - known.keys()))}, as input_schema.json says')
 
     def begin(name: str, identity: str) -> Run:
         return chosen.run(body(known, name), label=name[:64], tags=['xpcs'], run_id=identity, serve=False)
@@ -124,9 +127,9 @@ def main(folder: str, site: str) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main(*sys.argv[1:])
-    except TypeError:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
+    try:
+        main(sys.argv[1], sys.argv[2])
     except KeyboardInterrupt:
         sys.exit(130)

@@ -198,6 +198,20 @@ def test_an_engine_that_ends_with_its_own_run_leaves_no_other_behind(cli: Comman
     assert [run['status'] for run in listed(cli)] == ['SUCCEEDED', 'SUCCEEDED']
 
 
+def test_a_follower_outlives_the_engine_and_says_that_it_is_gone(cli: Commands) -> None:
+    cli.ok('flow', 'serve', '--detach')
+    follower = cli.start('flow', 'run', 'sleep.json', '--follow')
+    assert follower.stdout is not None
+    while 'WaitStarted' not in follower.stdout.readline():
+        pass
+    os.kill(int(json.loads((cli.root / 'flows' / 'engine.pid').read_text())['pid']), signal.SIGKILL)
+    assert 'no engine serves this home' in follower.stdout.readline()
+    cli.ok('flow', 'serve', '--detach')
+    cli.ok('flow', 'cancel', listed(cli)[0]['run_id'])
+    out, _ = follower.communicate(timeout=30)
+    assert (follower.returncode, '! FlowCanceled' in out) == (1, True)
+
+
 def test_a_run_that_nobody_drives_says_so(cli: Commands) -> None:
     done = cli.run('flow', 'run', 'hello.json', '--body', '{"word": "hi"}', '--detach')
     assert (done.returncode, 'the run waits for' in done.stderr) == (0, True)
