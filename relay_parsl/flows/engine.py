@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
 from queue import SimpleQueue
@@ -80,7 +81,7 @@ class Engine:
         def report(name: str, action_id: str) -> None:
             heard.put((name, action_id))
 
-        providers = Providers(self._find, check_body, book.records, self._settings.section, report, getpass.getuser())
+        providers = Providers(self._find, body_check, book.records, self._settings.section, report, getpass.getuser())
         ended = _Either(stop)
         heart = threading.Thread(target=_beat, args=(book, beside, ended), name='relay-parsl lease', daemon=True)
         heart.start()
@@ -144,8 +145,9 @@ def find_action(settings: Settings, name: str) -> type[Action]:
     return load(place, name)
 
 
-def check_body(schema: Json, body: Json) -> str:
-    """What is wrong with an action's body by its provider's input schema; '' for nothing."""
-    from relay_parsl.flows.schema import faults  # noqa: PLC0415  it loads jsonschema
+def body_check(schema: Json) -> Callable[[Json], str]:
+    """What says what is wrong with an action's body by its provider's input schema; '' for nothing."""
+    from relay_parsl.flows.schema import checker  # noqa: PLC0415  it loads jsonschema
 
-    return '; '.join(map(str, faults(schema, body)))
+    check = checker(schema)
+    return lambda body: '; '.join(map(str, check(body)))

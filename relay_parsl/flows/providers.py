@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,8 +22,8 @@ log = logging.getLogger(__name__)
 
 Find = Callable[[str], 'type[Action]']
 """The class of an action by its name in the catalogue; raises KeyError."""
-Check = Callable[[Json, Json], str]
-"""What is wrong with a body by a JSON Schema; '' for nothing."""
+Check = Callable[[Json], Callable[[Json], str]]
+"""Of a JSON Schema what says what is wrong with a body by it; '' for nothing."""
 STATUSES = (ACTIVE, INACTIVE, SUCCEEDED, FAILED)
 
 
@@ -52,6 +51,7 @@ class Providers:
         """
         self._find, self._check, self._records, self._settings, self._report, self._account = find, check, records, settings, report, account
         self._made: dict[str, Action] = {}
+        self._checks: dict[str, Callable[[Json], str]] = {}
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Action:
@@ -124,8 +124,12 @@ class Providers:
         return provider.run(Call(command.request_id, json.loads(write(command.body)), *about))
 
     def _fault(self, provider: Action, body: Json) -> str:
-        schema = provider.description.input_schema
-        return '' if schema is None else self._check(schema, body)
+        described = provider.description
+        if described.input_schema is None:
+            return ''
+        if described.name not in self._checks:
+            self._checks[described.name] = self._check(described.input_schema)
+        return self._checks[described.name](body)
 
     def _sound(self, status: ActionStatus) -> ActionStatus:
         """A status that can be written down, whatever the provider does afterwards with what it returned."""
@@ -134,4 +138,4 @@ class Providers:
         over = status.status in (SUCCEEDED, FAILED)
         end = (status.completion_time or time.time()) if over else None
         details = json.loads(write(status.details))
-        return replace(status, action_id=str(status.action_id), details=details, display_status=str(status.display_status), completion_time=end)
+        return ActionStatus(str(status.action_id), status.status, details, str(status.display_status), status.start_time, end)

@@ -6,13 +6,14 @@ import hashlib
 import json
 import threading
 from abc import abstractmethod
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 from relay_parsl.flows.actions.base import Action, ActionConflict, ActionUnableToRun, Call, Surroundings
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, ActionStatus
 
+FIELDS = fields(ActionStatus)
 STRIPES = 16
 """Locks, each for the actions whose ids fall to it."""
 Row = dict[str, Any]
@@ -135,7 +136,7 @@ class Kept(Action):
     def _seen(self, action_id: str, row: Row, status: ActionStatus) -> ActionStatus:
         """An end is written down when it is first seen: it is the same for ever."""
         if status.completion_time is not None:
-            row['ended'] = asdict(status)
+            row['ended'] = {each.name: getattr(status, each.name) for each in FIELDS}  # `asdict` copies the result, which may be large
             self.keep(action_id, row)
         return status
 

@@ -105,6 +105,7 @@ class Book:
         self.file, self.lease = file, lease
         self._beside = beside
         self._definitions: dict[str, Definition] = {}
+        self._commands: dict[str, str] = {}
         self.taken: list[int] = []
         self.post = Post(beside, self._fenced_beside)
 
@@ -211,11 +212,22 @@ class Book:
             ('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)', page.log),
             (UPDATE, page.runs),
             ('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)', page.snapshots),
-            ('INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?, ?, ?)', [_row(deed) for deed in page.deeds]),
+            ('INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?, ?, ?)', [self._row(deed) for deed in page.deeds]),
             ('DELETE FROM inbox WHERE n = ?', [(n,) for n in self.taken]),
         ):
             if rows:
                 self.file.many(statement, rows)
+
+    def _row(self, deed: Deed) -> Sequence[Any]:
+        """A row of `actions`; the text of its command is made once."""
+        request_id = deed.command.request_id
+        command = self._commands.get(request_id)
+        if command is None:
+            command = self._commands[request_id] = dump(deed.command)
+        if deed.settled:
+            del self._commands[request_id]
+        status = dump(deed.status) if deed.status else ''
+        return (request_id, deed.number, command, deed.intent, status, deed.wish, deed.settled)
 
     def sweep(self, before: float, limit: int = 200) -> int:
         """Delete runs that ended before this time, a few at once; how many."""
@@ -226,8 +238,3 @@ class Book:
                     delete_run(self.file, number)
                 self.file.run('DELETE FROM actions WHERE settled = 1 AND run NOT IN (SELECT n FROM runs)')
         return len(rows)
-
-
-def _row(deed: Deed) -> Sequence[Any]:
-    status = dump(deed.status) if deed.status else ''
-    return (deed.command.request_id, deed.number, dump(deed.command), deed.intent, status, deed.wish, deed.settled)

@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from relay_parsl.flows import definition, messages
@@ -62,9 +63,8 @@ def plain(value: Any) -> Json:
     names = _defaults(kind)
     if names is None:
         return [plain(each) for each in value] if type(value) is tuple else value
-    found: dict[str, Json] = {TAG: type(value).__name__}
-    for name, default, deep in names:
-        given = getattr(value, name)
+    found: dict[str, Json] = {TAG: kind.__name__}
+    for given, (name, default, deep) in zip(names[0](value), names[1]):
         if given is not default and (default is _NONE or given != default or type(given) is not type(default)):
             found[name] = _deep(given) if deep else given
     return found
@@ -78,15 +78,14 @@ _NONE = object()
 
 
 @cache
-def _defaults(kind: Any) -> list[tuple[str, Any, bool]] | None:
-    """The fields of a class of ours: name, default, whether dataclasses may be inside."""
+def _defaults(kind: Any) -> tuple[Callable[[Any], tuple[Any, ...]], list[tuple[str, Any, bool]]] | None:
+    """The fields of a class of ours: what reads all of them, and of each name, default, whether dataclasses may be inside."""
     if not dataclasses.is_dataclass(kind):
         return None
-    hints = _hints(kind)
-    return [
-        (each.name, _NONE if each.default is dataclasses.MISSING else each.default, _looks_inside(hints[each.name]))
-        for each in dataclasses.fields(kind)
-    ]
+    hints, own = _hints(kind), dataclasses.fields(kind)
+    fields = [(each.name, _NONE if each.default is dataclasses.MISSING else each.default, _looks_inside(hints[each.name])) for each in own]
+    names = [each.name for each in own]
+    return (attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)), fields
 
 
 def _hints(kind: Any) -> dict[str, Any]:
