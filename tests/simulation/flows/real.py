@@ -37,6 +37,8 @@ class Real:
     """One run, on disk. `kills`: the steps at which the engine dies."""
 
     def __init__(self, directory: Path, definition: Definition, body: Json, seed: int, *, kills: Iterable[int] = (), down: float = 0.0) -> None:
+        self.cancel: float | None = None
+        """When somebody ends the run."""
         self.home, self.kills, self.down = Home(directory / 'home'), set(kills), down
         self.providers = Providers(seed)
         self.now, self.steps, self.lives = NOON, 0, 0
@@ -115,13 +117,17 @@ class Life:
     def wait(self, loop: Stepping) -> None:
         """Nothing is to be done: somebody acts, or time goes on to whatever is next."""
         world = self.world
+        if world.cancel is not None and world.now >= world.cancel:
+            world.cancel = None
+            world.journal.ask(RUN, 'cancel', by='me')
+            return
         if world.journal.status(RUN) == INACTIVE:
             details = world.journal.run(RUN)['details']
             world.mended.add((details['action_statuses'][0]['action_id'], details['required_scope']))
             world.resumed = world.now
             world.journal.ask(RUN, 'resume', by='me')
             return
-        times = [*(each[0] for each in loop.due[:1]), *(each[0] for each in self.reports[:1])]
+        times = [*(each[0] for each in loop.due[:1]), *(each[0] for each in self.reports[:1]), *([world.cancel] if world.cancel is not None else [])]
         assert times, 'it waits for nothing'
         world.now = max(world.now, min(times))
         while self.reports and self.reports[0][0] <= world.now:

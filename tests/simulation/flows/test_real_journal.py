@@ -17,6 +17,7 @@ from relay_parsl.flows.flow import Flow
 from tests.simulation.flows.definitions import BODY, documents
 from tests.simulation.flows.real import Clock, Real
 from tests.simulation.flows.test_kill_anywhere import FILES, UNHURRIED, body_of
+from tests.simulation.flows.world import NOON
 
 PLACES = itertools.count()
 
@@ -31,7 +32,9 @@ class Stage:
         """What came of a run, and its world."""
         directory = self._directory / str(next(PLACES))
         directory.mkdir()
+        cancel = how.pop('cancel', None)
         world = self._clock.world = Real(directory, definition, body, seed, **how)
+        world.cancel = cancel
         return world.play(), world
 
 
@@ -53,6 +56,18 @@ def test_any_definition_survives_kills(stage: Stage, document: dict[str, Json], 
     again, _ = stage.play(definition, BODY, seed, kills=steps, down=down)
     assert again == calm, f'killed at {sorted(steps)} of {world.steps}'
     assert set(calm[-1].values()) <= {1}
+
+
+@settings(parent=UNHURRIED, max_examples=10)
+@given(documents(), st.integers(0, 10**6), st.lists(st.integers(1, 40), max_size=4), st.integers(0, 60))
+def test_a_run_that_is_cancelled_ends_whatever_is_killed(stage: Stage, document: dict[str, Json], seed: int, kills: list[int], cancel: int) -> None:
+    definition = Flow.from_dict(document).definition
+    (status, _, log, ledger), _ = stage.play(definition, BODY, seed, kills=kills, cancel=NOON + cancel)
+    codes = [code for code, _ in log]
+    ends = {'ENDED': 'FlowCanceled', 'FAILED': 'FlowFailed', 'SUCCEEDED': 'FlowSucceeded'}
+    assert codes[-1] == ends[status]
+    assert not set(codes[:-1]) & set(ends.values())
+    assert set(ledger.values()) <= {1}
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
