@@ -52,9 +52,14 @@ class Pulls:
     # -- In ---------------------------------------------------------------------------------------------------------
 
     def start(self, session: Either, key: Key, total: int, item: Task | Result, now: float) -> None:
-        """Fetch a body, or go on with it from a new session of the same account. Over the limit it is passed over: it will be offered again."""
+        """Fetch a body, or go on with the same one from a new session of its account. What is passed over will be offered again.
+
+        Another process that submits the same task has sealed it anew: its body is another one, of which no piece goes with what is here.
+        """
         pull = self._pulls.get(key)
-        if pull is None or pull.account != session.account or pull.total != total:
+        if pull is not None and pull.item != item and self._keeps(pull, session):
+            return
+        if pull is None or pull.account != session.account or pull.item != item:
             if sum(each.source == session.routing for each in self._pulls.values()) >= self._core.settings.pulls:
                 return
             pull = Pull(key, total, session.account, session.routing, item, now, deque(range(0, total, SEGMENT)))
@@ -63,11 +68,16 @@ class Pulls:
             pull.source = session.routing
             pull.todo.extendleft(pull.asked)
             pull.asked.clear()
-        pull.item, pull.touched = item, now
+        pull.touched = now
         if pull.synced:
             self.spooled(key, now)
         else:
             self._ask(session, now)
+
+    def _keeps(self, pull: Pull, session: Either) -> bool:
+        """Whether a body that is coming stands against another one: the newest of an account's sessions has it its way, no other account has."""
+        source = self._core.sessions.get(pull.source)
+        return source is not None and (pull.account != session.account or session.number < source.number)
 
     def segment(self, session: Either, message: Segment, now: float) -> None:
         """A piece of a body that was asked of this session."""
@@ -87,7 +97,7 @@ class Pulls:
     def spooled(self, key: Key, now: float) -> None:
         """The whole body is on the disk."""
         pull = self._pulls.get(key)
-        if pull is None:
+        if pull is None or pull.todo or pull.asked:  # it was another body that was written there before
             return
         pull.synced = True
         if self.complete(pull, now):

@@ -201,15 +201,38 @@ def test_a_large_task_is_accepted_when_its_body_is_on_the_disk(stage: Stage) -> 
 def test_a_body_goes_on_in_a_new_session_and_lost_pieces_are_asked_for_again(stage: Stage) -> None:
     client = stage.client()
     total = 3 * SEGMENT
-    stage.submit(client, 'a', body=total)
+    stage.submit(client, 'a', body=total, expires=2000.0)
     first = client.got(Fetch)
     client.inbox += first[:1]
     answer(client, total)
     stage.wait(11)
     assert {each.offset for each in client.got(Fetch)} == {SEGMENT, 2 * SEGMENT}
     again = stage.client()
-    stage.submit(again, 'a', body=total)
+    stage.submit(again, 'a', body=total, expires=2000.0)
     assert {each.offset for each in again.got(Fetch)} == {SEGMENT, 2 * SEGMENT}
+
+
+def test_another_process_that_submits_the_task_has_another_body_of_which_every_piece_is_fetched(stage: Stage) -> None:
+    old, total = stage.client(), 2 * SEGMENT
+    stage.submit(old, 'a', body=total, payload=b'sealed by the first')
+    answer(old, total)
+    new, key = stage.client(instance='two'), (an_id('a'), 0, 'task')
+    stage.submit(new, 'a', body=total, payload=b'sealed anew')
+    assert [each.offset for each in new.inbox if isinstance(each, Fetch)] == [0, SEGMENT]
+    stage.store.begin()
+    stage.reactor.spooled(key, stage.now)  # the first one's, which was complete
+    stage.store.commit()
+    stage.submit(old, 'a', body=total, payload=b'sealed by the first')
+    assert old.got(Fetch) == [], 'it is told that the task is accepted once the other has brought it'
+    answer(new, total)
+    assert new.got(m.Accepted) == []
+    stage.store.begin()
+    stage.reactor.spooled(key, stage.now)
+    stage.store.commit()
+    stage.turn()
+    assert new.ids(m.Accepted) == [an_id('a')]
+    [leased] = stage.endpoint().one(m.Dispatch).tasks
+    assert leased.payload == b'sealed anew'
 
 
 def test_a_body_that_is_gone_or_lies_about_its_size_is_given_up(stage: Stage) -> None:
@@ -237,6 +260,8 @@ def test_another_account_can_neither_feed_nor_fetch_a_body(stage: Stage) -> None
     stage.submit(ann, 'a', body=10)
     bob.say(Segment(an_id('a'), 0, 'task', 0, 10, Body(bytes(10))), Fetch(an_id('a'), 1, 'result', 0, 10))
     assert spooling(stage, SpoolWrite) == []
+    stage.submit(bob, 'a', body=10, endpoint='far')
+    assert bob.got(Fetch) == [], 'nor bring one of its own in the place of it'
     assert bob.one(Segment).total == -1
     assert endpoint.got(m.Dispatch) == []
 
