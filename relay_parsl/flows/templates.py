@@ -93,10 +93,11 @@ def _private(names: Json, template: Template, path: str, faults: Faults) -> None
     made = {bare(key) for key in template if key != PRIVATE}
     seen: set[str] = set()
     for index, name in enumerate(names):
-        natural = name if name in made else bare(name)  # the documentation says that the suffix may be left out, so it may stand, too
-        if natural in made:
-            if natural in seen:
-                faults.fault(under(path, index), f'`{natural}` stands twice; keep one')
-            seen.add(natural)
-        else:
+        natural = name if name in made or name not in template else bare(name)
+        if natural != name:
+            faults.warn(under(path, index), f'names stand here without a suffix: `{natural}`; taken as that')
+        if natural in seen:
+            faults.fault(under(path, index), f'`{natural}` stands twice; keep one')
+        elif natural not in made:
             faults.fault(under(path, index), f'there is no parameter {shown(name)} beside it{faults.near(name, made)}')
+        seen.add(natural)

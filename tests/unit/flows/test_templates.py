@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.flows.definitions import ONE, action, fault, faults, flow
+from tests.unit.flows.definitions import ONE, action, fault, faults, flow, read
 
 
 def parameters(**given: Any) -> list[str]:
@@ -77,3 +77,11 @@ def test_expressions_and_filters_of_very_many_characters_are_refused_soon() -> N
         found = [each for each in faults(flow(A=action(Parameters=made))) if 'characters together' in each]
         assert found == ['$: the expressions and filters of this definition have more than 300,000 characters together']
     assert time.thread_time() - begin < 20
+
+
+def test_a_private_name_may_have_its_suffix() -> None:
+    found = read(flow(A=action(Parameters={'a.$': '$.a', 'b.=': 'c', '__Private_Parameters': ['a.$', 'b']})))
+    assert found.definition()
+    assert [str(each) for each in found.faults.warnings] == [
+        '$.States.A.Parameters.__Private_Parameters[0]: names stand here without a suffix: `a`; taken as that'
+    ]
