@@ -15,8 +15,8 @@ from relay_parsl.flows.storage.crew import Crew
 from relay_parsl.flows.storage.place import Storage
 from relay_parsl.flows.storage.task import Head, Task, Tools, task_id_of
 
-AT_ONCE = 8
-"""Tasks of one kind that work at the same time in one process; the others wait their turn."""
+AT_ONCE = 64
+"""Tasks of one kind at the same time in one process: many, for some of them wait for a server. Files have a bound of their own, by collection."""
 GRACE = 1.0
 """Seconds that a task may take to stop."""
 
@@ -73,10 +73,16 @@ class TaskAction(Action):
     def _work(self, task: Task) -> None:
         try:
             with suppress(StoreError):  # this engine has lost the journal: the next one goes on
-                task.run()
+                if task.claim():
+                    task.run()
         finally:
-            with self._lock:
-                self._live.pop(task.head.task_id, None)
+            self._gone(task)
+
+    def _gone(self, task: Task) -> None:
+        """It is at work no more; another one for the same request may be, since a resume."""
+        with self._lock:
+            if self._live.get(task.head.task_id) is task:
+                del self._live[task.head.task_id]
 
     def _key(self, task_id: str) -> str:
         return f'{self.description.name}/{task_id}'
@@ -102,13 +108,14 @@ class TaskAction(Action):
 
     def cancel(self, action_id: str) -> ActionStatus:
         """End it within about a second, and remove its parts. What was finished stays."""
-        with self._lock:
-            task = self._known(action_id)
-            if action_id not in self._live and task.head.status in (ACTIVE, INACTIVE):
-                task.stop(cancel=True)
-                task.run()
+        task = self._known(action_id)
+        if task.head.status not in (ACTIVE, INACTIVE):
+            return task.status()
         task.stop(cancel=True)
-        if task.head.status == ACTIVE:
+        if task.claim():  # nobody is at it yet
+            task.run()
+            self._gone(task)
+        else:
             task.through.wait(GRACE)
         return task.status()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,7 @@ class Storage:
         self.records, self.account = surroundings.records, surroundings.account
         self.guests = Guests(surroundings.records)
         self._stores: dict[str, Store] = {}
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
     def find(self, key: object) -> Collection:
@@ -77,6 +79,24 @@ class Storage:
             if collection.name not in self._stores:
                 self._stores[collection.name] = _open(collection)
             return self._stores[collection.name]
+
+    @contextmanager
+    def turn(self, collections: Iterable[Collection], check: Callable[[], None]) -> Iterator[None]:
+        """While one more file is copied from or to these: no more at once than each has as `parallel`, whatever transfer they are of.
+
+        Args:
+            collections: Of both ends.
+            check: Called now and then while others are at it; raises where nobody waits any more.
+        """
+        limits = {each.parent or each.name: each.parallel for each in collections}
+        with ExitStack() as stack:
+            for name, limit in sorted(limits.items()):  # everybody in the same order, so that nobody waits in a circle
+                with self._lock:
+                    slots = self._slots.setdefault(name, threading.BoundedSemaphore(limit))
+                while not slots.acquire(timeout=0.25):
+                    check()
+                stack.callback(slots.release)
+            yield
 
     def owns(self, collection: Collection, who: Who) -> bool:
         """Whether this account is the collection's owner."""

@@ -88,6 +88,11 @@ class Task(ABC):
         self.progress = Progress(**dict(head.counts))
         self.stopped, self.halt, self.through = threading.Event(), threading.Event(), threading.Event()
         self.cancelled = False
+        self._unclaimed = threading.Lock()
+
+    def claim(self) -> bool:
+        """Whether the caller is the one to `run` it: the first who asks is."""
+        return self._unclaimed.acquire(blocking=False)
 
     @abstractmethod
     def work(self) -> None:

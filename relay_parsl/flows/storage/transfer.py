@@ -175,12 +175,13 @@ class Transfer(Task):
         file = self.files[at]
 
         def copy() -> Copied:
-            try:
-                return copier.copy(file)
-            except FileNotFoundError:
-                self._make(store, file.destination[:-1])
-                store.settle(_above([file.destination[:-1]]))
-                return copier.copy(file)
+            with self.tools.storage.turn((self.source, self.destination), self.check):
+                try:
+                    return copier.copy(file)
+                except FileNotFoundError:
+                    self._make(store, file.destination[:-1])
+                    store.settle(_above([file.destination[:-1]]))
+                    return copier.copy(file)
 
         copied: Copied | None = self.patiently(text(file.source), copy, may_pass=self.request.skip_source_errors)
         counts = dict.fromkeys(_COUNTS, 0) | {'passed' if copied is None else 'skipped' if copied.skipped else 'transferred': 1}

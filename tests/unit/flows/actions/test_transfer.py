@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from relay_parsl.flows.actions.base import ActionUnableToRun
 from relay_parsl.flows.actions.transfer import TransferAction
+from relay_parsl.flows.storage.local import LocalStore
 from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
 
 
@@ -167,3 +169,44 @@ def test_the_document_stays_small(transfer: Desk, tmp_path: Path) -> None:
     assert len(found['events']) == 20
     assert len(json.dumps(found)) < 20_000
     assert len(json.dumps(transfer.rows.get(f'transfer/{status.action_id}')['planned'])) < 10
+
+
+def test_who_waits_its_turn_is_cancelled_at_once(transfer: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    monkeypatch.setattr(transfer.action._crew, 'submit', lambda work: None)  # type: ignore[attr-defined]
+    begun = transfer.run(one('/a', '/b'))
+    assert begun.status == 'ACTIVE'
+    assert details(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
+    transfer.action.release(begun.action_id)
+    with pytest.raises(KeyError):
+        transfer.action.status(begun.action_id)
+
+
+def test_no_more_files_are_copied_at_once_than_a_collection_bears(tmp_path: Path) -> None:
+    """However many transfers there are; and who waits for a server holds up nobody."""
+    bounded = {'root': str(tmp_path / 'there'), 'parallel': 2}
+    busy, most, lock = [0], [0], threading.Lock()
+    real = LocalStore.write
+
+    def write(store: LocalStore, parts: Any, part: str) -> Any:
+        with lock:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        writer = real(store, parts, part)
+        close = writer.close
+
+        def closed() -> None:
+            with lock:
+                busy[0] -= 1
+            close()
+
+        writer.close = closed
+        return writer
+
+    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=bounded) as made, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalStore, 'write', write)
+        for number in range(40):
+            (tmp_path / f'here/{number}').write_bytes(b'x' * 500_000)
+        begun = [made.run(one(f'/{number}', f'/{number}')) for number in range(20)] + [made.run(one('/', '/all'))]
+        assert {made.end(each).status for each in begun} == {'SUCCEEDED'}
+    assert most[0] == 2
