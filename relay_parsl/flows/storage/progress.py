@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -129,28 +129,26 @@ def transfer_document(
         'subtasks_succeeded': counts['transferred'] + counts['skipped'],
         'subtasks_pending': 0 if ended else open_files,
         'subtasks_failed': open_files if ended and at.status == 'FAILED' else 0,
-        'subtasks_canceled': 0,
-        'subtasks_expired': 0,
         'subtasks_retrying': 0 if ended or counts['nice'] == 'OK' else 1,
         'subtasks_skipped_errors': counts['passed'],
         'sync_level': request.sync_level,
         'verify_checksum': request.verify_checksum,
         'encrypt_data': request.encrypt_data,
         'preserve_timestamp': request.preserve_timestamp,
-        'delete_destination_extra': False,
         'recursive_symlinks': request.recursive_symlinks,
         'skip_source_errors': request.skip_source_errors,
         'fail_on_quota_errors': request.fail_on_quota_errors,
+        'filter_rules': [{'DATA_TYPE': 'filter_rule', **asdict(rule), 'type': rule.type or None} for rule in request.filter_rules] or None,
         'warnings': list(request.warnings),
     }
 
 
 def _head(at: Standing, counts: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """What the documents of transfers and deletes have in common."""
+    """What the documents of transfers and deletes have in common: every field that Globus has, whatever it is worth here."""
     code = at.fatal['code'] if at.fatal else counts['nice']
     words = at.fatal['description'] if at.fatal else counts['nice_details']
     document: dict[str, Any] = {
-        'DATA_TYPE': 'task',
+        **_NOTHING,
         'type': kind,
         'task_id': at.task_id,
         'status': at.status,
@@ -158,18 +156,35 @@ def _head(at: Standing, counts: Mapping[str, Any], kind: str) -> dict[str, Any]:
         'request_time': instant(at.request_time),
         'deadline': instant(at.deadline) if at.deadline else None,
         'completion_time': instant(at.completion_time),
-        'owner_string': at.owner,
+        'owner_id': at.owner or None,
+        'owner_string': at.owner or None,
+        'username': at.owner or None,
         'is_ok': None if at.completion_time is not None else code == 'OK',
-        'is_paused': False,
         'faults': counts['faults'],
-        'events': list(counts['events']),
+        'event_list': list(counts['events']),
         'nice_status': code if at.status != 'SUCCEEDED' else None,
         'nice_status_short_description': code if at.status != 'SUCCEEDED' else None,
         'nice_status_details': words or None,
         'fatal_error': dict(at.fatal) if at.fatal else None,
-        'history_deleted': False,
     }
     return document | ({'code': code, 'description': words} if at.status in ('INACTIVE', 'FAILED') else {})
+
+
+_NOTHING: Mapping[str, Any] = {
+    'DATA_TYPE': 'task',
+    'command': 'relay-parsl',
+    'canceled_by_admin': None,
+    'canceled_by_admin_message': None,
+    'is_paused': False,
+    'history_deleted': False,
+    'nice_status_expires_in': -1,
+    **dict.fromkeys(('bytes_transferred', 'bytes_checksummed', 'effective_bytes_per_second', 'files_transferred', 'files_skipped'), 0),
+    **{f'subtasks_{name}': 0 for name in ('canceled', 'expired', 'failed', 'pending', 'retrying', 'skipped_errors')},
+    **dict.fromkeys(('destination_endpoint', 'destination_endpoint_id', 'destination_endpoint_display_name')),
+    **dict.fromkeys(('delete_destination_extra', 'encrypt_data', 'fail_on_quota_errors', 'preserve_timestamp', 'skip_source_errors'), False),
+    **dict.fromkeys(('filter_rules', 'recursive_symlinks', 'sync_level'), None),
+}
+"""Fields of a task document, as those that say nothing have them."""
 
 
 def delete_document(endpoint: Collection, counts: Mapping[str, Any], at: Standing, warnings: tuple[str, ...]) -> dict[str, Any]:
@@ -180,7 +195,6 @@ def delete_document(endpoint: Collection, counts: Mapping[str, Any], at: Standin
         'source_endpoint_id': endpoint.id,
         'source_endpoint_display_name': endpoint.title or endpoint.name,
         'files': counts['files'],
-        'files_skipped': counts['skipped'],
         'directories': counts['directories'],
         'subtasks_total': counts['files'],
         'subtasks_succeeded': counts['transferred'],

@@ -217,7 +217,7 @@ def test_a_source_that_changes_is_noticed(transfer: Desk, here: Path, there: Pat
     monkeypatch.setattr(LocalStore, 'write', write)
     found = ended(transfer.do(one('/f', '/f')))
     assert found['faults'] == 1
-    assert found['events'][0]['code'] == 'FILE_CHANGED'
+    assert found['event_list'][0]['code'] == 'FILE_CHANGED'
     assert (there / 'f').read_bytes() == (here / 'f').read_bytes()
     assert not parts_left(there)
 
@@ -269,7 +269,7 @@ def test_what_arrives_damaged_is_sent_again(transfer: Desk, here: Path, there: P
 
     monkeypatch.setattr(LocalStore, 'write', write)
     found = ended(transfer.do(one('/f', '/f')))
-    assert found['events'][0]['code'] == 'VERIFY_CHECKSUM'
+    assert found['event_list'][0]['code'] == 'VERIFY_CHECKSUM'
     assert tree(there) == tree(here)
     assert found['bytes_transferred'] == found['bytes_checksummed'] == 3 * MEGA
 

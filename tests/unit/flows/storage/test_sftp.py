@@ -130,7 +130,7 @@ def test_a_broken_connection_is_made_again(tmp_path: Path, far: Path, server: Sf
         server.cut(server.run)  # type: ignore[attr-defined]
         found = ended(made.end(begun))
     assert found['faults'] >= 1
-    assert found['events'][0]['code'] == 'CONNECTION_FAILED'
+    assert found['event_list'][0]['code'] == 'CONNECTION_FAILED'
     assert tree(far) == tree(tmp_path / 'here')
 
 
