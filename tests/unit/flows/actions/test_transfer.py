@@ -215,12 +215,14 @@ def test_no_more_files_are_copied_at_once_than_a_collection_bears(tmp_path: Path
 
 def test_the_document_has_every_field_of_globus(transfer: Desk, tmp_path: Path) -> None:
     """Of the example in its documentation; a flow may read any."""
-    names = """DATA_TYPE bytes_checksummed bytes_transferred canceled_by_admin canceled_by_admin_message command completion_time deadline
-        delete_destination_extra destination_endpoint destination_endpoint_display_name destination_endpoint_id directories effective_bytes_per_second
-        encrypt_data event_list fail_on_quota_errors fatal_error faults files files_skipped files_transferred filter_rules history_deleted is_ok
-        is_paused label nice_status nice_status_details nice_status_expires_in nice_status_short_description owner_id preserve_timestamp recursive_symlinks
-        request_time skip_source_errors source_endpoint source_endpoint_display_name source_endpoint_id status subtasks_canceled subtasks_expired
-        subtasks_failed subtasks_pending subtasks_retrying subtasks_skipped_errors subtasks_succeeded subtasks_total sync_level task_id type"""
+    names = """DATA_TYPE bytes_checksummed bytes_transferred canceled_by_admin canceled_by_admin_message command completion_time
+        deadline delete_destination_extra destination_endpoint destination_endpoint_display_name destination_endpoint_id
+        directories effective_bytes_per_second encrypt_data event_list fail_on_quota_errors fatal_error faults files
+        files_skipped files_transferred filter_rules history_deleted is_ok is_paused label nice_status nice_status_details
+        nice_status_expires_in nice_status_short_description owner_id preserve_timestamp recursive_symlinks request_time
+        skip_source_errors source_endpoint source_endpoint_display_name source_endpoint_id status subtasks_canceled
+        subtasks_expired subtasks_failed subtasks_pending subtasks_retrying subtasks_skipped_errors subtasks_succeeded
+        subtasks_total sync_level task_id type"""
     (tmp_path / 'here/a').write_text('a')
     assert set(names.split()) <= set(details(transfer.do(one('/a', '/b'))))
     with desk(DeleteAction, tmp_path, here=tmp_path / 'here') as made:
