@@ -142,7 +142,7 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, far: Path, ser
         begun = made.run(one('/f', '/f'))
         found = wait_for(lambda: (now := made.action.status(begun.action_id).details)['faults'] and now)
         assert (found['status'], found['nice_status'], found['is_ok']) == ('ACTIVE', 'CONNECTION_FAILED', False)
-        assert ended(made.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
+        assert ended(made.end(made.action.cancel(begun.action_id)), 'FAILED')['code'] == 'CANCELED'
 
 
 def test_an_unknown_host_key_is_refused(tmp_path: Path, far: Path, server: Sftp) -> None:
