@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Any
 
 from jsonschema import Draft7Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import ValidationError
 from jsonschema.validators import validator_for
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
@@ -137,15 +137,16 @@ def draft(schema: Mapping[str, Json]) -> Any:
 @lru_cache(maxsize=256)
 def _schema_here(text: str) -> Told:
     """What is wrong with a schema. The cache: a script validates one schema many times."""
-    schema = json.loads(text)
+    schema, told = json.loads(text), list[tuple[str, str]]()
     kind = draft(schema) or Draft7Validator
+    meta = kind(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER)
     try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        return [(_place(ROOT, error), _message(error))]
+        told = sorted({(_place(ROOT, error), _message(error)) for error in islice(meta.iter_errors(schema), MOST)})
+        return [*told, *islice(_nowhere(schema, kind), MOST)]
     except RecursionError:
         return [(ROOT, 'refers to itself without an end')]
-    return list(islice(_nowhere(schema, kind), MOST))
+    except (TypeError, ValueError, AttributeError) as error:
+        return told or [(ROOT, f'cannot be looked through: {error}')]  # references of what is no schema lead nowhere anyway
 
 
 def _nowhere(schema: dict[str, Any], kind: Any) -> Iterator[tuple[str, str]]:
@@ -197,14 +198,14 @@ def _body_here(text: str, body: Json) -> Told:
     return sorted({told for error in errors for told in _violations(error)})
 
 
-def _place(root: str, error: ValidationError | SchemaError) -> str:
+def _place(root: str, error: ValidationError) -> str:
     path = root
     for part in error.absolute_path:
         path = under(path, part)
     return path
 
 
-def _message(error: ValidationError | SchemaError) -> str:
+def _message(error: ValidationError) -> str:
     """What jsonschema says, with the value cut."""
     value = repr(error.instance)
     text = str(error.message).replace(value, value if len(value) <= 60 else f'{value[:59]}…')

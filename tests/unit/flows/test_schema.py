@@ -94,6 +94,13 @@ def test_what_is_no_schema(document: Any, words: str) -> None:
     assert found[0].removeprefix('$.input_schema').lstrip(': ').startswith(words.lstrip(': '))
 
 
+def test_every_fault_of_a_schema_is_told() -> None:
+    found = faults({'type': 'strin', 'properties': {'a': {'minimum': 'x', '$ref': '#/nowhere'}, 'b': 7}})
+    assert [each.split(':')[0].removeprefix('$.input_schema') for each in found] == ['.properties.a.minimum', '.properties.b', '.type']
+    found = faults({'type': 'strin', 'properties': {'a': {'$ref': '#/nowhere'}, 'b': {'minimum': 'x'}}})
+    assert [each.split(':')[0].removeprefix('$.input_schema') for each in found][-2:] == ['.type', '.properties.a.$ref']
+
+
 def test_what_is_a_schema() -> None:
     assert faults(None) == faults({}) == faults(INPUT) == []
     assert faults({'definitions': {'b': {'type': 'string'}}, 'properties': {'a': {'$ref': '#/definitions/b'}}}) == []
