@@ -31,7 +31,7 @@ from relay_parsl.flows.settings import Settings
 
 log = logging.getLogger(__name__)
 
-POLL = 0.02
+POLL = 0.03
 """Seconds between two looks at the journal, which cost a few microseconds each."""
 TURN = 0.25
 """Seconds of the machine's work in one turn; what is left has the next one."""
