@@ -11,6 +11,8 @@ TRIES = 5
 """How often a call that raises what it should not is made before that counts as the provider's word."""
 FIRST_WAIT, WAITS_GROW = 0.5, 3.0
 """Seconds between the first two tries; by which factor each wait is longer than the one before. All together 20 s."""
+LONGEST_WAIT = 60.0
+"""Seconds between two tries to find an action again that an earlier engine began; its `WaitTime` ends that."""
 PROGRESS = 0.1
 """Seconds between two looks at one action that goes on, however often it reports."""
 PROVIDER_ERROR = 'ProviderError'
@@ -112,9 +114,9 @@ def judge(outcome: Outcome, run: RunRecord | None) -> Verdict:
     errand = outcome.errand
     if outcome.postponed:
         return Verdict(again=1.0)
-    if outcome.error and errand.tries + 1 < TRIES:
+    if outcome.error and (errand.tries + 1 < TRIES or _begun(outcome)):
         errand.tries += 1
-        return Verdict(again=FIRST_WAIT * WAITS_GROW ** (errand.tries - 1))
+        return Verdict(again=min(LONGEST_WAIT, FIRST_WAIT * WAITS_GROW ** min(errand.tries - 1, TRIES)))
     errand.tries = 0
     if outcome.call == 'release':
         errand.deed = replace(errand.deed, settled=True)
@@ -123,6 +125,11 @@ def judge(outcome: Outcome, run: RunRecord | None) -> Verdict:
         errand.deed = replace(errand.deed, settled=True)
         return _heard(errand, run, ActionRefused(errand.deed.command.request_id, outcome.refused or outcome.error))
     return _stands(outcome, outcome.status or _lost(outcome), run)
+
+
+def _begun(outcome: Outcome) -> bool:
+    """Whether an earlier engine saw the action go on: then a provider that cannot be had just now is no reason to give it up before its time."""
+    return outcome.call == 'run' and outcome.errand.deed.status is not None
 
 
 def _stands(outcome: Outcome, status: ActionStatus, run: RunRecord | None) -> Verdict:

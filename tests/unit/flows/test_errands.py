@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay_parsl.flows.errands import TRIES, Errand, Outcome, judge, next_call
+from relay_parsl.flows.errands import LONGEST_WAIT, TRIES, Errand, Outcome, judge, next_call
 from relay_parsl.flows.journal.book import Deed
 from relay_parsl.flows.messages import ACTIVE, FAILED, INACTIVE, SUCCEEDED, ActionRefused, ActionReported, ActionStatus, RunAction, RunRecord, Waiting
 
@@ -72,3 +72,28 @@ def test_a_call_that_raises_is_made_again_and_then_counts() -> None:
     verdict = judge(Outcome(each, 'run', error='OSError: x'), run())
     assert verdict.events == [ActionRefused(REQUEST, 'OSError: x')]
     assert each.deed == replace(errand().deed, settled=True)
+
+
+def test_an_action_that_goes_on_is_not_given_up_because_it_cannot_be_asked_after_a_restart() -> None:
+    """A week-long action outlives a provider whose server is away when the engine starts."""
+    each = errand(ACTIVE, attached=False, again=True)
+    for _ in range(100):
+        verdict = judge(Outcome(each, 'run', error='x: OSError: away'), run())
+        assert verdict.events == []
+        assert verdict.again is not None
+        assert 0 < verdict.again <= LONGEST_WAIT
+    assert heard(each, 'run', SUCCEEDED, run()) == [SUCCEEDED]
+
+
+def test_a_provider_that_has_lost_an_action_ends_it() -> None:
+    (event,) = judge(Outcome(errand(ACTIVE), 'status', missing=True), run()).events
+    assert isinstance(event, ActionReported)
+    assert (event.status.status, event.status.details['code']) == (FAILED, 'NotFound')
+
+
+def test_a_postponed_call_counts_for_nothing() -> None:
+    each = errand()
+    for _ in range(3 * TRIES):
+        verdict = judge(Outcome(each, 'run', postponed=True), run())
+        assert (verdict.events, each.tries) == ([], 0)
+        assert verdict.again
