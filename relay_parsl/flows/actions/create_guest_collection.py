@@ -45,7 +45,6 @@ class CreateGuestCollectionAction(InstantAction):
             'type': 'object',
             'properties': {**dict.fromkeys((*PARENT, *BASE), TEXT), 'display_name': TEXT, 'description': {'type': ['string', 'null']}},
             'required': ['display_name'],
-            'allOf': [{'anyOf': [{'required': [name]} for name in names]} for names in (PARENT, BASE)],
         },
         section='collections',
     )

@@ -10,26 +10,21 @@ from relay_parsl.flows.storage.task import Task
 
 _TEXT = {'type': 'string', 'minLength': 1}
 _FLAG = {'type': ['boolean', 'null']}
-_ITEM = {'type': 'object', 'required': ['path'], 'properties': {'path': _TEXT}}
 
 SCHEMA = {
     'type': 'object',
     'properties': {
         'endpoint': _TEXT,
         'endpoint_id': _TEXT,
-        'DATA': {'type': 'array', 'minItems': 1, 'items': {'anyOf': [_ITEM, _TEXT]}},
-        'items': {'type': 'array', 'minItems': 1, 'items': {'anyOf': [_ITEM, _TEXT]}},
+        'DATA': {'type': 'array', 'minItems': 1, 'items': {'type': ['object', 'string']}},
+        'items': {'type': 'array', 'minItems': 1, 'items': {'type': ['object', 'string']}},
         'label': {'type': ['string', 'null']},
         'recursive': _FLAG,
         'ignore_missing': _FLAG,
         'interpret_globs': _FLAG,
     },
-    'allOf': [
-        {'anyOf': [{'required': ['endpoint']}, {'required': ['endpoint_id']}]},
-        {'anyOf': [{'required': ['DATA']}, {'required': ['items']}]},
-    ],
 }
-"""Both forms, which may be mixed."""
+"""Both forms, which may be mixed. What is missing `check` says."""
 
 
 class DeleteAction(TaskAction):

@@ -100,12 +100,11 @@ WHERE: Mapping[str, Any] = {'endpoint_id': TEXT, 'endpoint': TEXT, 'collection_i
 
 
 def schema(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
-    """The schema of a body of one collection and, mostly, a path."""
+    """The schema of a body of one collection and, mostly, a path. That the collection is missing `check` says, for it has several names."""
     return {
         'type': 'object',
         'properties': {**WHERE, **properties},
         'required': list(required),
-        'anyOf': [{'required': [name]} for name in ('endpoint_id', 'endpoint', 'collection_id')],
     }
 
 

@@ -33,13 +33,8 @@ SCHEMA = {
         'label': {'type': ['string', 'null']},
         'sync_level': {'enum': [None, 0, 1, 2, 3, 'exists', 'size', 'mtime', 'checksum']},
     },
-    'allOf': [
-        {'anyOf': [{'required': ['source_endpoint']}, {'required': ['source_endpoint_id']}]},
-        {'anyOf': [{'required': ['destination_endpoint']}, {'required': ['destination_endpoint_id']}]},
-        {'anyOf': [{'required': ['DATA']}, {'required': ['transfer_items']}]},
-    ],
 }
-"""Both forms: that of today and that of 2020, which may be mixed."""
+"""Both forms: that of today and that of 2020, which may be mixed. What is missing `check` says, in better words than 'any of' has."""
 
 
 class TransferAction(TaskAction):
