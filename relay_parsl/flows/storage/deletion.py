@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from relay_parsl.flows.storage.access import who_of
-from relay_parsl.flows.storage.base import Store
+from relay_parsl.flows.storage.base import Entry, Store
 from relay_parsl.flows.storage.paths import Parts, name_of, parse, text
 from relay_parsl.flows.storage.place import Place, Storage
 from relay_parsl.flows.storage.progress import delete_document
@@ -123,12 +123,18 @@ class Deletion(Task):
                 yield parts, True
                 continue
             todo.append((parts, True))
-            for entry in store.entries(parts):
+            for entry in self._left(store, parts):
                 inner = (*parts, name_of(entry.name))
                 if entry.type == 'dir':
                     todo.append((inner, False))
                 else:
                     yield inner, False
+
+    def _left(self, store: Store, parts: Parts) -> list[Entry]:
+        """What a directory still holds: another delete may be at it, too."""
+        with suppress(FileNotFoundError):
+            return list(store.entries(parts))
+        return []
 
     def _tell(self) -> None:
         now = self.tools.clock()

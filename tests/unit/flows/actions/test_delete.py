@@ -97,3 +97,13 @@ def test_a_read_only_collection_keeps_its_files(tmp_path: Path) -> None:
     root = tmp_path / 'root'
     with desk(DeleteAction, tmp_path, files={'root': str(root), 'read_only': True}) as made, pytest.raises(ActionUnableToRun, match='only be read'):
         made.run(body('/x'))
+
+
+def test_several_deletes_of_one_tree_do_not_fail_one_another(delete: Desk, tmp_path: Path) -> None:
+    for number in range(600):
+        folder = tmp_path / f'root/d/{number % 60}'
+        folder.mkdir(exist_ok=True)
+        (folder / f'{number}').write_text('x')
+    begun = [delete.run(body('/d', recursive=True, ignore_missing=True)) for _ in range(8)]
+    assert {delete.end(each).status for each in begun} == {'SUCCEEDED'}
+    assert not (tmp_path / 'root/d').exists()
