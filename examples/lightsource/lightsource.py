@@ -101,7 +101,7 @@ def world(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             yield place, site(home, place, out, relay)
         finally:
-            from relay_parsl.flows.background import stop
+            from relay_parsl.flows.engine.background import stop
 
             stop()
             os.environ.pop('RELAY_PARSL_HOME')

@@ -90,7 +90,7 @@ def show(run_id: str, graph: str | None, definition: bool, as_json: bool) -> Non
 
 def draw(journal: Journal, run: Mapping[str, Any], out: str) -> None:
     """Write the picture of a run. Raises Failure."""
-    from relay_parsl.flows.picture import svg
+    from relay_parsl.flows.graph.picture import svg
 
     title = ' · '.join(word for word in (run['flow_title'], run['label']) if word)
     text = svg(run['definition'], title=title, run=run, log=journal.log(run['run_id']))

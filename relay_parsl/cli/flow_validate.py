@@ -55,8 +55,8 @@ def validate(files: tuple[str, ...], body: str | None, input_schema: str | None,
 
 def _json(source: str) -> Any:
     """The object in a file, on stdin (`-`), or given as it is."""
-    from relay_parsl.flows.documents import load, parse
-    from relay_parsl.flows.faults import Faults
+    from relay_parsl.flows.language.documents import load, parse
+    from relay_parsl.flows.language.faults import Faults
 
     faults = Faults()
     if source == '-' or source.lstrip().startswith('{'):

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.errors import DefinitionInvalid
-from relay_parsl.flows import documents, reading, schema
 from relay_parsl.flows.catalogue import Catalogue, here
 from relay_parsl.flows.definition import Action, Definition, Json
-from relay_parsl.flows.faults import MOST, Fault, Faults
-from relay_parsl.flows.lints import lint
-from relay_parsl.flows.routes import Routes, Traversals
-from relay_parsl.flows.scopes import scopes
+from relay_parsl.flows.language import documents, reading, schema
+from relay_parsl.flows.language.faults import MOST, Fault, Faults
+from relay_parsl.flows.language.lints import lint
+from relay_parsl.flows.language.routes import Routes, Traversals
+from relay_parsl.flows.language.scopes import scopes
 
 if TYPE_CHECKING:
     from relay_parsl.flows.run import Run

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from relay_parsl.errors import FlowError, NotFound, RunFailed, StoreError
-from relay_parsl.flows.background import ensure
 from relay_parsl.flows.definition import Definition, Json
+from relay_parsl.flows.engine.background import ensure
 from relay_parsl.flows.journal import Journal
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, SUCCEEDED
 from relay_parsl.flows.settings import load_settings

@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 
 from relay_parsl.flows.definition import Json
-from relay_parsl.flows.faults import Faults, shown, under
-from relay_parsl.flows.templates import PRIVATE, bare
+from relay_parsl.flows.language.faults import Faults, shown, under
+from relay_parsl.flows.language.templates import PRIVATE, bare
 
 STYLES = {'Table': 'Rows', 'Text': 'Text'}
 """`PresentationStyle`, and the field of `Context` that it shows."""

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from relay_parsl.flows import reads, rules
 from relay_parsl.flows.definition import Choice, Definition, Json
 from relay_parsl.flows.flow import Flow
+from relay_parsl.flows.language import reads, rules
 
 _BY_TYPE: dict[str, Json] = {'string': 'sample', 'integer': 1, 'number': 1.5, 'boolean': True, 'null': None}
 _BY_FORMAT = {'uuid': str(uuid.UUID(int=1)), 'date-time': '2026-01-01T00:00:00Z', 'uri': 'https://example.org/', 'email': 'me@example.org'}

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.flows import entries, machine
+from relay_parsl.flows import machine
 from relay_parsl.flows.actions.base import ActionUnableToRun
 from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.flow import Flow
+from relay_parsl.flows.machine import entries
 from relay_parsl.flows.messages import (
     ACTIVE,
     FAILED,

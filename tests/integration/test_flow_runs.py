@@ -20,7 +20,7 @@ from parsl.configs.local_threads import config as local_threads
 
 from relay_parsl.errors import InputInvalid, NotFound, RunFailed
 from relay_parsl.flows import Flow, Run, runs
-from relay_parsl.flows import background as in_background
+from relay_parsl.flows.engine import background as in_background
 from relay_parsl.home import HOME
 
 PASS = {'StartAt': 'P', 'States': {'P': {'Type': 'ExpressionEval', 'Parameters': {'m.=': 'n * 2'}, 'ResultPath': '$.r', 'End': True}}}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from relay_parsl.flows import expressions, paths
 from relay_parsl.flows.actions.base import Call, Description
 from relay_parsl.flows.actions.bodies import Fields
 from relay_parsl.flows.actions.kept import Kept, Row
 from relay_parsl.flows.definition import Json, StateError
 from relay_parsl.flows.messages import ActionStatus
-from relay_parsl.flows.terms import TERMS
+from relay_parsl.flows.terms import TERMS, expressions, paths
 
 MOST = 100
 """Expressions of one request."""

@@ -24,7 +24,7 @@ from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import delete_run, digest, flow_id, identity
 from relay_parsl.flows.journal.records import JournalRecords
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, Limits, RunRecord, Started
-from relay_parsl.flows.turns import Bookmark
+from relay_parsl.flows.replay import Bookmark
 from relay_parsl.home import Home
 
 NAME = 'journal.db'

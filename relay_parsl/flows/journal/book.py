@@ -17,7 +17,7 @@ from relay_parsl.flows.journal.keeping import delete_run
 from relay_parsl.flows.journal.lease import Lease
 from relay_parsl.flows.journal.records import JournalRecords, Post, apply
 from relay_parsl.flows.messages import ActionStatus, Event, Log, RunAction
-from relay_parsl.flows.turns import Bookmark
+from relay_parsl.flows.replay import Bookmark
 
 OPEN = """SELECT r.n, r.id, r.definition, r.events, r.entries, s.events, s.bookmark FROM runs r JOIN snapshots s ON s.run = r.n
     WHERE r.completion_time IS NULL AND """

@@ -13,10 +13,10 @@ from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.journal.coding import load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import identity
+from relay_parsl.flows.machine.parameters import NOTHING, Private, hide, kept
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Event, Limits
-from relay_parsl.flows.parameters import NOTHING, Private, hide, kept
+from relay_parsl.flows.replay import Bookmark, replay
 from relay_parsl.flows.terms import TERMS
-from relay_parsl.flows.turns import Bookmark, replay
 
 COLUMNS = 'r.id, d.flow_id, d.title, r.label, r.tags, r.status, r.state, r.start_time, r.completion_time, r.details'
 FROM = 'FROM runs r JOIN definitions d ON d.hash = r.definition'

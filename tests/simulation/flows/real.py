@@ -15,14 +15,14 @@ from typing import Any
 
 from relay_parsl.flows.actions.base import Action, ActionUnableToRun, Call, Description, Surroundings
 from relay_parsl.flows.definition import Definition, Json
-from relay_parsl.flows.errands import Errand
+from relay_parsl.flows.engine.errands import Errand
+from relay_parsl.flows.engine.loop import Loop
+from relay_parsl.flows.engine.providers import Providers as EngineProviders
 from relay_parsl.flows.journal import Journal
 from relay_parsl.flows.journal.book import Book, Page
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.lease import Lease
-from relay_parsl.flows.loop import Loop
 from relay_parsl.flows.messages import INACTIVE, ActionStatus, RunAction
-from relay_parsl.flows.providers import Providers as EngineProviders
 from relay_parsl.flows.settings import Settings
 from relay_parsl.flows.terms import TERMS
 from relay_parsl.home import Home

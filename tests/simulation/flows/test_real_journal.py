@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay_parsl.flows import loop
 from relay_parsl.flows.definition import Definition, Json
+from relay_parsl.flows.engine import loop
 from relay_parsl.flows.flow import Flow
 from tests.simulation.flows.definitions import BODY, documents
 from tests.simulation.flows.real import Clock, Real

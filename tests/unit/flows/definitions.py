@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay_parsl.flows import reading
 from relay_parsl.flows.catalogue import standard
 from relay_parsl.flows.definition import Definition
+from relay_parsl.flows.language import reading
 
 HELLO = 'https://actions.globus.org/hello_world'
 ONE: dict[str, Any] = {'Type': 'Pass', 'End': True}

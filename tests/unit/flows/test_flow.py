@@ -13,7 +13,7 @@ import pytest
 
 from relay_parsl.errors import DefinitionInvalid, InputInvalid
 from relay_parsl.flows.flow import Flow
-from relay_parsl.flows.routes import LISTED, TRIES
+from relay_parsl.flows.language.routes import LISTED, TRIES
 from tests.unit.flows.definitions import ONE, action, flow
 
 TRANSFER = 'https://transfer.actions.globus.org'

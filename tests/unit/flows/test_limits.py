@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from relay_parsl.flows.definition import Action, Catcher, Choice, Comparison, ExpressionEval, Json, Pass, State, Wait
+from relay_parsl.flows.machine.weight import DEPTH, Exceeded, text, weigh
 from relay_parsl.flows.messages import FAILED, SUCCEEDED, CancelAction, CancelRequested, Limits, ReleaseAction
-from relay_parsl.flows.weight import DEPTH, Exceeded, text, weigh
 from tests.unit.flows.play import NOON, Play
 
 LOOPS: dict[str, tuple[State, ...]] = {

@@ -18,7 +18,7 @@ from relay_parsl.flows.definition import Definition, Pass
 from relay_parsl.flows.journal import NAME, Journal
 from relay_parsl.flows.journal.listing import shown
 from relay_parsl.flows.journal.records import JournalRecords, Post, apply
-from relay_parsl.flows.parameters import kept
+from relay_parsl.flows.machine.parameters import kept
 from relay_parsl.flows.terms import TERMS
 from relay_parsl.home import Home
 
