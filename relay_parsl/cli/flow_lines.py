@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+
+from relay_parsl.flows.graph import seconds
 
 GOOD, NOW, WARNING, BAD = 'good', 'now', 'warning', 'bad'
 """How a line is meant: it went well, goes on, was mended or waits for somebody, went wrong."""
@@ -215,14 +216,6 @@ def duration(seconds: float) -> str:
         if count or parts:
             parts.append(f'{count} {name}{"" if count == 1 else "s"}' if count else '')
     return ' '.join(part for part in parts[:2] if part)
-
-
-def seconds(time: Any) -> float:
-    """Seconds since 1970 of a time as the log has it, 0 for none."""
-    try:
-        return datetime.fromisoformat(str(time).replace('Z', '+00:00')).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def worded(line: Line) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.flow_follow import follow, styled
-from relay_parsl.cli.flow_lines import duration, history, printable, progress, reason, seconds
+from relay_parsl.cli.flow_lines import duration, history, printable, progress, reason
 from relay_parsl.cli.flow_names import STATUSES, complete_known, open_journal, run_argument
 from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing
+from relay_parsl.flows.graph import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

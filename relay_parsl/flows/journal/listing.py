@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 from relay_parsl.daemon import Process
@@ -13,6 +12,7 @@ from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.journal.coding import load, load_any, write
 from relay_parsl.flows.journal.file import JournalFile
 from relay_parsl.flows.journal.keeping import identity
+from relay_parsl.flows.machine import entries
 from relay_parsl.flows.machine.parameters import NOTHING, Private, hide, kept
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus, Event, Limits
 from relay_parsl.flows.replay import Bookmark, replay
@@ -23,8 +23,8 @@ FROM = 'FROM runs r JOIN definitions d ON d.hash = r.definition'
 
 
 def iso(seconds: float | None) -> str | None:
-    """ISO 8601 in UTC, as the hosted service writes times."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    """As the run's own entries write times."""
+    return None if seconds is None else entries.iso(seconds)
 
 
 def runs(file: JournalFile, status: str | None, label: str | None, tag: str | None, limit: int | None) -> list[dict[str, Json]]:
