@@ -108,7 +108,7 @@ def transfer_request(body: Mapping[str, Any]) -> TransferRequest:
         verify_checksum=_flag(body, 'verify_checksum', True),
         recursive_symlinks=symlinks,
         filter_rules=tuple(map(_filter, body.get('filter_rules') or ())),
-        warnings=_warnings(body, _DONE | {f'{key}' for key in flags}),
+        warnings=_warnings(body, _DONE),
         **{flag: _flag(body, flag) for flag in flags},
     )
 

@@ -14,7 +14,7 @@ from relay_parsl.flows.actions.base import ActionUnableToRun
 from relay_parsl.flows.actions.delete import DeleteAction
 from relay_parsl.flows.actions.transfer import TransferAction
 from relay_parsl.flows.storage.local import LocalStore
-from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
+from tests.unit.flows.storage.desk import Desk, desk, ended, one, parts_left, tree, wait_for
 
 
 @pytest.fixture
@@ -24,15 +24,10 @@ def transfer(tmp_path: Path) -> Iterator[Desk]:
         yield made
 
 
-def details(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
-    assert status.status == expected, status.details
-    return dict(status.details)
-
-
 def test_a_file_arrives_and_the_document_says_so(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/a.dat').write_bytes(b'x' * 3_000_000)
     status = transfer.do(one('/a.dat', '/deep/er/b.dat', label='scan 7'))
-    found = details(status)
+    found = ended(status)
     assert tree(tmp_path / 'there') == {'deep': None, 'deep/er': None, 'deep/er/b.dat': b'x' * 3_000_000}
     assert (found['files'], found['files_transferred'], found['bytes_transferred'], found['faults']) == (1, 1, 3_000_000, 0)
     assert found['task_id'] == status.action_id
@@ -47,7 +42,7 @@ def test_the_form_of_2020_does_the_same(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/a').write_text('a')
     items = [{'source_path': '/a', 'destination_path': '/b', 'recursive': False}]
     body = {'source_endpoint_id': 'here', 'destination_endpoint_id': '74defd5b-5f61-42fc-bcc4-834c9f376a4f', 'transfer_items': items}
-    assert details(transfer.do(body))['files_transferred'] == 1
+    assert ended(transfer.do(body))['files_transferred'] == 1
     assert tree(tmp_path / 'there') == {'b': b'a'}
 
 
@@ -55,7 +50,7 @@ def test_a_directory_is_copied_into_the_destination_and_not_beneath_it(transfer:
     (tmp_path / 'here/d/sub/empty').mkdir(parents=True)
     (tmp_path / 'here/d/sub/f').write_text('f')
     for source, target in (('/d', '/one'), ('/d/', '/two/'), ('/d', '/three/'), ('d/', 'four')):
-        assert details(transfer.do(one(source, target, recursive=True)))['directories'] == 3
+        assert ended(transfer.do(one(source, target, recursive=True)))['directories'] == 3
         assert tree(tmp_path / 'there' / target.strip('/')) == {'sub': None, 'sub/empty': None, 'sub/f': b'f'}
 
 
@@ -74,7 +69,7 @@ def test_what_is_there_already_is_skipped(transfer: Desk, tmp_path: Path) -> Non
     (tmp_path / 'here/a').write_text('same')
     transfer.do(one('/a', '/b'))
     inode = (tmp_path / 'there/b').stat().st_ino
-    found = details(transfer.do(one('/a', '/b')))
+    found = ended(transfer.do(one('/a', '/b')))
     assert (found['files_skipped'], found['files_transferred'], found['bytes_transferred']) == (1, 0, 0)
     assert (tmp_path / 'there/b').stat().st_ino == inode
 
@@ -82,8 +77,8 @@ def test_what_is_there_already_is_skipped(transfer: Desk, tmp_path: Path) -> Non
 def test_a_directory_is_one_whether_recursive_says_so_or_not_but_not_against_it(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/d').mkdir()
     (tmp_path / 'here/d/f').write_text('f')
-    assert details(transfer.do(one('/d/', '/e/')))['files_transferred'] == 1
-    found = details(transfer.do(one('/d', '/g', recursive=False)), 'FAILED')
+    assert ended(transfer.do(one('/d/', '/e/')))['files_transferred'] == 1
+    found = ended(transfer.do(one('/d', '/g', recursive=False)), 'FAILED')
     assert found['fatal_error']['code'] == found['nice_status'] == found['code'] == 'IS_A_DIRECTORY'
     assert '"recursive": true' in found['fatal_error']['description']
     assert tree(tmp_path / 'there') == {'e': None, 'e/f': b'f'}
@@ -91,15 +86,15 @@ def test_a_directory_is_one_whether_recursive_says_so_or_not_but_not_against_it(
 
 def test_a_file_is_no_directory(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/f').write_text('f')
-    assert details(transfer.do(one('/f', '/e', recursive=True)), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
-    assert details(transfer.do(one('/f/', '/e')), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
+    assert ended(transfer.do(one('/f', '/e', recursive=True)), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
+    assert ended(transfer.do(one('/f/', '/e')), 'FAILED')['code'] == 'NOT_A_DIRECTORY'
 
 
 def test_the_destination_of_a_file_is_a_file(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/f').write_text('f')
     (tmp_path / 'there/into').mkdir()
     for path in ('/into', '/into/', '/new/'):
-        found = details(transfer.do(one('/f', path)), 'FAILED')
+        found = ended(transfer.do(one('/f', path)), 'FAILED')
         assert found['code'] == 'IS_A_DIRECTORY'
     assert "'/new/f'" in found['fatal_error']['description']
     assert tree(tmp_path / 'there') == {'into': None}
@@ -108,10 +103,10 @@ def test_the_destination_of_a_file_is_a_file(transfer: Desk, tmp_path: Path) -> 
 def test_missing_sources_are_an_error_or_passed_over(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/a').write_text('a')
     body = one('/missing', '/x')
-    assert details(transfer.do(body), 'FAILED')['code'] == 'FILE_NOT_FOUND'
+    assert ended(transfer.do(body), 'FAILED')['code'] == 'FILE_NOT_FOUND'
     body = one('/missing', '/x', skip_source_errors=True)
     body['DATA'].append({'source_path': '/a', 'destination_path': '/a'})
-    assert details(transfer.do(body))['files_transferred'] == 1
+    assert ended(transfer.do(body))['files_transferred'] == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +129,7 @@ def test_bodies_that_cannot_be_done_are_refused(transfer: Desk, change: dict[str
 
 def test_options_without_an_effect_are_named(transfer: Desk, tmp_path: Path) -> None:
     (tmp_path / 'here/a').write_text('a')
-    found = details(transfer.do(one('/a', '/b', notify_on_failed=True, notify_on_inactive=False, frobnicate=3)))
+    found = ended(transfer.do(one('/a', '/b', notify_on_failed=True, notify_on_inactive=False, frobnicate=3)))
     assert [warning.split(':')[0] for warning in found['warnings']] == ['notify_on_failed', 'frobnicate']
 
 
@@ -156,7 +151,7 @@ def test_cancel_stops_within_a_second_and_removes_the_part(transfer: Desk, tmp_p
     begun = time.monotonic()
     status = transfer.end(transfer.action.cancel(started.action_id))
     assert time.monotonic() - begun < 5  # a second, on a machine that has nothing else to do
-    assert details(status, 'FAILED')['code'] == 'CANCELED'
+    assert ended(status, 'FAILED')['code'] == 'CANCELED'
     assert tree(tmp_path / 'there') == {}
     assert transfer.reports.count(started.action_id) >= 1
 
@@ -166,7 +161,7 @@ def test_the_document_stays_small(transfer: Desk, tmp_path: Path) -> None:
     name = 'x' * 250
     items = [{'source_path': f'/{name}/{number}/{name}', 'destination_path': f'/{number}'} for number in range(200)]
     status = transfer.do({**one('/', '/'), 'DATA': items, 'skip_source_errors': True})
-    found = details(status)
+    found = ended(status)
     assert len(found['event_list']) == 20
     assert len(json.dumps(found)) < 20_000
     assert len(json.dumps(transfer.rows.get(f'transfer/{status.action_id}')['planned'])) < 10
@@ -177,7 +172,7 @@ def test_who_waits_its_turn_is_cancelled_at_once(transfer: Desk, tmp_path: Path,
     monkeypatch.setattr(transfer.action._crew, 'submit', lambda work: None)  # type: ignore[attr-defined]
     begun = transfer.run(one('/a', '/b'))
     assert begun.status == 'ACTIVE'
-    assert details(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
+    assert ended(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'
     transfer.action.release(begun.action_id)
     with pytest.raises(KeyError):
         transfer.action.status(begun.action_id)
@@ -224,6 +219,6 @@ def test_the_document_has_every_field_of_globus(transfer: Desk, tmp_path: Path) 
         subtasks_expired subtasks_failed subtasks_pending subtasks_retrying subtasks_skipped_errors subtasks_succeeded
         subtasks_total sync_level task_id type"""
     (tmp_path / 'here/a').write_text('a')
-    assert set(names.split()) <= set(details(transfer.do(one('/a', '/b'))))
+    assert set(names.split()) <= set(ended(transfer.do(one('/a', '/b'))))
     with desk(DeleteAction, tmp_path, here=tmp_path / 'here') as made:
-        assert set(names.split()) <= set(details(made.do({'endpoint': 'here', 'DATA': [{'path': 'a'}]})))
+        assert set(names.split()) <= set(ended(made.do({'endpoint': 'here', 'DATA': [{'path': 'a'}]})))

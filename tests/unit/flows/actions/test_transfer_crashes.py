@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,9 @@ import pytest
 
 from relay_parsl.flows.actions.transfer import TransferAction
 from relay_parsl.flows.storage import task as tasks
-from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
+from tests.unit.flows.storage.desk import Desk, desk, ended, one, parts_left, tree, wait_for
 
 MEGA = 1_000_000
-
-
-@pytest.fixture
-def transfer(tmp_path: Path) -> Iterator[Desk]:
-    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=tmp_path / 'there') as made:
-        yield made
-
-
-@pytest.fixture
-def here(tmp_path: Path, transfer: Desk) -> Path:
-    return tmp_path / 'here'
-
-
-@pytest.fixture
-def there(tmp_path: Path, transfer: Desk) -> Path:
-    return tmp_path / 'there'
-
-
-def ended(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
-    assert status.status == expected, status.details
-    return dict(status.details)
 
 
 def test_ten_thousand_small_files_are_few_rows(transfer: Desk, here: Path, there: Path) -> None:

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,9 @@ from relay_parsl.flows.actions.base import ActionUnableToRun
 from relay_parsl.flows.actions.transfer import TransferAction
 from relay_parsl.flows.storage import task as tasks
 from relay_parsl.flows.storage.local import LocalStore
-from tests.unit.flows.storage.desk import Desk, desk, one, parts_left, tree, wait_for
+from tests.unit.flows.storage.desk import Desk, desk, ended, one, parts_left, tree, wait_for
 
 MEGA = 1_000_000
-
-
-@pytest.fixture
-def transfer(tmp_path: Path) -> Iterator[Desk]:
-    with desk(TransferAction, tmp_path, here=tmp_path / 'here', there=tmp_path / 'there') as made:
-        yield made
-
-
-@pytest.fixture
-def here(tmp_path: Path, transfer: Desk) -> Path:
-    return tmp_path / 'here'
-
-
-@pytest.fixture
-def there(tmp_path: Path, transfer: Desk) -> Path:
-    return tmp_path / 'there'
-
-
-def ended(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
-    assert status.status == expected, status.details
-    return dict(status.details)
 
 
 # --- names, links, shapes ------------------------------------------------------------------------------------------------------------------------

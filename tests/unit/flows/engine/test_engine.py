@@ -259,15 +259,17 @@ def test_a_full_disk_stops_nothing_for_good(rig: Rig, monkeypatch: pytest.Monkey
     until(lambda: rig.calls, 'it is called')
     real = JournalFile.many
     full = [True]
+    refused: list[str] = []
 
     def many(self: JournalFile, statement: str, rows: object) -> None:
         if full[0] and 'INTO log' in statement:
+            refused.append(statement)
             raise StoreWaits('the disk is full')
         real(self, statement, rows)  # type: ignore[arg-type]
 
     monkeypatch.setattr(JournalFile, 'many', many)
     rig.provider.end(f'id of {first}:A:1')
-    time.sleep(0.3)
+    until(lambda: len(refused) > 1, 'it is tried, and tried again')
     assert rig.journal.status(first) == 'ACTIVE'
     full[0] = False
     assert rig.ended(first)['status'] == 'SUCCEEDED'

@@ -99,6 +99,13 @@ def wait_for(ask: Callable[[], Any], patience: float = PATIENCE) -> Any:
     return answer
 
 
+def ended(status: ActionStatus, expected: str = 'SUCCEEDED') -> dict[str, Any]:
+    """The details of an action that ended so."""
+    assert status.status == expected, status.details
+    assert isinstance(status.details, Mapping)
+    return dict(status.details)
+
+
 def tree(root: Path) -> dict[str, bytes | None]:
     """Every path beneath, and the content of files; None for a directory, the target for a link."""
     found: dict[str, bytes | None] = {}

@@ -13,7 +13,7 @@ from relay_parsl.flows.actions.delete import DeleteAction
 from relay_parsl.flows.actions.listing import LsAction, StatAction
 from relay_parsl.flows.actions.mkdir import MkdirAction
 from relay_parsl.flows.actions.transfer import TransferAction
-from tests.unit.flows.storage.desk import desk, one, parts_left, tree, wait_for
+from tests.unit.flows.storage.desk import desk, ended, one, parts_left, tree, wait_for
 from tests.unit.flows.storage.servers import Sftp, sftp
 
 ODD = ('space and ünïcode', 'new\nline', "quote's", '-dash', 'star*')
@@ -38,11 +38,6 @@ def plant(root: Path) -> None:
         (root / 'd' / name).write_text(name)
     (root / 'd/deep/big').write_bytes(os.urandom(9_000_001))
     (root / 'd/link').symlink_to('deep')
-
-
-def ended(status: Any, expected: str = 'SUCCEEDED') -> dict[str, Any]:
-    assert status.status == expected, status.details
-    return dict(status.details)
 
 
 @pytest.mark.parametrize('shell', [True, False], ids=['sha256sum', 'read back'])
