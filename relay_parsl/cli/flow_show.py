@@ -115,7 +115,7 @@ def described(run: Mapping[str, Any]) -> dict[str, Any]:
         'tags': ', '.join(map(printable, run['tags'])),
         'status': run['status'],
         'state': printable(run['state'] or ''),
-        'action': ' '.join(word for word in (action.get('action'), action.get('action_id')) if word),
+        'action': ' '.join(printable(word) for word in (action.get('action'), action.get('action_id')) if word),
         'progress': progress(run['action']) if run['status'] == 'ACTIVE' else '',
         'why': reason(run['details']) if run['status'] != 'SUCCEEDED' else '',
         'started': local(run['start_time']),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay_parsl.cli.flow_lines import printable
 from relay_parsl.cli.show import FAILED, BadInput, Failure
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _split(line: str) -> dict[str, str]:
 
 def _tell(told: dict[str, Any]) -> None:
     """The same for people."""
-    title = f'  {told["title"]}' if told['title'] else ''
+    title = f'  {printable(told["title"])}' if told['title'] else ''
     verdict = 'valid' if told['valid'] else 'not valid'
     click.secho(f'{told["file"]}: {verdict}{title}', bold=True)
     _list('faults', told['faults'], 'red')
@@ -134,7 +135,7 @@ def _tell(told: dict[str, Any]) -> None:
     count = f'{ways["count"]}{"" if ways["complete"] else " and more"}'
     click.echo(f'  possible state traversals: {count}')
     for way in ways['listed'][:WAYS]:
-        click.echo(f'    {" → ".join(way)}')
+        click.echo(f'    {" → ".join(map(printable, way))}')
     if ways['count'] > WAYS:
         click.echo(f'    … {ways["count"] - WAYS} more: --json lists {len(ways["listed"])}')
     if told['actions']:
@@ -148,4 +149,4 @@ def _list(title: str, faults: list[dict[str, str]], colour: str) -> None:
     if faults:
         click.echo(f'  {title}:')
         for fault in faults:
-            click.echo(f'    {click.style(fault["path"], fg=colour)}: {fault["message"]}')
+            click.echo(f'    {click.style(printable(fault["path"]), fg=colour)}: {printable(fault["message"])}')

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from relay_parsl.cli.flow_show import described
 from relay_parsl.cli.main import main
 
 TRANSFER = 'https://transfer.actions.globus.org/transfer'
@@ -145,3 +146,22 @@ def test_the_example_of_the_documentation_is_what_is_printed(there: Path) -> Non
     text = (Path(__file__).parents[3] / 'docs' / 'flows.md').read_text()
     shown = text.split('$ relay-parsl flow validate tar.json\n')[1].split('```')[0].splitlines()
     assert run('tar.json').output.splitlines()[:-1] == shown
+
+
+def test_nothing_in_a_definition_moves_the_cursor(there: Path) -> None:
+    name = 'a\x1b]0;owned\x07'
+    (there / 'sly.json').write_text(
+        json.dumps({'definition': {'StartAt': name, 'States': {name: {'Type': 'Pass', 'End': True}}}, 'title': 't\x9b2J\u202e'})
+    )
+    schema = {'type': 'object', 'properties': {name: {'type': 'integer', 'const': name}}}
+    (there / 'schema.json').write_text(json.dumps(schema))
+    for result in (run('sly.json'), run('sly.json', '--input-schema', 'schema.json', '--body', json.dumps({name: name}))):
+        assert 'owned' in result.output
+        assert all(line.isprintable() for line in result.output.split('\n'))
+
+
+def test_nor_does_the_action_id_of_a_run() -> None:
+    name = 'a\x1b]0;owned\x07'
+    run: dict[str, Any] = dict.fromkeys(('label', 'flow_title', 'flow_id', 'state', 'start_time', 'completion_time'), '')
+    run |= {'run_id': 'r', 'tags': [], 'status': 'ACTIVE', 'details': None, 'action': {'action': 'hello_world', 'action_id': f'r:{name}:1'}}
+    assert all(str(value).isprintable() for value in described(run).values())
