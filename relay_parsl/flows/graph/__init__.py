@@ -1,6 +1,6 @@
 """A flow as a graph: its states, the ways between them in words, and, with the log of a run, the way that was taken. Pure.
 
-`svg` draws it. A definition is taken as it was written, so that one which does not validate can be drawn, too.
+`picture.svg` draws it. A definition is taken as it was written, so that one which does not validate can be drawn, too.
 """
 
 from __future__ import annotations

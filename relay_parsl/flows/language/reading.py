@@ -13,9 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay_parsl.flows import webinputs
 from relay_parsl.flows.definition import Definition, Json
-from relay_parsl.flows.language import fields, rules, templates
+from relay_parsl.flows.language import fields, rules, templates, webinputs
 from relay_parsl.flows.language.building import build
 from relay_parsl.flows.language.documents import NOTHING, need, plain
 from relay_parsl.flows.language.faults import Faults, shown, under

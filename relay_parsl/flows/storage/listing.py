@@ -16,9 +16,9 @@ FIELDS = ('name', 'type', 'size', 'user', 'group', 'permissions', 'last_modified
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {'<=': operator.le, '>=': operator.ge, '<': operator.lt, '>': operator.gt}
 
 
-def moment(seconds: float | None) -> str | None:
-    """`2022-01-06 16:23:33+00:00`."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(sep=' ', timespec='seconds')
+def moment(seconds: float | None, between: str = ' ') -> str | None:
+    """`2022-01-06 16:23:33+00:00`, as Globus writes it in documents of files; task documents have `T` in between."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(sep=between, timespec='seconds')
 
 
 def document(entry: Entry, place: Place, follow: Callable[[], Entry] | None = None) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from relay_parsl.flows.storage.collections import Collection
 from relay_parsl.flows.storage.faults import Fault
+from relay_parsl.flows.storage.listing import moment
 from relay_parsl.flows.storage.request import TransferRequest
 
 EVENTS, WORDS = 20, 300
@@ -64,7 +64,7 @@ class Progress:
 
     def _event(self, path: str, code: str, words: str, now: float) -> None:
         if len(self.events) < EVENTS:
-            self.events.append({'time': instant(now), 'path': short(path), 'code': code, 'description': short(words)})
+            self.events.append({'time': moment(now, 'T'), 'path': short(path), 'code': code, 'description': short(words)})
 
     def well(self) -> None:
         """Something worked again."""
@@ -80,11 +80,6 @@ class Progress:
 def short(words: str) -> str:
     """The beginning of it."""
     return words if len(words) <= WORDS else f'{words[: WORDS - 1]}…'
-
-
-def instant(seconds: float | None) -> str | None:
-    """RFC 3339, as Globus writes it."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec='seconds')
 
 
 @dataclass(frozen=True)
@@ -153,9 +148,9 @@ def _head(at: Standing, counts: Mapping[str, Any], kind: str) -> dict[str, Any]:
         'task_id': at.task_id,
         'status': at.status,
         'label': at.label or None,
-        'request_time': instant(at.request_time),
-        'deadline': instant(at.deadline) if at.deadline else None,
-        'completion_time': instant(at.completion_time),
+        'request_time': moment(at.request_time, 'T'),
+        'deadline': moment(at.deadline, 'T') if at.deadline else None,
+        'completion_time': moment(at.completion_time, 'T'),
         'owner_id': at.owner or None,
         'owner_string': at.owner or None,
         'username': at.owner or None,
