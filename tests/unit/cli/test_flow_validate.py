@@ -165,3 +165,10 @@ def test_nor_does_the_action_id_of_a_run() -> None:
     run: dict[str, Any] = dict.fromkeys(('label', 'flow_title', 'flow_id', 'state', 'start_time', 'completion_time'), '')
     run |= {'run_id': 'r', 'tags': [], 'status': 'ACTIVE', 'details': None, 'action': {'action': 'hello_world', 'action_id': f'r:{name}:1'}}
     assert all(str(value).isprintable() for value in described(run).values())
+
+
+def test_the_definition_of_the_documentation_is_one_without_a_warning(there: Path) -> None:
+    text = (Path(__file__).parents[3] / 'docs' / 'flows.md').read_text()
+    (there / 'first.json').write_text(text.split('```json\n')[1].split('```')[0])
+    result = run('first.json', '--strict', '--body', '{"input": {"path": "/raw/7.h5", "scan": 7}}')
+    assert result.exit_code == 0, result.output
