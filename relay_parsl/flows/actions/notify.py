@@ -6,8 +6,11 @@ milliseconds, leaves a doubt; then the mail is sent again, under the same Messag
 
 from __future__ import annotations
 
+import io
 import smtplib
+import socket
 import ssl
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +27,10 @@ from relay_parsl.home import read_private
 
 PATIENCE = 30.0
 """Seconds that the server may take over each answer."""
+TALK = 120.0
+"""Seconds that it may take over all of them: a server is whoever a definition names, and a thread waits for it."""
+WORDS = 1 << 16
+"""Bytes that it may say: replies may have any number of lines, and smtplib keeps them all."""
 
 
 class Notify(Confidential):
@@ -74,7 +81,7 @@ class Notify(Confidential):
         message = message_of(mail, row['request'], row['time'])
         try:
             refused = _send(server, mail, message)
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError, OverflowError) as error:  # the last two: of hosts and ports that there cannot be
             return self.failed(action_id, row, 'MailNotSent', f'{server.host}:{server.port}: {_said(error)}', message_id=message['Message-ID'])
         return self.succeeded(action_id, row, {'message_id': message['Message-ID'], 'recipients': list(mail.recipients), 'refused': refused})
 
@@ -95,9 +102,52 @@ class Notify(Confidential):
         return replace(server, username=str(settings.get('username') or ''), password=password)
 
 
+class _Talk(smtplib.SMTP):
+    """A conversation that comes to an end, whatever the server does."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._end, self._left = time.monotonic() + TALK, WORDS
+        super().__init__(host, port, timeout=PATIENCE)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The next reply. Raises SMTPServerDisconnected, also where it takes too long or has no end."""
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(_Ear(self, self.sock))
+        return super().getreply()
+
+    def hear(self, connection: socket.socket, into: memoryview) -> int:
+        """Some bytes of the server's. Raises OSError when it has had its time, or has said enough."""
+        connection.settimeout(max(0.001, min(PATIENCE, self._end - time.monotonic())))
+        try:
+            count = connection.recv_into(into)
+        except TimeoutError:
+            count = 0
+            if time.monotonic() < self._end:
+                raise
+        if time.monotonic() >= self._end:
+            raise TimeoutError(f'the server is not done after {TALK:g} s')
+        self._left -= count
+        if self._left < 0:
+            raise OSError(f'the server says more than {WORDS} bytes')
+        return count
+
+
+class _Ear(io.RawIOBase):
+    """What smtplib reads from, in place of the bare connection."""
+
+    def __init__(self, talk: _Talk, connection: socket.socket) -> None:
+        self._talk, self._connection = talk, connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        return self._talk.hear(self._connection, memoryview(into))
+
+
 def _send(server: Server, mail: Mail, message: Any) -> Json:
     """Who was refused, and why; raises where all were, or nothing was sent."""
-    smtp = smtplib.SMTP(server.host, server.port, timeout=PATIENCE)
+    smtp = _Talk(server.host, server.port)
     try:
         if server.starttls or (server.starttls is None and server.password):
             smtp.starttls(context=ssl.create_default_context())

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email import policy
 from email.parser import BytesParser
@@ -15,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from relay_parsl.flows.actions import notify
 from relay_parsl.flows.actions.base import ActionUnableToRun, Call, Surroundings
 from relay_parsl.flows.actions.mail import fill, message_of, read_mail
 from relay_parsl.flows.actions.notify import Notify
@@ -189,3 +193,44 @@ def test_a_mail_that_may_have_been_sent_goes_again_under_the_same_id(server: Smt
     assert send(BODY, records, host='127.0.0.1', port=server.port).details == first.details
     assert len({each.message['Message-ID'] for each in server.received}) == 1
     assert len(server.received) == 2
+
+
+@contextmanager
+def babbler(words: bytes, pause: float) -> Iterator[int]:
+    """A server that says the same again and again; its port."""
+    over = threading.Event()
+
+    def talk(listener: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while not over.wait(pause):
+                    connection.sendall(words)
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        thread = threading.Thread(target=talk, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            listener.close()
+            thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ('words', 'pause', 'said'), [(b'220-' + b'x' * 4000 + b'\r\n', 0.0, 'more than 65536 bytes'), (b'2', 0.01, 'not done after 0.3 s')]
+)
+def test_a_server_has_no_end_of_time_and_words(monkeypatch: pytest.MonkeyPatch, words: bytes, pause: float, said: str) -> None:
+    if pause:
+        monkeypatch.setattr(notify, 'TALK', 0.3)
+    with babbler(words, pause) as port:
+        status = send(BODY, host='127.0.0.1', port=port)
+    assert (status.status, status.details['code']) == ('FAILED', 'MailNotSent')
+    assert said in status.details['description']
+
+
+@pytest.mark.parametrize('place', [{'hostname': 'a..b', 'port': 25}, {'hostname': '127.0.0.1', 'port': 10**9}])
+def test_a_server_that_there_cannot_be_is_no_fault_of_ours(place: dict[str, Any]) -> None:
+    status = send({**BODY, 'send_credentials': [{'credential_type': 'smtp', 'credential_value': place}]})
+    assert (status.status, status.details['code']) == ('FAILED', 'MailNotSent')
