@@ -14,7 +14,7 @@ from relay_parsl.cli.flow_follow import follow, wait
 from relay_parsl.cli.flow_lines import reason
 from relay_parsl.cli.flow_names import complete_answers, complete_runs, complete_web_inputs, open_journal, read_body
 from relay_parsl.cli.flow_serve import serve, stays
-from relay_parsl.cli.flow_show import list_runs, log, show, told, web_inputs
+from relay_parsl.cli.flow_show import disclosed_run, list_runs, log, show, told, web_inputs
 from relay_parsl.cli.flow_validate import validate
 from relay_parsl.cli.show import BadInput, Failure
 from relay_parsl.errors import FlowError
@@ -116,7 +116,7 @@ def read_flow(file: str, input_schema: str | None) -> Flow:
 def _left(journal: Journal, run_id: str, served: bool, as_json: bool) -> None:
     """Say how one comes back to a run that goes on without us."""
     if as_json:
-        click.echo(json.dumps(journal.run(run_id), indent=2))
+        click.echo(json.dumps(disclosed_run(journal.run(run_id)), indent=2))
     elif not served:
         click.echo('no engine serves this home: the run waits for `relay-parsl flow serve --detach`', err=True)
     else:
@@ -138,7 +138,7 @@ def _finish(journal: Journal, run_id: str, following: bool, served: bool, as_jso
         click.echo(f'\n{said}', err=True)
         raise SystemExit(130) from None
     if as_json and not following:
-        click.echo(json.dumps(ended, indent=2))
+        click.echo(json.dumps(disclosed_run(ended), indent=2))
     elif not as_json:
         click.echo(told(ended), err=True)
     if ended['status'] != 'SUCCEEDED':

@@ -68,7 +68,7 @@ def show(run_id: str, graph: str | None, definition: bool, as_json: bool) -> Non
       relay-parsl flow show 4f0c --graph run.svg     states, times, the way that was taken
       relay-parsl flow show 4f0c --json | jq .payload
 
-    Fields that the flow keeps private are hidden.
+    Fields that the flow keeps private are hidden, in all but --definition.
     """  # noqa: D301  click takes the backspaces for its marks
     with open_journal() as journal:
         run = journal.run(run_id)
@@ -81,12 +81,19 @@ def show(run_id: str, graph: str | None, definition: bool, as_json: bool) -> Non
                 return
         asked = journal.web_inputs(run['run_id'])
     if as_json:
-        click.echo(json.dumps({**run, 'web_inputs': asked}, indent=2))
+        click.echo(json.dumps({**disclosed_run(run), 'web_inputs': asked}, indent=2))
         return
     facts(described(run), as_json=False)
     click.echo('payload\n' + json.dumps(run['payload'], indent=2, ensure_ascii=True))
     if asked:
         tell_questions(asked)
+
+
+def disclosed_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--json` prints of a run: its definition has no value of a private parameter, for such output ends in tickets and logs."""
+    from relay_parsl.flows.machine.parameters import disclosed
+
+    return {**run, 'definition': disclosed(run['definition'])}
 
 
 def draw(journal: Journal, run: Mapping[str, Any], out: str) -> None:

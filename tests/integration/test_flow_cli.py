@@ -122,6 +122,19 @@ def test_with_an_engine_it_leaves_the_run_to_it(cli: Commands) -> None:
     assert 'no engine' in cli.ok('flow', 'serve', '--stop')
 
 
+def test_what_a_definition_keeps_private_is_in_no_json(cli: Commands) -> None:
+    parameters = {'password': 'hush', 'user': 'ann', '__Private_Parameters': ['password']}
+    flow = {'StartAt': 'Log in', 'States': {'Log in': {'Type': 'Pass', 'Parameters': parameters, 'ResultPath': '$.login', 'End': True}}}
+    (cli.cwd / 'login.json').write_text(json.dumps(flow))
+    told = [cli.ok('flow', 'run', 'login.json', '--body', '{}', '--wait', '--json')]
+    run_id = json.loads(told[0])['run_id']
+    told += [cli.ok('flow', *words) for words in (['show', run_id, '--json'], ['show', run_id], ['log', run_id, '--json'], ['list', '--json'])]
+    told += [cli.ok('flow', 'run', 'login.json', '--body', '{}', '--detach', '--json')]
+    assert 'ann' in told[0]
+    assert not [text for text in told if 'hush' in text]
+    assert json.loads(cli.ok('flow', 'show', run_id, '--definition')) == flow, 'who reruns it needs it whole'
+
+
 def test_a_run_that_waits_shows_its_payload_and_ends_when_it_is_told(cli: Commands) -> None:
     cli.ok('flow', 'serve', '--detach')
     run_id = begin(cli, 'sleep.json', '--body', '{"sample": "G001"}')

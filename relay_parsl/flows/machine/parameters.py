@@ -190,3 +190,13 @@ def hide(value: Json, hidden: Private = NOTHING) -> Json:
     if isinstance(value, (list, tuple)):
         return [hide(item, hidden.inside.get(index, NOTHING)) for index, item in enumerate(value)]
     return value
+
+
+def disclosed(document: Mapping[str, Json]) -> dict[str, Json]:
+    """A definition without the values that it keeps private: private parameters, of which the names stay in their lists."""
+    states = {name: {key: _disclosed(key, value) for key, value in state.items()} for name, state in document['States'].items()}
+    return {**document, 'States': states}
+
+
+def _disclosed(key: str, value: Json) -> Json:
+    return hide(value, private(value)) if key in ('Parameters', 'Result') else value

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_parsl.flows.definition import Action, ExpressionEval, Pass, StateError
-from relay_parsl.flows.machine.parameters import NOTHING, PRIVATE, build, hide, kept, private, within
+from relay_parsl.flows.machine.parameters import NOTHING, PRIVATE, build, disclosed, hide, kept, private, within
 from relay_parsl.flows.terms import TERMS
 
 PAYLOAD = {'input': {'path': '/data', 'files': ['a', 'b'], 'config': {'queue': 'debug'}}, 'secret': 'hush', 'n': 2}
@@ -212,3 +212,14 @@ def test_a_payload_is_shown_without_what_states_wrote_to_it_in_private():
     assert within(hidden, ('nowhere', 5)) is NOTHING
     assert kept([states[4], states[2]], TERMS) is NOTHING
     assert hide({'key': 1, 'a': 2}, kept([Pass('P', {'key': 1, PRIVATE: ['key']})], TERMS)) == {'a': 2}
+
+
+def test_a_definition_is_disclosed_without_its_private_constants():
+    """`--json` printed passwords that stood in the definition itself."""
+    mail = {'host': 'h', 'login': [{'user': 'u', 'password': 'hush', PRIVATE: ['password']}], 'key.=': "'hush'", '_private': 'hush', PRIVATE: ['key']}
+    states = {'Mail': {'Type': 'Action', 'Parameters': mail, 'End': True}, '_private state': {'Type': 'Pass', 'Next': 'Mail'}}
+    document = {'StartAt': '_private state', 'States': states}
+    told = disclosed(document)
+    shown = {'host': 'h', 'login': [{'user': 'u', PRIVATE: ['password']}], PRIVATE: ['key']}
+    assert told == {**document, 'States': {**states, 'Mail': {'Type': 'Action', 'Parameters': shown, 'End': True}}}
+    assert document['States']['Mail']['Parameters']['key.='] == "'hush'"
