@@ -11,7 +11,7 @@ from relay_parsl.errors import StoreError
 from relay_parsl.flows.actions.base import Action, ActionConflict, ActionUnableToRun, Call, Surroundings
 from relay_parsl.flows.actions.kept import digest_of
 from relay_parsl.flows.messages import ACTIVE, INACTIVE, ActionStatus
-from relay_parsl.flows.storage.crew import Crew
+from relay_parsl.flows.pool import Pool
 from relay_parsl.flows.storage.place import Storage
 from relay_parsl.flows.storage.task import Head, Task, Tools, task_id_of
 
@@ -32,7 +32,7 @@ class TaskAction(Action):
         self.tools = Tools(self.storage, surroundings.records, surroundings.report, surroundings.clock)
         self._live: dict[str, Task] = {}
         self._lock = threading.RLock()
-        self._crew = Crew(AT_ONCE, f'flows-{self.description.name}')
+        self._pool = Pool(AT_ONCE, f'flows-{self.description.name}')
 
     @abstractmethod
     def check(self, call: Call) -> None:
@@ -67,7 +67,7 @@ class TaskAction(Action):
     def _start(self, head: Head) -> Task:
         task = self.task(head, self._key(head.task_id), self.tools)
         self._live[head.task_id] = task
-        self._crew.submit(lambda: self._work(task))
+        self._pool.submit(lambda: self._work(task))
         return task
 
     def _work(self, task: Task) -> None:
@@ -144,5 +144,5 @@ class TaskAction(Action):
             tasks = list(self._live.values())
         for task in tasks:
             task.stop(cancel=False)
-        self._crew.close(2 * GRACE)
+        self._pool.close(2 * GRACE)
         self.storage.close()

@@ -21,16 +21,18 @@ from typing import Any
 
 from relay_parsl.flows.engine.errands import PROGRESS, Errand, Outcome, judge, next_call
 from relay_parsl.flows.engine.live import Happening, Live, Stage, revive
-from relay_parsl.flows.engine.pool import Pool
 from relay_parsl.flows.engine.providers import Providers
 from relay_parsl.flows.journal.book import Book, Opened
 from relay_parsl.flows.journal.file import StoreWaits
 from relay_parsl.flows.machine.parameters import Terms
 from relay_parsl.flows.messages import CancelRequested, Continue, Continued, ResumeRequested, RunAction, RunRecord, SetTimer, TimerFired
+from relay_parsl.flows.pool import Pool
 from relay_parsl.flows.settings import Settings
 
 log = logging.getLogger(__name__)
 
+THREADS = 32
+"""Calls of providers at once. Most of them wait: for a disk, a network, another process."""
 POLL = 0.03
 """Seconds between two looks at the journal, which cost a few microseconds each."""
 TURN = 0.25
@@ -62,7 +64,7 @@ class Loop:
         self._room = True
         self._swept = 0.0
         self._began = time.time()
-        self._pool = Pool()
+        self._pool = Pool(THREADS, 'relay-parsl action')
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. Raises LeaseLost, StoreError."""

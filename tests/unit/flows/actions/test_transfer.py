@@ -169,7 +169,7 @@ def test_the_document_stays_small(transfer: Desk, tmp_path: Path) -> None:
 
 def test_who_waits_its_turn_is_cancelled_at_once(transfer: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'here/a').write_text('a')
-    monkeypatch.setattr(transfer.action._crew, 'submit', lambda work: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(transfer.action._pool, 'submit', lambda work: None)  # type: ignore[attr-defined]
     begun = transfer.run(one('/a', '/b'))
     assert begun.status == 'ACTIVE'
     assert ended(transfer.action.cancel(begun.action_id), 'FAILED')['code'] == 'CANCELED'

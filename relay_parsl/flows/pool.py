@@ -1,4 +1,8 @@
-"""A few threads for work that takes long. They are daemons: a script that ends does not wait for a transfer, which the next process goes on with."""
+"""Threads for calls of action providers and for transfers: a bounded number, started as they are needed.
+
+Not `concurrent.futures.ThreadPoolExecutor`, for whose threads the interpreter waits when it ends: a provider that hangs, or a transfer of days, must
+not keep a script from ending. What was not through by then is done again, or gone on with, by the next process.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,13 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Crew:
-    """Up to `size` threads, started when there is work for them; more work than that waits its turn."""
+class Pool:
+    """Daemon threads that are started when there is work for them; more work than they can do at once waits its turn.
+
+    Args:
+        size: How many threads at the most.
+        name: Of each of them.
+    """
 
     def __init__(self, size: int, name: str) -> None:
         self.size, self.name = size, name
@@ -41,7 +50,7 @@ class Crew:
             work()
 
     def close(self, timeout: float) -> None:
-        """Start no more of it, and wait for what runs, which was told to end."""
+        """Drop what waits, and wait up to `timeout` seconds for what runs, which was told to end."""
         with self._changed:
             self._todo.clear()
             self._closed = True
