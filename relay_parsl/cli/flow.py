@@ -60,7 +60,12 @@ def flow() -> None:
 )
 @click.option('--tag', 'tags', multiple=True, metavar='WORD', help='May be given several times.')
 @click.option('--follow', 'following', is_flag=True, help='Draw the event log until the run ends.')
-@click.option('--wait/--detach', 'waiting', default=None, help='Wait for the end without a word, or leave the run to the engine that serves.')
+@click.option(
+    '--wait/--detach',
+    'waiting',
+    default=None,
+    help='Wait for the end, with a word only where somebody must act, or leave the run to the engine that serves.',
+)
 @click.option('--json', 'as_json', is_flag=True, help='Print the run as JSON; with --follow, a line for each entry of its log.')
 def run(
     file: str,

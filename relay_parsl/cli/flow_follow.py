@@ -65,8 +65,8 @@ def follow(journal: Journal, run_id: str, *, as_json: bool = False, alive: Calla
 
 
 def wait(journal: Journal, run_id: str, alive: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """The same without a word."""
-    return _watch(journal, run_id, _Silent(), alive)
+    """The same without a word, unless the run waits for somebody to act: then that is said on stderr, or nobody would know."""
+    return _watch(journal, run_id, _Waiting(run_id), alive)
 
 
 def _watch(journal: Journal, run_id: str, sink: _Silent, alive: Callable[[], None]) -> dict[str, Any]:
@@ -99,6 +99,17 @@ class _Silent:
 
     def end(self, run: dict[str, Any]) -> None:
         """It is over."""
+
+
+class _Waiting(_Silent):
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+
+    def entry(self, entry: dict[str, Any]) -> None:
+        if entry['code'] == 'FlowInactive':
+            click.echo(f'INACTIVE: {line_of(entry).why}; mend that, then `relay-parsl flow resume {self.run_id}`', err=True)
+        elif entry['code'] == 'AwaitWebInputStarted':
+            click.echo('a question waits for an answer: `relay-parsl flow web-inputs`', err=True)
 
 
 class _Records(_Silent):
