@@ -29,7 +29,7 @@ HELLO = {
     },
 }
 SLEEP = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 3600, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
-SHORT = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 3, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
+SHORT = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 6, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
 CONSENT = {'StartAt': 'Hello', 'States': {'Hello': {**ECHO, 'Parameters': {'echo_string': 'x', 'required_dependent_scope': 'urn:x'}, 'End': True}}}
 ASK = {
     'title': 'Ask first',
@@ -169,6 +169,15 @@ def test_a_person_answers_and_another_gives_consent(cli: Commands) -> None:
     until(lambda: status(cli, stuck) == 'SUCCEEDED')
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Programs heed Ctrl-C, as in a terminal: where these tests run in the background of a script, they would inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('terminal')
 def test_ctrl_c_ends_the_look_and_not_the_run(cli: Commands) -> None:
     cli.ok('flow', 'serve', '--detach')
     follower = cli.start('flow', 'run', 'short.json', '--follow')
@@ -183,6 +192,7 @@ def test_ctrl_c_ends_the_look_and_not_the_run(cli: Commands) -> None:
     until(lambda: status(cli, run_id) == 'SUCCEEDED')
 
 
+@pytest.mark.usefixtures('terminal')
 def test_ctrl_c_on_the_engine_itself_leaves_the_run_to_the_next(cli: Commands) -> None:
     first = cli.start('flow', 'run', 'short.json', '--follow')
     assert first.stdout is not None

@@ -31,7 +31,7 @@ def append(name: str, seconds: float, **more: Any) -> dict[str, Any]:
 
 
 STATES = {
-    'First': append('first', 0.02, Next='Wait'),
+    'First': append('first', 0.1, Next='Wait'),  # three visits outlast a life of 0.15 s, on a fast machine too
     'Wait': {'Type': 'Wait', 'Seconds': 0, 'Next': 'Count'},
     'Count': {'Type': 'ExpressionEval', 'Parameters': {'n.=': 'n + 1'}, 'ResultPath': '$.next', 'Next': 'Move'},
     'Move': {'Type': 'Pass', 'InputPath': '$.next.n', 'ResultPath': '$.n', 'Next': 'Second'},
