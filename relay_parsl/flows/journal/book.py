@@ -68,6 +68,10 @@ class Deed:
     settled: bool = False
 
 
+KEPT = 50
+"""Events before a snapshot that stay, beside the first: nothing reads them any more, and a loop of actions would fill the disk with them."""
+
+
 @dataclass
 class Page:
     """What one turn writes: rows, in the order of the tables' columns."""
@@ -207,25 +211,28 @@ class Book:
         self.taken.clear()
 
     def _rows(self, page: Page) -> None:
+        worn = [(number, events - KEPT) for number, events, _ in page.snapshots if events > KEPT]
         for statement, rows in (
             ('INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)', page.events),
             ('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)', page.log),
             (UPDATE, page.runs),
             ('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)', page.snapshots),
             ('INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?, ?, ?)', [self._row(deed) for deed in page.deeds]),
+            ('DELETE FROM events WHERE run = ? AND n > 1 AND n <= ?', worn),
             ('DELETE FROM inbox WHERE n = ?', [(n,) for n in self.taken]),
         ):
             if rows:
                 self.file.many(statement, rows)
 
     def _row(self, deed: Deed) -> Sequence[Any]:
-        """A row of `actions`; the text of its command is made once."""
+        """A row of `actions`; the text of its command is made once. Of one that is settled nobody reads more than that it was."""
         request_id = deed.command.request_id
         command = self._commands.get(request_id)
         if command is None:
             command = self._commands[request_id] = dump(deed.command)
         if deed.settled:
             del self._commands[request_id]
+            return (request_id, deed.number, '', deed.intent, '', deed.wish, deed.settled)
         status = dump(deed.status) if deed.status else ''
         return (request_id, deed.number, command, deed.intent, status, deed.wish, deed.settled)
 

@@ -234,6 +234,24 @@ def test_a_long_loop_resumes_from_its_last_snapshot(rig: Rig) -> None:
     assert rig.codes(run_id).count('ExpressionEvalCompleted') == 6000
 
 
+def test_a_loop_of_actions_does_not_fill_the_disk(rig: Rig) -> None:
+    loop = {
+        'A': action('succeed', Parameters={'do': 'succeed', 'details.$': '$.big'}, End=None, Next='N'),
+        'N': {'Type': 'ExpressionEval', 'Parameters': {'n.=': 'n + 1', 'big.=': 'big'}, 'ResultPath': '$', 'Next': 'C'},
+        'C': {'Type': 'Choice', 'Choices': [{'Variable': '$.n', 'NumericLessThan': 200, 'Next': 'A'}], 'Default': 'Z'},
+        'Z': {'Type': 'Pass', 'End': True},
+    }
+    run_id = rig.submit(loop, {'n': 0, 'big': {'x': 10_000 * 'x'}}, limits=Limits(log_bytes=10_000))
+    rig.start()
+    assert rig.ended(run_id)['payload']['n'] == 200
+    assert rig.journal.run(run_id)['input']['n'] == 0
+    rig.settled()
+    held = 'SELECT (SELECT count(*) FROM events), (SELECT sum(length(command) + length(status)) FROM actions)'
+    events, actions = rig.journal.file.one(held)
+    assert events <= 102
+    assert actions == 0
+
+
 def test_ended_runs_are_deleted_when_they_were_kept_long_enough(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Settings(keep_days=1))
     try:
