@@ -107,7 +107,7 @@ def transfer_request(body: Mapping[str, Any]) -> TransferRequest:
         sync_level=_sync_level(body.get('sync_level')),
         verify_checksum=_flag(body, 'verify_checksum', True),
         recursive_symlinks=symlinks,
-        filter_rules=tuple(map(_filter, body.get('filter_rules') or ())),
+        filter_rules=tuple(map(_filter, _first(body, 'filter_rules', kind=list) if body.get('filter_rules') else ())),
         warnings=_warnings(body, _DONE),
         **{flag: _flag(body, flag) for flag in flags},
     )
@@ -181,7 +181,7 @@ class DeleteRequest:
 
 def delete_request(body: Mapping[str, Any]) -> DeleteRequest:
     """Read a delete's body. Raises ActionUnableToRun."""
-    paths = tuple(_first(each, 'path') if isinstance(each, Mapping) else str(each) for each in _first(body, 'DATA', 'items', kind=list))
+    paths = tuple(_first(each if isinstance(each, Mapping) else {'path': each}, 'path') for each in _first(body, 'DATA', 'items', kind=list))
     if not paths:
         raise ActionUnableToRun('nothing to delete: DATA is empty')
     flags = ('recursive', 'ignore_missing', 'interpret_globs')

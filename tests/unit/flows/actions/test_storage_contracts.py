@@ -62,6 +62,7 @@ class TestTransfer(OfFiles):
             'destination_path': {**self.body(), 'DATA': [{'source_path': '/a'}]},
             '..': {**self.body(), 'DATA': [{'source_path': '/../a', 'destination_path': '/b'}]},
             'sync_level': {**self.body(), 'sync_level': 'often'},
+            'filter_rules': {**self.body(), 'filter_rules': 7},
         }
 
     def long_body(self) -> Any:
@@ -113,6 +114,7 @@ class TestDelete(OfFiles):
             'DATA': {'endpoint': 'home', 'DATA': []},
             '..': {'endpoint': 'home', 'DATA': [{'path': '/tree/../../x'}]},
             'recursive': {'endpoint': 'home', 'DATA': [{'path': '/tree'}], 'recursive': 'yes'},
+            'path': {'endpoint': 'home', 'DATA': [None], 'ignore_missing': True},
         }
 
     def failing_body(self) -> Any:
