@@ -25,7 +25,7 @@ from typing import Any
 from relay_parsl.flows.definition import AwaitWebInput, CreateWebInput, Definition, Json, StateError
 from relay_parsl.flows.machine import entries
 from relay_parsl.flows.machine.parameters import Terms
-from relay_parsl.flows.machine.states import ENTER, slept, wait_time
+from relay_parsl.flows.machine.states import ENTER, discreet, slept, wait_time
 from relay_parsl.flows.machine.turn import Turn, last_words
 from relay_parsl.flows.machine.weight import Exceeded
 from relay_parsl.flows.messages import (
@@ -174,7 +174,7 @@ def _fired(turn: Turn, event: TimerFired) -> str | None:
 
 def _refused(turn: Turn, event: ActionRefused) -> None:
     turn.waiting = Waiting()
-    raise StateError('ActionUnableToRun', event.cause)
+    raise StateError('ActionUnableToRun', discreet(turn, event.cause))
 
 
 def _reported(turn: Turn, event: ActionReported) -> str | None:

@@ -126,6 +126,10 @@ EVERYTHING = Private(frozenset({'*'}))
 """Of a value that is private itself: nothing of it is shown."""
 
 
+_PROBE = 8
+"""Characters by which a private value is known in a text."""
+
+
 def private(template: Json) -> Private:
     """What the `__Private_Parameters` of a template, at any level, keep from logs. Names may have their suffix or not."""
     if isinstance(template, Mapping):
@@ -190,6 +194,21 @@ def hide(value: Json, hidden: Private = NOTHING) -> Json:
     if isinstance(value, (list, tuple)):
         return [hide(item, hidden.inside.get(index, NOTHING)) for index, item in enumerate(value)]
     return value
+
+
+def tells(text: str, value: Json, hidden: Private = NOTHING, *, secret: bool = False) -> bool:
+    """Whether a text has in it how a private value begins: texts may be cut where they are quoted."""
+    secret = secret or hidden is EVERYTHING
+    if isinstance(value, Mapping):
+        return any(
+            tells(text, item, hidden.inside.get(natural(key), NOTHING), secret=secret or key.startswith('_private') or natural(key) in hidden.names)
+            for key, item in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return any(tells(text, item, hidden.inside.get(index, NOTHING), secret=secret) for index, item in enumerate(value))
+    if not secret or value is None or value == '' or isinstance(value, bool):
+        return False
+    return any(form[:_PROBE] in text for form in ((value, repr(value)[1:-1]) if isinstance(value, str) else (str(value),)))
 
 
 def disclosed(document: Mapping[str, Json]) -> dict[str, Json]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from relay_parsl.flows.definition import Action, AwaitWebInput, Choice, CreateWebInput, ExpressionEval, Fail, Json, Pass, State, StateError, Wait
 from relay_parsl.flows.machine import choices, entries, weight
-from relay_parsl.flows.machine.parameters import EVERYTHING, NOTHING, Private, build, hide, private, within
+from relay_parsl.flows.machine.parameters import EVERYTHING, NOTHING, Private, build, hide, private, tells, within
 from relay_parsl.flows.machine.turn import Turn
 from relay_parsl.flows.machine.weight import Weight
 from relay_parsl.flows.messages import RunAction
@@ -86,6 +86,18 @@ def _input(turn: Turn, template: Json, path: str | None, constant: Json = None) 
     weight = turn.weigh(value, copies)
     turn.started(turn.shown(value, weight, hidden))
     return value, weight, hidden
+
+
+def discreet(turn: Turn, cause: str) -> str:
+    """Why a provider took no such body; not in its words, where they quote what is private in it."""
+    template, path = getattr(turn.at, 'parameters', None), getattr(turn.at, 'input_path', None) or '$'
+    try:
+        value = turn.read(path) if template is None else build(template, turn.payload, turn.run.context, turn.terms)
+        hidden = _hidden_at(turn, path) if template is None else private(template)
+        told = tells(cause, value, hidden)
+    except StateError:
+        told = True
+    return 'the provider takes no such body, for reasons that quote private parameters and so are not shown' if told else cause
 
 
 def _copies(template: Json) -> int:

@@ -55,6 +55,23 @@ def test_private_things_stay_out_of_the_log() -> None:
     assert play.entry('FlowSucceeded').details['output'] == {'pin': 'secret-2', 'x': {}}
 
 
+def test_a_refusal_does_not_quote_what_is_private() -> None:
+    private = act(parameters={'__Private_Parameters': ['key', 'pin'], 'key.$': '$.k', 'pin.$': '$.pin', 'open': 'as-it-is'})
+    for body in ({'k': 'secret-12345', 'pin': 0}, {'k': {'deep': ['secret-12345']}, 'pin': 0}):
+        for cause in ("$.key: 'secret-12345' is no number", "key 'secret-1…' is cut"):
+            play = Play(private, body=body)
+            play.hear(machine.ActionRefused('run-1:Act:1', cause))
+            assert 'secret' not in str(play.run.details)
+            assert 'secret' not in str([entry.details for entry in play.all(Log)][2:])
+            assert 'private parameters' in play.run.details['cause']
+    play = Play(private, body={'k': 'secret-12345', 'pin': 8_765_432})
+    play.hear(machine.ActionRefused('run-1:Act:1', "$.open: 'as-it-is' is no number"))
+    assert play.run.details['cause'] == "$.open: 'as-it-is' is no number"
+    play = Play(act(parameters=None, input_path='$._private_body'), body={'_private_body': {'a': "it's"}})
+    play.hear(machine.ActionRefused('run-1:Act:1', '"it\'s" is no number'))
+    assert "it's" not in str(play.run.details)
+
+
 def test_a_private_parameter_that_is_in_the_payload_stays_out_of_the_log_to_the_end() -> None:
     play = Play(
         Pass('P', {'__Private_Parameters': ['key'], 'key': 'secret-1', 'open': 1}, result_path='$.x', next='Q'),
