@@ -29,7 +29,7 @@ HELLO = {
     },
 }
 SLEEP = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 3600, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
-SHORT = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 6, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
+SHORT: dict[str, Any] = {'StartAt': 'Wait', 'States': {'Wait': {'Type': 'Wait', 'Seconds': 6, 'Next': 'Done'}, 'Done': {'Type': 'Pass', 'End': True}}}
 CONSENT = {'StartAt': 'Hello', 'States': {'Hello': {**ECHO, 'Parameters': {'echo_string': 'x', 'required_dependent_scope': 'urn:x'}, 'End': True}}}
 ASK = {
     'title': 'Ask first',
@@ -266,7 +266,7 @@ def test_a_terminal_sees_the_state_that_goes_on_redrawn_in_place(cli: Commands) 
     assert text.count('● ') > 3
     assert '\x1b[2K' in text
     assert 'WaitStarted' in text
-    assert '(3 seconds)' in text.split('✔ ')[2]
+    assert f'({SHORT["States"]["Wait"]["Seconds"]} seconds)' in text.split('✔ ')[2]
 
 
 @pytest.mark.parametrize(
