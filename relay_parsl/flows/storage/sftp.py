@@ -12,7 +12,7 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import asyncssh
@@ -24,6 +24,8 @@ from relay_parsl.flows.storage.paths import Parts, text
 from relay_parsl.flows.storage.session import Session
 from relay_parsl.flows.storage.sftpfiles import SftpReader, SftpWriter
 
+MOST = 200_000
+"""Names of one directory: a server may list on without end, and each takes a kilobyte."""
 _LINKS = 40
 _KINDS = ((stat.S_ISDIR, 'dir'), (stat.S_ISREG, 'file'), (stat.S_ISLNK, 'link'))
 
@@ -79,7 +81,7 @@ class SftpStore(Store):
     def entries(self, parts: Parts) -> Iterator[Entry]:
         """What a directory holds."""
         path = self._checked((*parts, '.'))[:-2] or '/'
-        for found in self.session.call(lambda client: client.readdir(path), text(parts)):
+        for found in self.session.call(lambda client: _names(client, path, text(parts)), text(parts)):
             name = found.filename if isinstance(found.filename, str) else os.fsdecode(found.filename)
             if name not in ('.', '..'):
                 yield self._listed(path, name, found.attrs)
@@ -142,6 +144,18 @@ class SftpStore(Store):
     def close(self) -> None:
         """Let go of the connection."""
         self.session.close()
+
+
+async def _names(client: asyncssh.SFTPClient, path: str, shown: str) -> list[asyncssh.SFTPName]:
+    """What the server lists, which need not have an end."""
+    found: list[asyncssh.SFTPName] = []
+    scan: Any = client.scandir(path)  # a generator, which its type does not say
+    async with aclosing(scan) as listed:
+        async for each in listed:
+            if len(found) == MOST:
+                raise OSError(errno.EFBIG, f'more than {MOST} names in one directory; split it', shown)
+            found.append(each)
+    return found
 
 
 class _Walk:

@@ -1,5 +1,6 @@
 """Collections on a real SFTP server on loopback."""
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from relay_parsl.flows.actions.delete import DeleteAction
 from relay_parsl.flows.actions.listing import LsAction, StatAction
 from relay_parsl.flows.actions.mkdir import MkdirAction
 from relay_parsl.flows.actions.transfer import TransferAction
+from relay_parsl.flows.storage import sftp as sftp_store
 from tests.unit.flows.storage.desk import desk, ended, one, parts_left, tree, wait_for
 from tests.unit.flows.storage.servers import Sftp, sftp
 
@@ -193,3 +195,18 @@ def test_a_full_server_makes_it_wait_for_room(tmp_path: Path, far: Path) -> None
         ended(made.end(begun))
     assert tree(far) == tree(tmp_path / 'here')
     assert not parts_left(far)
+
+
+class Endless(asyncssh.SFTPServer):
+    """A directory that is never through."""
+
+    async def scandir(self, path: bytes) -> Any:
+        for number in itertools.count():
+            yield asyncssh.SFTPName(str(number).encode(), attrs=asyncssh.SFTPAttrs(permissions=0o100644, size=1))
+
+
+def test_a_listing_without_end_is_not_waited_for(tmp_path: Path, far: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sftp_store, 'MOST', 1000)
+    with sftp(tmp_path / 'ssh', sftp_factory=Endless) as (server, _), desk(LsAction, tmp_path, far=server.collection(far)) as made:
+        found = ended(made.run({'endpoint_id': 'far', 'path': '/'}), 'FAILED')
+    assert 'more than 1000 names' in found['description']
