@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,15 +31,20 @@ def open_journal() -> Journal:
 
 def read_body(source: str) -> Any:
     """A run's body: an object in JSON, the file that has it, or `-` for stdin. Raises BadInput."""
-    inline = source.lstrip().startswith(('{', '['))
+    from relay_parsl.flows.language.documents import parse
+    from relay_parsl.flows.language.faults import Faults
+
+    inline, faults = source.lstrip().startswith(('{', '[')), Faults()
     where = 'the body' if inline else 'stdin' if source == '-' else source
     try:
-        text = source if inline else sys.stdin.read() if source == '-' else Path(source).read_text()
-        found = json.loads(text)
+        text = source if inline else sys.stdin.read() if source == '-' else Path(source).read_bytes()
     except FileNotFoundError:
         raise BadInput(f'{source}: no such file; a body is a file, an object such as \'{{"input": {{}}}}\', or - for stdin') from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f'{where} is no JSON: {error}') from None
+    found = parse(text, faults, 'json')
+    if faults.faults:
+        raise BadInput(f'{where} is no JSON that a run can take: {faults.text}')
     if not isinstance(found, dict):
         raise BadInput(f'{where} is a {type(found).__name__}: a run takes a JSON object')
     return found

@@ -275,6 +275,7 @@ def test_a_terminal_sees_the_state_that_goes_on_redrawn_in_place(cli: Commands) 
         (['run', 'nope.json'], 'no such file'),
         (['run', '.'], 'is a directory'),
         (['run', 'hello.json', '--body', '{bad'], 'the body is no JSON'),
+        (['run', 'hello.json', '--body', '{"word": "a", "word": "b"}'], '$.word'),
         (['run', 'hello.json', '--body', '[]'], 'takes a JSON object'),
         (['run', 'hello.json', '--body', 'missing.json'], 'missing.json: no such file'),
         (['run', 'hello.json', '--label', 'x' * 65], '1 to 64 characters'),

@@ -31,8 +31,8 @@ from relay_parsl.flows.settings import Settings
 
 log = logging.getLogger(__name__)
 
-THREADS = 32
-"""Calls of providers at once. Most of them wait: for a disk, a network, another process."""
+THREADS = 16
+"""Calls of one action at once. Most of them wait: for a disk, a network, another process; those of one that hangs hold up no other action."""
 POLL = 0.03
 """Seconds between two looks at the journal, which cost a few microseconds each."""
 TURN = 0.25
@@ -64,7 +64,7 @@ class Loop:
         self._room = True
         self._swept = 0.0
         self._began = time.time()
-        self._pool = Pool(THREADS, 'relay-parsl action')
+        self._pools: dict[str, Pool] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. Raises LeaseLost, StoreError."""
@@ -78,7 +78,9 @@ class Loop:
                 self._turn(stop)
         finally:
             self._book.post.close()
-            self._pool.close(GRACE)
+            end = time.monotonic() + GRACE
+            for pool in self._pools.values():
+                pool.close(max(0.0, end - time.monotonic()))
 
     # -- At the start ------------------------------------------------------------------------------------------------
 
@@ -316,7 +318,10 @@ class Loop:
             return
         errand.busy, errand.poked = True, False
         errand.not_before = now + PROGRESS if call == 'status' else 0.0
-        self._pool.submit(partial(self._perform, errand, call))
+        action = errand.deed.command.action
+        if action not in self._pools:
+            self._pools[action] = Pool(THREADS, f'relay-parsl action {action}')
+        self._pools[action].submit(partial(self._perform, errand, call))
 
     def _perform(self, errand: Errand, call: str) -> None:
         self._heard.put(self._providers.perform(errand, call, lambda: self._book.lease.sure))

@@ -80,6 +80,7 @@ class Scripted(Action):
         self.bodies: dict[str, Any] = {}
         self.stands: dict[str, ActionStatus] = {}
         self.tries: dict[str, int] = {}
+        self.gate = threading.Event()
 
     def _note(self, what: str, action_id: str) -> None:
         type(self).calls.append((what, action_id))
@@ -104,6 +105,11 @@ class Scripted(Action):
     def do_hang(self, action_id: str, call: Call) -> ActionStatus:
         """For ever, or until `end` is called."""
         return ActionStatus(action_id, ACTIVE, {'bytes': 0}, '', call.time)
+
+    def do_block(self, action_id: str, call: Call) -> ActionStatus:
+        """Does not return before `gate` is opened."""
+        self.gate.wait(60)
+        return self.do_succeed(action_id, call)
 
     def do_ask(self, action_id: str, call: Call) -> ActionStatus:
         """Until it is resumed."""

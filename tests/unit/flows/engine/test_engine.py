@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.flows import machine
+from relay_parsl.flows.engine.loop import THREADS
 from relay_parsl.flows.journal.file import JournalFile, StoreWaits
 from relay_parsl.flows.messages import Limits
 from relay_parsl.flows.settings import Settings
@@ -72,6 +73,17 @@ def test_an_action_that_hangs_ends_when_it_reports(rig: Rig) -> None:
     rig.provider.end(f'id of {run_id}:A:1', 'SUCCEEDED', {'done': 1})
     assert rig.ended(run_id)['payload']['r']['details'] == {'done': 1}
     assert time.monotonic() - begun < 5
+
+
+def test_calls_of_a_provider_that_hangs_hold_up_no_other(rig: Rig) -> None:
+    rig.start()
+    stuck = [rig.submit({'A': action('block')}) for _ in range(100)]
+    until(lambda: len(rig.calls) == THREADS, 'all threads of the action are taken')
+    append = {'Type': 'Action', 'ActionUrl': 'https://example.org/append', 'Parameters': {'text': 'x'}, 'End': True}
+    assert rig.ended(rig.submit({'A': append}))['status'] == 'SUCCEEDED'
+    assert {rig.journal.status(run_id) for run_id in stuck} == {'ACTIVE'}
+    rig.provider.gate.set()
+    assert {rig.ended(run_id)['status'] for run_id in stuck} == {'SUCCEEDED'}
 
 
 def test_a_refusal_a_failure_and_an_unknown_action(rig: Rig) -> None:
