@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test slurm slurm-down lint conformance bench bench-deep clean
+.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint conformance bench bench-deep clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,8 +27,14 @@ quickstart: $(READY)  ## The main job: two sites, four accelerators, real data, 
 quickstart-flow: $(READY)  ## A flow on real X-ray images: transfer, correlate, choose, plot, publish; what it makes is in lightsource-results/
 	$(BIN)/python examples/lightsource/lightsource.py
 
-test: $(READY)  ## Every test
+test: $(READY)  ## Every test but those marked slow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+faults: $(READY)  ## Every fault of docs/guarantees.md, the slow ones too, and a verdict for each
+	$(BIN)/python -m tests.rows faults
+
+attacks: $(READY)  ## Every attack of docs/security.md, and a verdict for each
+	$(BIN)/python -m tests.rows attacks
 
 slurm:  ## A real Slurm on this machine, for the tests that need one (root; Debian or Ubuntu)
 	tests/slurm/up.sh

@@ -1,0 +1,1 @@
+"""Every attack of the list, for real."""
