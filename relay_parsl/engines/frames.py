@@ -18,8 +18,8 @@ from relay_parsl.wire import codec
 
 HEAD = 2
 """Bytes of the length of a work frame's head."""
-TASK_ID = 'RELAY_PARSL_TASK_ID'
-"""The environment variable by which user code knows its task, and we what it has started."""
+ATTEMPT = 'RELAY_PARSL_ATTEMPT'
+"""The environment variable that marks what an attempt has started: the next attempt of the same task may be on the same host."""
 EVIDENCE = 16 * 1024
 """Characters of evidence, at most."""
 NO_SERIAL = -1
@@ -53,6 +53,11 @@ class Head(NamedTuple):
     def name(self) -> str:
         """Names the task, for people and in its environment."""
         return task_name(self.task_id)
+
+    @property
+    def mark(self) -> str:
+        """The value of `ATTEMPT`."""
+        return f'{self.name}.{self.attempt}'
 
 
 @dataclass(slots=True)  # not frozen: one a task

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.frames import TASK_ID, Place, decode_work, encode_end, task_name
+from relay_parsl.engines.frames import ATTEMPT, Place, decode_work, encode_end, task_name
 from relay_parsl.engines.interrupts import Interrupts, default_limit
 from relay_parsl.engines.leash import die_with_parent
 from relay_parsl.engines.tokens import Inlet
@@ -85,7 +85,8 @@ def _is_open(number: int) -> bool:
 def _settle(work: Work, place: Place, home: str) -> None:
     """Go where the task shall run: the last one may have gone elsewhere. Names of Globus Compute are set too, for functions that read them."""
     name = task_name(work.task_id)
-    os.environ[TASK_ID] = os.environ['GC_TASK_UUID'] = name
+    os.environ['GC_TASK_UUID'] = name
+    os.environ[ATTEMPT] = f'{name}.{work.attempt}'
     if place.environment:
         os.environ.update(place.environment)
     if not place.directory and not place.sandbox:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Container, Mapping, Sequence
 from math import inf
 
-from relay_parsl.engines.frames import TASK_ID, Head
+from relay_parsl.engines.frames import ATTEMPT, Head
 from relay_parsl.engines.interrupts import SIGNALS
 from relay_parsl.engines.tokens import Stream, Tokens
 from relay_parsl.errors import ProtocolError
@@ -189,7 +189,7 @@ class Runner:
         from relay_parsl.shell import kill_tree  # noqa: PLC0415  most workers never need it
 
         if self.alive():
-            kill_tree(self._process.pid, f'{TASK_ID}={head.name}')
+            kill_tree(self._process.pid, f'{ATTEMPT}={head.mark}')
         self.kill()
 
     def kill(self) -> None:

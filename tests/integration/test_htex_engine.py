@@ -113,7 +113,7 @@ def test_user_code_may_start_processes_and_a_whole_workflow(rigs: Callable[..., 
 
 
 def where() -> tuple[str, str, str]:
-    return os.getcwd(), os.environ['RELAY_PARSL_TASK_ID'], os.environ['GC_TASK_SANDBOX_DIR']
+    return os.getcwd(), os.environ['GC_TASK_UUID'], os.environ['GC_TASK_SANDBOX_DIR']
 
 
 def test_each_task_in_a_sandbox_of_its_own(rigs: Callable[..., Rig], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +17,14 @@ import pytest
 
 from relay_parsl.engines import worker as worker_module
 from relay_parsl.engines.base import Work
-from relay_parsl.engines.frames import End, Place, decode_end, encode_work
+from relay_parsl.engines.frames import ATTEMPT, End, Place, decode_end, encode_work, task_name
 from relay_parsl.engines.interrupts import CANCEL, SIGNALS, TIMEOUT, Interrupts, default_limit
 from relay_parsl.engines.worker import Worker
 from relay_parsl.errors import TaskCancelled, TaskTimeout
 from relay_parsl.shell import ShellFunction
 from relay_parsl.wire import payload
 
-TASK = b'\x01' * 16
+TASK = os.urandom(16)  # what this task has started is told by it, on a host with other tests
 
 
 @pytest.fixture(name='worker')
@@ -270,6 +271,23 @@ def test_everything_that_it_started_dies_with_it(worker: Worker, what: Callable[
     cancelling.join()
     for each in notes:
         eventually(lambda each=each: not alive(int(each.read_text())))
+
+
+def test_the_next_attempt_on_the_same_host_is_spared(worker: Worker, tmp_path: Path) -> None:
+    """A first attempt that is cancelled late, and the second one has begun beside it."""
+    script = f'sleep 300 & echo $! > {tmp_path}/child; wait'
+    marks = {'GC_TASK_UUID': task_name(TASK), ATTEMPT: f'{task_name(TASK)}.2'}
+    second = subprocess.Popen(['bash', '-c', script], env={**os.environ, **marks}, start_new_session=True)
+    try:
+        child = int(eventually(lambda: (tmp_path / 'child').exists() and (tmp_path / 'child').read_text().strip()))
+        cancelling = cancel_when(worker, lambda: (tmp_path / 'note').exists() and (tmp_path / 'note').read_text())
+        assert run(worker, touch_and_sleep, str(tmp_path / 'note')).cancelled
+        cancelling.join()
+        assert second.poll() is None
+        assert alive(child)
+    finally:
+        os.killpg(second.pid, signal.SIGKILL)
+        second.wait()
 
 
 def forked(note: str) -> str:
