@@ -79,6 +79,7 @@ def test_a_refused_key_is_told_soon(cli: Commands) -> None:
     assert REFUSED <= time.monotonic() - began < TIMEOUT / 2
 
 
+@pytest.mark.attack(30)
 def test_an_expired_invite(cli: Commands) -> None:
     cli.relay()
     link = cli.ok('invite', 'late', '--role', 'endpoint').strip()
@@ -103,6 +104,7 @@ def test_a_port_in_use(cli: Commands) -> None:
             assert '--bind' in said
 
 
+@pytest.mark.attack(27)
 def test_an_unreadable_key_file(cli: Commands) -> None:
     cli.relay()
     key = cli.root / 'accounts' / 'alice.key'

@@ -32,6 +32,7 @@ def site(tmp_path: Path) -> Site:
     return site_in(tmp_path / 'home')
 
 
+@pytest.mark.attack(28)
 def test_files_are_the_operators_alone(site: Site) -> None:
     before = os.umask(0)
     try:

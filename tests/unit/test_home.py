@@ -49,6 +49,7 @@ def mode(path: Path) -> int:
 # -- Modes -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(28)
 @pytest.mark.usefixtures('no_umask')
 def test_everything_is_private_whatever_the_umask(joined: Home) -> None:
     joined.pin(Pin('polaris', bytes(32), 'endpoint'))
@@ -59,6 +60,7 @@ def test_everything_is_private_whatever_the_umask(joined: Home) -> None:
         assert mode(path) == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.attack(27)
 @pytest.mark.parametrize('bits', [0o640, 0o604, 0o644, 0o660, 0o666, 0o610, 0o601])
 def test_a_file_that_lets_others_in_is_refused(tmp_path: Path, bits: int) -> None:
     path = tmp_path / 'key'
@@ -70,6 +72,7 @@ def test_a_file_that_lets_others_in_is_refused(tmp_path: Path, bits: int) -> Non
     assert read_private(path) == b'secret'
 
 
+@pytest.mark.attack(27)
 @pytest.mark.parametrize('bits', [0o750, 0o705, 0o755, 0o777, 0o710, 0o1777])
 def test_a_directory_that_lets_others_in_is_refused(joined: Home, bits: int) -> None:
     for path in (joined.root, joined.root / 'relays'):
@@ -80,6 +83,7 @@ def test_a_directory_that_lets_others_in_is_refused(joined: Home, bits: int) -> 
     assert joined.relays() == {'main': ENTRY}
 
 
+@pytest.mark.attack(27, 33)
 def test_symbolic_links_are_refused(joined: Home, tmp_path: Path) -> None:
     key = joined.credentials_path('alice')
     key.rename(tmp_path / 'elsewhere')
@@ -91,6 +95,7 @@ def test_symbolic_links_are_refused(joined: Home, tmp_path: Path) -> None:
         Home(tmp_path / 'link').directory()
 
 
+@pytest.mark.attack(27, 33)
 def test_what_belongs_to_another_user_is_refused(joined: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = os.geteuid()
     monkeypatch.setattr(os, 'geteuid', lambda: uid + 1)
@@ -100,6 +105,7 @@ def test_what_belongs_to_another_user_is_refused(joined: Home, monkeypatch: pyte
         joined.relays()
 
 
+@pytest.mark.attack(27, 33)
 def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / 'pipe', 0o600)
     (tmp_path / 'directory').mkdir()
@@ -134,6 +140,7 @@ def test_files_are_replaced_whole_and_leave_nothing_behind(tmp_path: Path, monke
     assert os.listdir(tmp_path) == ['key']
 
 
+@pytest.mark.attack(25)
 @pytest.mark.parametrize('name', ['', '.', '..', '.hidden', 'a/b', '../x', 'a\0', 'a\n', 'x' * 65, '-rf', 'ä', '\u202eabc', "'; drop table--"])
 def test_names_that_are_none(home: Home, name: str) -> None:
     for call in (check_name, home.directory, home.credentials_path):
@@ -164,6 +171,7 @@ def test_keys_are_not_overwritten_by_accident(home: Home) -> None:
     assert Credentials.load(path) == other
 
 
+@pytest.mark.attack(29)
 def test_credentials_never_show_their_keys() -> None:
     for key in (ALICE.keys.identity, ALICE.keys.sealing, ALICE.keys.curve):
         assert repr(key) not in repr(ALICE)
@@ -282,6 +290,7 @@ def test_an_ipv6_relay_keeps_its_brackets() -> None:
     assert Invitation.read(Invitation.create(entry, ALICE, 'bob', 'user', NOW).link()).url == 'tcp://[::1]:7400'
 
 
+@pytest.mark.attack(29)
 def test_an_invitation_never_shows_its_secrets() -> None:
     invite = invitation()
     shown = repr(invite) + repr(invite.pending())

@@ -68,6 +68,7 @@ def test_keys_tell_what_is_there(spool: Spool) -> None:
     assert spool.read(keys[0], 0, 9) == b'x'
 
 
+@pytest.mark.attack(25)
 @pytest.mark.parametrize(
     'key',
     [(b'short', 1, 'task'), (bytes(16), -1, 'task'), (bytes(16), 10**9, 'task'), (bytes(16), 1, '../x'), (bytes(16), 1, ''), ('0' * 16, 1, 'task')],
@@ -86,6 +87,7 @@ def test_keys_that_are_none(spool: Spool, key: Key) -> None:
     assert os.listdir(spool.directory) == []
 
 
+@pytest.mark.attack(33)
 def test_files_are_private_and_never_behind_a_link(spool: Spool, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
@@ -102,6 +104,7 @@ def test_files_are_private_and_never_behind_a_link(spool: Spool, tmp_path: Path)
     assert target.read_bytes() == b'precious'
 
 
+@pytest.mark.attack(25)
 @settings(max_examples=30, deadline=None)
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 10**9 - 1), st.sampled_from(['task', 'result']))
 def test_every_key_has_its_own_plain_name(task_id: bytes, attempt: int, direction: str) -> None:

@@ -50,6 +50,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.attack(24)
 @pytest.mark.parametrize('line', WORDS)
 def test_what_stands_unquoted_in_a_command_is_one_plain_word(line: str, tmp_path: Path) -> None:
     assert 'must be one plain word' in refusal(tmp_path, f'{FILE}  {line}\n')
@@ -181,6 +182,7 @@ def rendered(directory: Path, text: str, options: dict[str, Any]) -> None:
     read_rendered(template.render(canonical(options), runtime_of()), template.path)
 
 
+@pytest.mark.attack(24)
 @pytest.mark.parametrize('key', [*HOLES, 'interchange_launch_cmd', 'available_accelerators'])
 def test_no_value_of_a_template_adds_to_a_command(key: str, tmp_path: Path) -> None:
     hole = '[{{ x }}]' if key in ('interchange_launch_cmd', 'available_accelerators') else '{{ x }}'
@@ -188,6 +190,7 @@ def test_no_value_of_a_template_adds_to_a_command(key: str, tmp_path: Path) -> N
         rendered(tmp_path, f'{FILE}  {key}: {hole}\n', {'x': 'a; touch z'})
 
 
+@pytest.mark.attack(24)
 def test_nor_is_it_the_command_or_a_line_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='would be the program that is started'):
         rendered(tmp_path, FILE + '  launch_cmd: {{ x }}\n', {'x': '/tmp/mine'})

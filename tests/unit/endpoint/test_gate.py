@@ -170,6 +170,7 @@ def test_a_task_for_another_endpoint_is_refused() -> None:
         site.gate.open(site.start(endpoint=OTHER_CARD.id), NOW)
 
 
+@pytest.mark.attack(21)
 def test_another_function_than_the_call_names_does_not_run() -> None:
     site = Site()
     other = site.sender.function(payload.dump_function(lambda number: -number))
@@ -198,6 +199,7 @@ def test_a_body_of_another_length_than_the_call_says_is_not_read() -> None:
 # -- Function policy -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(21, 23)
 def test_only_listed_hashes_run_and_their_arguments_are_data() -> None:
     from hashlib import sha256
 
@@ -210,6 +212,7 @@ def test_only_listed_hashes_run_and_their_arguments_are_data() -> None:
         site.gate.open(site.start(), NOW)
 
 
+@pytest.mark.attack(22)
 def test_only_listed_names_run_and_no_code_passes_for_one() -> None:
     site = Site(FunctionPolicy('names', frozenset({'math:factorial', 'double'})))
     with pytest.raises(TaskRejected, match='policy'):
@@ -226,6 +229,7 @@ def test_only_listed_names_run_and_no_code_passes_for_one() -> None:
                 site.gate.open(start, NOW)
 
 
+@pytest.mark.attack(23)
 def test_a_sender_cannot_say_what_its_arguments_may_be_made_of() -> None:
     site = Site()
     assert ALLOWED not in site.gate.open(site.start(options={ALLOWED: ['json']}), NOW).call.options

@@ -52,6 +52,7 @@ def refusal(directory: Path, options: dict[str, Any], text: str = MINE, schema: 
 # --- what values become ---
 
 
+@pytest.mark.attack(24)
 @pytest.mark.parametrize('value', HOSTILE, ids=range(len(HOSTILE)))
 def test_any_text_is_one_value_of_yaml_and_the_same_text(value: str, tmp_path: Path) -> None:
     (tmp_path / 'x').write_text('a: {{ x }}\nb: [{{ x }}, {{ y }}]\nc: last\n')
@@ -80,6 +81,7 @@ def test_defaults_runtime_and_files_beside_it(tmp_path: Path) -> None:
 # --- what is refused, by name ---
 
 
+@pytest.mark.attack(24)
 def test_undeclared_values_and_reserved_names_are_refused_each_by_its_name(tmp_path: Path) -> None:
     assert refusal(tmp_path, {'acount': 'x', 'nodes': 3, '_GC': {}, 'user_runtime': 1, 'mapped_identity': 'root'}) == [
         'user_endpoint_config._GC: is not declared; it belongs to the endpoint',
@@ -110,11 +112,13 @@ def test_a_schema_is_held_to_and_says_everything(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.attack(24)
 def test_nothing_is_fetched_for_a_schema(tmp_path: Path) -> None:
     schema = {'properties': {'account': {'$ref': 'http://127.0.0.1:9/schema.json'}}}
     assert refusal(tmp_path, {'account': 'x'}, schema=schema)[0].startswith('the schema refers to what is not in it')
 
 
+@pytest.mark.attack(24)
 @pytest.mark.parametrize(
     ('options', 'said'),
     [
@@ -143,6 +147,7 @@ def test_values_inside_longer_text_are_watched_too() -> None:
     assert said.startswith('user_endpoint_config.deep[0].er: it must be one word')
 
 
+@pytest.mark.attack(24)
 @pytest.mark.parametrize(
     ('options', 'said'),
     [
@@ -196,6 +201,7 @@ def test_the_sandbox_is_strict(text: str, said: str, tmp_path: Path) -> None:
     assert any(said in line for line in refusal(tmp_path, {'a': [1] * 10}, '{# {{ a }} #}{{ a|length }}' + text))
 
 
+@pytest.mark.attack(24)
 def test_no_value_takes_time_or_memory_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('relay_parsl.endpoint.templates.WAIT', 20.0)
     evil = {'properties': {'a': {'type': 'string', 'pattern': '^(a+)+$'}}}

@@ -174,6 +174,7 @@ def test_a_role_that_is_not_ones_own_is_refused(stage: Stage, name: str, role: s
     assert party.one(m.Refused).code == 'denied'
 
 
+@pytest.mark.attack(44)
 def test_an_operator_may_not_submit(stage: Stage) -> None:
     root = stage.client('root')
     stage.submit(root, 'a')
@@ -212,6 +213,7 @@ def test_doubled_hello_is_the_same_session(stage: Stage) -> None:
     assert len({each.session for each in client.got(m.Welcome)}) == 1
 
 
+@pytest.mark.attack(26)
 def test_revoking_ends_live_sessions_and_stops_dispatching(stage: Stage) -> None:
     client, root = stage.client(), stage.client('root')
     stage.submit(client, 'a')
@@ -227,6 +229,7 @@ def test_revoking_ends_live_sessions_and_stops_dispatching(stage: Stage) -> None
     assert [each.event for each in stage.effects if isinstance(each, Audit)].count('revoke') == 1
 
 
+@pytest.mark.attack(34)
 def test_an_accounts_sessions_and_objects_are_limited() -> None:
     stage = Stage(sessions=2, objects_daily=10)
     one, _ = stage.client(instance='one'), stage.client(instance='two')

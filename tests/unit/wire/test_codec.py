@@ -208,6 +208,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.attack(38)
 @pytest.mark.parametrize('bomb', BOMBS.values(), ids=BOMBS)
 def test_bombs_are_refused(bomb: bytes) -> None:
     with pytest.raises(ProtocolError):
@@ -223,6 +224,7 @@ for _ in range(40):
     DEEP = [DEEP]
 
 
+@pytest.mark.attack(38)
 @pytest.mark.parametrize('value', [msgpack.Timestamp(1), DEEP, [msgpack.Timestamp(1)], {b'bytes': 1}, {'a': {b'b': 1}}], ids=repr)
 def test_free_fields_hold_plain_values_of_bounded_depth(value: Any) -> None:
     """What msgpack reads it may not be able to write: such a thing must not get as far as a relay's answer."""
@@ -274,6 +276,7 @@ def test_long_strings_are_refused() -> None:
         codec.task_header(b'\x90' + bytes(codec.TEXT))
 
 
+@pytest.mark.attack(41)
 @pytest.mark.parametrize('major', [0, PROTOCOL[0] + 1, -1, 2**63])
 def test_another_major_version_is_a_mismatch(major: int) -> None:
     with pytest.raises(ProtocolMismatch, match='update'):

@@ -63,6 +63,7 @@ NO_NAMES = [
 ]
 
 
+@pytest.mark.attack(22)
 @pytest.mark.parametrize('name', NO_NAMES)
 def test_names_that_are_not_importable(name: str) -> None:
     with pytest.raises(SerializationError):

@@ -84,6 +84,7 @@ def test_all_faults_are_told_at_once() -> None:
     assert "collection 'two' has the same" in found[-1]
 
 
+@pytest.mark.attack(40)
 @pytest.mark.parametrize('root', ['http://127.0.0.1:8000/x', 'http://localhost/x', 'http://[::1]/x'])
 def test_plain_http_is_for_this_machine(root: str) -> None:
     assert not faults({'c': {'root': root}})

@@ -49,6 +49,7 @@ def content(store: Store, *parts: str) -> bytes:
         reader.close()
 
 
+@pytest.mark.attack(40)
 @pytest.mark.parametrize('name', ['out', 'abs', 'etc', 'twice', 'deep-out', 'ghost', 'up', 'slash'])
 @pytest.mark.parametrize('rest', [(), ('secret',), ('root', 'in', 'f')], ids=['itself', 'beneath', 'and back'])
 def test_no_link_leads_out(store: Store, name: str, rest: tuple[str, ...]) -> None:
@@ -82,6 +83,7 @@ def test_a_file_is_no_directory(store: Store) -> None:
         store.resolve(('in', 'f', 'x'))
 
 
+@pytest.mark.attack(33, 40)
 @pytest.mark.parametrize('name', ['out', 'abs', 'etc', 'in/abs-good'])
 def test_after_the_check_no_link_is_followed_at_all(store: Store, root: Path, name: str) -> None:
     """Whoever skips `resolve`, or swaps a directory for a link after it, gets nowhere."""
@@ -105,6 +107,7 @@ def test_a_link_in_the_place_of_a_file_is_not_read(store: Store, root: Path, tmp
         store.read(('link',))
 
 
+@pytest.mark.attack(33, 40)
 def test_a_swap_in_a_race_gets_nowhere(store: Store, root: Path, tmp_path: Path) -> None:
     """Somebody swaps a directory for a link out, back and forth, while it is read a thousand times."""
     (root / 'real').mkdir()
@@ -133,6 +136,7 @@ def test_a_swap_in_a_race_gets_nowhere(store: Store, root: Path, tmp_path: Path)
     assert b'harmless' in seen
 
 
+@pytest.mark.attack(33)
 @pytest.mark.parametrize('kind', ['link', 'hard link', 'pipe'])
 def test_what_lies_in_the_place_of_a_part_is_not_written_to(store: Store, root: Path, tmp_path: Path, kind: str) -> None:
     precious, part = tmp_path / 'outside/secret', root / 'in/.f.part'

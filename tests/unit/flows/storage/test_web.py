@@ -95,6 +95,7 @@ def test_redirects_beneath_the_root_are_followed(tmp_path: Path, server: dict[st
     assert tree(tmp_path / 'there') == {'got': b'moved'}
 
 
+@pytest.mark.attack(40)
 @pytest.mark.parametrize(
     'target',
     [
@@ -124,6 +125,7 @@ def test_redirects_to_elsewhere_are_refused(tmp_path: Path, server: dict[str, An
     assert not [asked for asked in pages.asked if 'moved' not in asked]
 
 
+@pytest.mark.attack(40)
 def test_a_redirect_that_comes_between_is_refused(tmp_path: Path, server: dict[str, Any], pages: Pages) -> None:
     """HEAD is answered, GET is sent away."""
     real = pages.answer

@@ -151,6 +151,7 @@ def test_what_the_fuel_is_enough_for_takes_no_more_than_the_rest():
         assert kilobytes < 100_000 * (1 if sys.platform == 'linux' else 1_000), (name, kilobytes)
 
 
+@pytest.mark.attack(39)
 def test_what_is_large_is_refused_in_little_time_and_memory():
     """In a process of its own, whose memory is its own; twice, since what is refused once is refused always, at the same place."""
     first, second = run_in_a_child(LARGE), run_in_a_child(LARGE)
@@ -162,6 +163,7 @@ def test_what_is_large_is_refused_in_little_time_and_memory():
         assert kilobytes < 100_000 * (1 if sys.platform == 'linux' else 1_000), (name, kilobytes)
 
 
+@pytest.mark.attack(39)
 def test_what_is_refused_uses_no_more_than_its_budget_here_either():
     begin = time.thread_time()
     for _ in range(3):

@@ -188,6 +188,7 @@ ESCAPES = [
 PAYLOAD = {'s': 'text', 'd': {'a': 1}, 'xs': [1, 2], 'x': 1}
 
 
+@pytest.mark.attack(39)
 @pytest.mark.parametrize('expression', ESCAPES)
 def test_an_escape_is_refused_and_told_why(expression):
     begin = time.thread_time()
@@ -225,6 +226,7 @@ def test_what_can_be_known_without_a_payload_is_told_at_validate():
     assert "a key that is a word of Python's is written ['class']" in str(expressions.check('input.class'))
 
 
+@pytest.mark.attack(39)
 def test_strings_have_these_methods_and_no_others():
     refused = [name for name in dir(str) if name not in METHODS and expressions.check(f's.{name}()') is None]
     assert not refused
