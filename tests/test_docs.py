@@ -49,3 +49,10 @@ def test_every_link_leads_to_a_file_or_a_heading(document: Path) -> None:
 def test_the_readme_leads_to_every_document() -> None:
     missing = [path.name for path in DOCUMENTS if path.name != 'README.md' and path.name not in (ROOT / 'README.md').read_text()]
     assert missing == []
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_is_there(document: Path) -> None:
+    """A table of promises is worth what its tests are."""
+    named = re.findall(r'`((?:tests|relay_parsl|configs|contrib|examples)/[\w./-]+)`', document.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []

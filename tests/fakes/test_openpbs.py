@@ -152,11 +152,11 @@ def test_a_job_that_runs_and_is_deleted(pbs: FakePBS) -> None:
 
 
 def test_a_job_that_is_killed_at_its_walltime(pbs: FakePBS) -> None:
-    job = qsub('trap "echo got TERM; exit 9" TERM; sleep 60 & wait', '-l', 'walltime=00:00:03')
+    job = qsub('trap "echo got TERM; exit 9" TERM; sleep 60 & wait', '-l', 'walltime=00:00:06')  # a login shell on a busy machine takes a while
     pbs.wait(job, 'F')
     alike(shown(job), 'finished-walltime')
     said = Path(f'job.sh.e{job.split(".")[0]}').read_text()
-    assert re.match(r'=>> PBS: job killed: walltime \d+ exceeded limit 3\n', said)
+    assert re.match(r'=>> PBS: job killed: walltime \d+ exceeded limit 6\n', said)
     assert 'got TERM' in Path(f'job.sh.o{job.split(".")[0]}').read_text()
 
 
