@@ -141,6 +141,7 @@ def test_what_is_no_exception_is_an_outcome_too(rig: Rig, how: str) -> None:
     assert rig.call(double, 4) == 8
 
 
+@pytest.mark.fault(52)
 def test_a_result_that_cannot_travel_is_an_outcome(rig: Rig) -> None:
     with pytest.raises(SerializationError):
         rig.call(threading.Lock)
@@ -308,6 +309,7 @@ def test_what_runs_can_be_cancelled(rig: Rig, tmp_path: Path, what: str) -> None
     assert rig.call(double, 3) == 6
 
 
+@pytest.mark.fault(49)
 @ABLE
 def test_a_cancel_may_come_at_any_moment(rig: Rig) -> None:
     """Each attempt gets one end at most, and none only when the engine said that it would not run."""

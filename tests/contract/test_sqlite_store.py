@@ -105,6 +105,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
         SqliteStore(tmp_path / 'nowhere' / 'relay.db')
 
 
+@pytest.mark.fault(39)
 def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("UPDATE tasks SET payload = x'00' WHERE n = 1")

@@ -143,6 +143,7 @@ def test_an_endpoint_file_with_five_mistakes(cli: Commands) -> None:
     assert not (cli.root / 'endpoints' / 'five' / 'endpoint.yaml').exists()
 
 
+@pytest.mark.fault(41)
 def test_a_second_relay_on_the_same_store(cli: Commands) -> None:
     cli.relay()
     said = cli.refused('relay', 'start', '--bind', '127.0.0.1:0')
@@ -153,6 +154,7 @@ def test_a_second_relay_on_the_same_store(cli: Commands) -> None:
     assert 'relay.db' in said, 'without the pid file the store itself refuses'
 
 
+@pytest.mark.fault(41)
 def test_a_second_live_endpoint_with_the_same_identity(cli: Commands, tmp_path: Path) -> None:
     cli.relay()
     cli.endpoint('polaris')

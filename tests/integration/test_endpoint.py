@@ -340,6 +340,7 @@ def test_a_twin_is_refused_and_may_take_over(world: World, tmp_path: Path, monke
     client.wait_for(client.submit(double, 2))
 
 
+@pytest.mark.fault(41)
 def test_a_copy_with_an_older_journal_is_fenced(world: World, tmp_path: Path) -> None:
     _advance(world.place.root, 5)
     world.endpoint()

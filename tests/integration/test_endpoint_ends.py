@@ -125,6 +125,7 @@ sys.exit(Endpoint(place, Config(Bench()), RelayEntry('hand', url, key, ''), Cred
 """
 
 
+@pytest.mark.fault(50)
 def test_sigterm_drains(site: Site) -> None:
     site.credentials.save(site.place / 'endpoint.key')
     entry = site.relay.entry

@@ -238,6 +238,7 @@ def test_a_result_outlives_the_relays_absence_and_the_endpoints_own_end(site: Si
     assert value_of(site, site.relay.result()) == 42
 
 
+@pytest.mark.fault(36)
 def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = iter([True] * 3)
     commit = SqliteJournal.commit

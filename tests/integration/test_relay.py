@@ -113,6 +113,7 @@ def test_an_object_with_another_hash_is_not_taken(site: Site) -> None:
         assert client.one(m.Need).hashes == (GRANT.hash,)
 
 
+@pytest.mark.fault(47)
 def test_junk_and_strangers_do_not_disturb(site: Site) -> None:
     with site.serving() as server, site.client('ann', server.port) as client:
         client.dealer._socket.send_multipart([b'junk', b''])

@@ -57,6 +57,7 @@ def test_a_port_in_use_says_so_and_leaves_the_store_free(site: Site, tmp_path: P
             pass
 
 
+@pytest.mark.fault(35)
 def test_a_disk_that_is_full_refuses_and_recovers(site: Site) -> None:
     with site.serving() as server, site.client('ann', server.port) as client, site.endpoint(server.port) as endpoint:
         submit(client, [site.task(1)])
@@ -73,6 +74,7 @@ def test_a_disk_that_is_full_refuses_and_recovers(site: Site) -> None:
         submit(client, [site.task(number, bytes(4000)) for number in range(1, 300)])
 
 
+@pytest.mark.fault(37)
 def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site) -> None:
     server = RelayServer(site.home, LOOPBACK, bootstrap=site.founders)
     server.start()

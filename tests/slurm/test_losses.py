@@ -196,6 +196,7 @@ def _scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
 Scenes = dict[str, 'Future[dict[str, Any]]']
 
 
+@pytest.mark.fault(15)
 def test_a_job_over_its_walltime_takes_no_new_tasks_before_and_its_task_runs_again(scenes: Scenes) -> None:
     seen = scenes['walltime'].result(PATIENCE)
     assert seen['then'] == 'RUNNING'

@@ -43,6 +43,7 @@ def sound(outcome: Outcome) -> None:
     assert 'secret' not in json.dumps(outcome.log)
 
 
+@pytest.mark.fault(54)
 @UNHURRIED
 @given(documents(), st.integers(0, 10**6), st.lists(st.integers(1, 120), max_size=6), st.sampled_from([0.0, 3.0, 40.0]))
 def test_any_definition_survives_any_kill(document: dict[str, Json], seed: int, kills: list[int], down: float) -> None:
@@ -55,6 +56,7 @@ def test_cancelled_at_any_time(document: dict[str, Json], seed: int, kills: list
     check(Flow.from_dict(document).definition, BODY, seed, kills, cancel=cancel + 0.123)
 
 
+@pytest.mark.fault(54)
 @settings(parent=UNHURRIED, max_examples=20)
 @given(documents(), st.integers(0, 10**6))
 def test_killed_at_every_single_step(document: dict[str, Json], seed: int) -> None:
@@ -71,6 +73,7 @@ def body_of(path: Path, flow: Flow) -> Json:
     return json.loads(path.read_text()).get('sample_input') or sample_body(flow)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
 def test_real_definitions_survive_kills_at_every_step(path: Path) -> None:
     flow = Flow.from_file(path)

@@ -64,6 +64,7 @@ def test_a_function_is_forgotten_when_it_dies_and_seen_when_it_changes() -> None
     assert not functions._known
 
 
+@pytest.mark.fault(53)
 def test_other_pythons_fail_before_anything_runs(relay: FakeRelay, executor: Executor) -> None:
     relay.report = {'python': '3.8'}
     with pytest.raises(VersionMismatch, match=r'3\.8'):

@@ -238,6 +238,7 @@ def test_a_sender_cannot_say_what_its_arguments_may_be_made_of() -> None:
 # -- Versions --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(53)
 def test_bytecode_of_another_python_is_refused_with_both_versions_and_remedies() -> None:
     site = Site()
     opened = site.gate.open(site.start(python='3.9'), NOW)
@@ -246,6 +247,7 @@ def test_bytecode_of_another_python_is_refused_with_both_versions_and_remedies()
         site.gate.python(opened, '3.12')
 
 
+@pytest.mark.fault(53)
 def test_source_runs_under_any_python() -> None:
     site = Site()
     blob = payload.dump_source('def f():\n    return 1\n', 'f')

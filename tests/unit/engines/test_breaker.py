@@ -110,6 +110,7 @@ def test_a_block_whose_workers_all_die_was_no_good_after_all() -> None:
     assert breaker.evidence == ['Affinity does not work'] * LIMIT
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize('seed', range(30))
 def test_nothing_runs_away(seed: int) -> None:
     """Greedy scaling for an hour, blocks that end as chance has it: never too many a minute, never too many after bad ones."""

@@ -218,6 +218,7 @@ def test_what_is_doomed_before_it_starts_ends_as_cancelled(worker: Worker) -> No
     assert value(run(worker, abs, -2)) == 2
 
 
+@pytest.mark.fault(49)
 def test_a_cancel_that_races_the_end_gives_one_end_and_harms_nobody(worker: Worker) -> None:
     """The signal hits anything: the start, user code, our own code, the wait for the next task."""
     chance, outcomes = random.Random(5), {'value': 0, 'cancelled': 0}
@@ -261,6 +262,7 @@ def processes_that_ignore(note: str) -> None:
             time.sleep(60)
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize('what', [shell_with_children, processes_that_ignore, daemons])
 def test_everything_that_it_started_dies_with_it(worker: Worker, what: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, 'GIVE_UP', 0.5)

@@ -53,6 +53,7 @@ def test_a_serializer_that_is_not_allowed_is_not_used() -> None:
         value(run(payload.dump_importable('builtins:abs'), -1, allowed_serializers=['json']))
 
 
+@pytest.mark.fault(39)
 def test_a_damaged_body_is_not_used(tmp_path: Path) -> None:
     (tmp_path / 'body').write_bytes(b'x' * 200)
     with pytest.raises(SealError):

@@ -190,6 +190,7 @@ def test_a_job_works_beside_its_script_unless_worker_init_moves(tmp_path: Path, 
     assert ran.stdout.split() == [str((tmp_path / ends).resolve()), '/tmp']
 
 
+@pytest.mark.fault(17)
 def test_a_submission_that_hangs_is_found_by_its_name(pbs: FakePBS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the job would run on its own, and another be asked for in its stead."""
     pbs.set(hang='qsub')
@@ -237,6 +238,7 @@ def test_ended_jobs_are_never_asked_about_again(pbs: FakePBS, tmp_path: Path) ->
     assert pbs.ran('qstat')[asked:] == [['-x', '-f', '-F', 'json', second]]
 
 
+@pytest.mark.fault(16)
 def test_a_server_that_is_away_changes_nothing(pbs: FakePBS, tmp_path: Path) -> None:
     provider = PBSProProvider(**POLARIS)
     provider.script_dir, provider.grace = str(tmp_path), 0.0

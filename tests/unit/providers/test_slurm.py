@@ -123,6 +123,7 @@ def test_why_a_job_waits_is_shown(slurm: FakeSlurm) -> None:
     assert status.message.startswith('can never run: PartitionTimeLimit')
 
 
+@pytest.mark.fault(16)
 def test_what_sbatch_says_reaches_the_error(slurm: FakeSlurm) -> None:
     with pytest.raises(SubmitException) as refused:
         slurm.provider(SlurmProvider, account='nosuch').submit('x', 1, 'n')
@@ -130,6 +131,7 @@ def test_what_sbatch_says_reaches_the_error(slurm: FakeSlurm) -> None:
     assert 'Invalid account or account/partition combination specified' in str(refused.value)
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize('clusters', [None, 'beta,alpha'])
 def test_a_job_of_an_sbatch_that_hung_is_found_by_its_name(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, clusters: str | None) -> None:
     """It would run beside the one that is submitted instead, and nobody would cancel it."""
@@ -161,6 +163,7 @@ def test_without_accounting_the_queue_tells_how_a_job_is_and_how_it_ended(slurm:
     assert [(status.state, status.exit_code) for status in ended] == [(JobState.TIMEOUT, 143), (JobState.FAILED, 4)]
 
 
+@pytest.mark.fault(16)
 def test_when_nothing_answers_jobs_stay_as_they_were(slurm: FakeSlurm) -> None:
     provider = slurm.provider(SlurmProvider)
     job = provider.submit('sleep 60', 1, 'n')
@@ -233,6 +236,7 @@ def test_cancel_answers_job_by_job(slurm: FakeSlurm) -> None:
     assert [status.state for status in provider.status([alive, ended])] == [JobState.CANCELLED, JobState.COMPLETED]
 
 
+@pytest.mark.fault(16)
 def test_a_scancel_that_hangs_is_killed(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = slurm.provider(SlurmProvider)
     give_up(monkeypatch, 'scancel', 0.5)

@@ -150,6 +150,7 @@ def test_no_question_names_more_jobs_than_a_batch_and_more_than_200_jobs_are_tol
         assert sum(map(len, named)) == count
 
 
+@pytest.mark.fault(16)
 def test_an_accounting_that_hangs_holds_up_a_poll_once_and_the_queue_answers(slurm: FakeSlurm) -> None:
     provider = slurm.provider(SlurmProvider, status_batch_size=1, cmd_timeout=3)
     jobs = [provider.submit('sleep 60', 1, 'n') for _ in range(4)]

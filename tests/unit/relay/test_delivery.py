@@ -22,6 +22,7 @@ def stage() -> Stage:
 # -- Delivering ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(30)
 def test_no_more_than_the_clients_window_is_on_its_way(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint()
     client.say(m.Window({'': (2, 1 << 20)}))
@@ -119,6 +120,7 @@ def test_many_results_come_in_pages_in_their_order(stage: Stage) -> None:
     assert client.ids(m.Deliver) == [an_id(name) for name in names]
 
 
+@pytest.mark.fault(39)
 def test_a_damaged_row_is_never_executed_or_believed(stage: Stage) -> None:
     client = stage.client()
     stage.submit(client, 'a', 'b')
@@ -311,6 +313,7 @@ def test_expiry_is_done_in_slices(stage: Stage) -> None:
     assert stage.reactor._core.waiting[an_id('site')][''] == {}
 
 
+@pytest.mark.fault(30)
 def test_received_bodies_go_when_the_store_is_too_large() -> None:
     stage = Stage(store_limit=5000)
     client, endpoint = stage.client(), stage.endpoint()

@@ -41,6 +41,7 @@ def dispatched(party: Party) -> list[tuple[str, int]]:
 # -- Windows ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(29)
 def test_no_more_than_the_window_is_leased(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint(window=(2, 1 << 30))
     stage.submit(client, 'a', 'b', 'c', 'd')
@@ -57,6 +58,7 @@ def test_a_window_of_nothing_drains(stage: Stage) -> None:
     assert dispatched(endpoint) == []
 
 
+@pytest.mark.fault(29)
 def test_bytes_count_and_one_task_always_fits(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint(window=(10, 1000))
     stage.submit(client, 'a', 'b', payload=bytes(5000))

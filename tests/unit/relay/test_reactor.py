@@ -107,6 +107,7 @@ def test_a_header_that_is_none_is_rejected_alone(stage: Stage) -> None:
     assert [each.code for each in client.one(m.Rejected).tasks] == ['malformed']
 
 
+@pytest.mark.fault(35)
 def test_a_full_disk_refuses_what_is_new_and_knows_what_is_old(stage: Stage) -> None:
     client, endpoint = stage.client(), stage.endpoint()
     stage.submit(client, 'a')

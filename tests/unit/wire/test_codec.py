@@ -132,18 +132,21 @@ def test_every_cut_of_a_real_message_is_refused() -> None:
                 codec.decode(cut)
 
 
+@pytest.mark.fault(47)
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_junk_raises_nothing_but_protocol_errors(frames: list[bytes]) -> None:
     only_protocol_errors(codec.decode, frames)
 
 
+@pytest.mark.fault(47)
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from([kind.__name__ for kind in MESSAGES]), PLAIN, st.binary(max_size=16))
 def test_well_formed_junk_in_a_known_type_raises_nothing_but_protocol_errors(name: str, values: Any, body: bytes) -> None:
     only_protocol_errors(codec.decode, [header(name, values), body])
 
 
+@pytest.mark.fault(47)
 @settings(max_examples=100, deadline=None)
 @given(ANY_MESSAGE, st.dictionaries(TEXTS.map('later_'.__add__), PLAIN, max_size=3), PLAIN)
 def test_fields_of_a_later_version_are_ignored(message: Message, extra: dict[str, Any], more: Any) -> None:
@@ -184,6 +187,7 @@ def test_lengths_that_are_none(length: Any) -> None:
         codec.decode([header('Submit', {'tasks': [[b'h', length]]}), b'abcd'])
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize('frames', [[], [b''], [b'', b''], [b'', b'', b''], [b'\x90', b'', b'']], ids=repr)
 def test_a_message_has_two_frames(frames: list[bytes]) -> None:
     with pytest.raises(ProtocolError):

@@ -114,6 +114,7 @@ BAD = [
 ]
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize('error', BAD, ids=lambda error: type(error).__name__)
 def test_an_exception_that_cannot_travel_is_a_text(error: Exception) -> None:
     found = outcome(raised(error))
