@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from relay_parsl.cli.accounts import account, invite, join
+from relay_parsl.cli.audit import audit
 from relay_parsl.cli.endpoint import endpoint
 from relay_parsl.cli.flow import flow
 from relay_parsl.cli.quickstart import quickstart
@@ -59,5 +60,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format='%(asctime)s %(levelname)-7s %(name)s  %(message)s')
 
 
-for command in (relay, invite, join, account, endpoint, task, flow, quickstart):
+for command in (relay, invite, join, account, endpoint, task, flow, audit, quickstart):
     main.add_command(command)

@@ -159,7 +159,7 @@ class Endpoint:
 
     def _open_audit(self) -> AuditLog:
         try:
-            return AuditLog(self._home / 'audit.log')
+            return AuditLog(self._home / 'audit.log', self._credentials.keys)
         except OSError as error:
             raise HomeError(f'{self._home / "audit.log"}: {error.strerror}: what runs here must be on record') from None
 

@@ -126,7 +126,7 @@ class RelayServer:
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
-        self._audit = AuditLog(directory / 'audit.log')
+        self._audit = AuditLog(directory / 'audit.log', keys)
         self._open.append(self._audit.close)
         self._found()
         self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))

@@ -2,53 +2,175 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from relay_parsl.home import audit
 from relay_parsl.home.audit import AuditLog, verify
+from relay_parsl.wire.seal import Keys
+
+KEYS = Keys.generate()
 
 
-def test_the_log_is_a_chain_that_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / 'audit.log'
+def written(path: Path, count: int, **options: int) -> list[str]:
+    log = AuditLog(path, KEYS, **options)
+    for number in range(count):
+        log.write(number, 'event', {'n': number})
+    log.close()
+    return path.read_text().splitlines(keepends=True)
+
+
+def kinds(path: Path, **options: int) -> list[tuple[int, str]]:
+    return [(each.line, each.kind) for each in verify(path, identity=KEYS.identity_public, **options)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / 'audit.log'
+
+
+def test_the_log_is_a_chain_that_goes_on(path: Path) -> None:
     for life in range(3):
-        log = AuditLog(path)
+        log = AuditLog(path, KEYS)
         log.write(life, 'event', {'name': 'a\nb', 'life': life})
         log.close()
     lines = path.read_text().splitlines()
     assert [json.loads(line)['number'] for line in lines] == [1, 2, 3]
     assert path.stat().st_mode & 0o777 == 0o600
-    assert verify(path) == 0
+    assert (path.parent / 'audit.head').stat().st_mode & 0o777 == 0o600
+    assert kinds(path) == []
 
 
-@pytest.mark.parametrize('harm', ['edit', 'delete', 'cut', 'insert'])
-def test_whoever_changes_the_log_is_found_out(tmp_path: Path, harm: str) -> None:
-    path = tmp_path / 'audit.log'
+HARMS: dict[str, tuple[Callable[[list[str]], list[str]], list[tuple[int, str]]]] = {
+    'edit': (lambda lines: [*lines[:2], lines[2].replace('"n": 2', '"n": 7'), *lines[3:]], [(3, 'changed')]),
+    'delete': (lambda lines: lines[:2] + lines[3:], [(3, 'removed')]),
+    'delete the first': (lambda lines: lines[1:], [(1, 'removed')]),
+    'cut': (lambda lines: [*lines[:2], lines[2][:20] + '\n', *lines[3:]], [(3, 'cut'), (4, 'removed')]),
+    'insert': (lambda lines: [*lines[:2], '7\n', *lines[2:]], [(3, 'cut')]),
+    'twice': (lambda lines: [*lines[:2], *lines[1:]], [(3, 'appended')]),
+    'swap': (lambda lines: [*lines[:2], lines[3], lines[2], lines[4]], [(3, 'removed'), (4, 'appended')]),
+    'truncate': (lambda lines: lines[:3], [(0, 'removed')]),
+    'empty': (lambda _lines: [], [(0, 'removed')]),
+}
+
+
+@pytest.mark.attack(42)
+@pytest.mark.parametrize('harm', HARMS)
+def test_whoever_changes_the_log_is_found_out(path: Path, harm: str) -> None:
+    lines = written(path, 5)
+    change, expected = HARMS[harm]
+    path.write_text(''.join(change(lines)))
+    assert kinds(path) == expected
+
+
+@pytest.mark.attack(42)
+def test_a_log_that_was_written_anew_does_not_fit_its_head(path: Path) -> None:
+    written(path, 5)
+    head = (path.parent / 'audit.head').read_bytes()
+    path.unlink()
     log = AuditLog(path)
     for number in range(5):
-        log.write(number, 'event', {'n': number})
+        log.write(number, 'event', {'n': 0})
     log.close()
-    lines = path.read_text().splitlines(keepends=True)
-    changed = {
-        'edit': [*lines[:2], lines[2].replace('"n": 2', '"n": 7'), *lines[3:]],
-        'delete': lines[:2] + lines[3:],
-        'cut': [*lines[:2], lines[2][:20] + '\n', *lines[3:]],
-        'insert': [*lines[:2], '7\n', *lines[2:]],
-    }[harm]
-    path.write_text(''.join(changed))
-    assert verify(path) == 3
+    (path.parent / 'audit.head').write_bytes(head)
+    assert kinds(path) == [(0, 'changed')]
 
 
-def test_a_line_cut_by_a_crash_does_not_swallow_the_next(tmp_path: Path) -> None:
-    path = tmp_path / 'audit.log'
-    log = AuditLog(path)
-    log.write(1, 'one', {})
-    log.close()
+@pytest.mark.attack(42)
+def test_a_head_signed_by_another_counts_for_nothing(path: Path) -> None:
+    written(path, 5)
+    assert [each.kind for each in verify(path, identity=Keys.generate().identity_public)] == ['head']
+    (path.parent / 'audit.head').write_text('{}')
+    assert kinds(path) == [(0, 'head')]
+    (path.parent / 'audit.head').unlink()
+    assert kinds(path) == [(0, 'head')]
+
+
+@pytest.mark.attack(42)
+def test_lines_of_another_that_fit_are_not_covered_by_the_head_and_on_record_later(path: Path) -> None:
+    written(path, 2)
+    forged = AuditLog(path)
+    forged.write(2, 'event', {'n': 'forged'})
+    forged.close()
+    assert kinds(path) == [(0, 'appended')]
+    AuditLog(path, KEYS).close()
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last['event'], last['head'], last['last']) == ('audit-not-covered', 2, 3)
+
+
+def test_a_copy_of_the_head_proves_that_nothing_was_cut_off_since(path: Path, tmp_path: Path) -> None:
+    written(path, 3)
+    copy = tmp_path / 'elsewhere'
+    copy.write_bytes((path.parent / 'audit.head').read_bytes())
+    lines = written(path, 3)
+    assert verify(path, head=copy) == []
+    path.write_text(''.join(lines[:2]))
+    assert [each.kind for each in verify(path, head=copy)] == ['removed']
+
+
+def test_a_line_cut_by_a_crash_does_not_swallow_the_next(path: Path) -> None:
+    written(path, 1)
     with path.open('a') as file:
         file.write('{"number": 2, "ti')
-    log = AuditLog(path)
-    log.write(2, 'two', {})
+    written(path, 1)
+    assert [json.loads(line)['n'] for line in path.read_text().splitlines()[::2]] == [0, 0]
+    assert kinds(path) == [(2, 'cut')]
+
+
+def test_a_last_line_longer_than_any_tail_is_found(path: Path) -> None:
+    log = AuditLog(path, KEYS)
+    log.write(1, 'start', {'tasks': ['0' * 32] * 20_000})
     log.close()
-    assert [json.loads(line)['event'] for line in path.read_text().splitlines()[::2]] == ['one', 'two']
-    assert verify(path) == 2
+    written(path, 1)
+    assert kinds(path) == []
+
+
+def test_a_full_file_makes_room_for_the_next_and_the_chain_goes_on(path: Path) -> None:
+    for _ in range(2):
+        written(path, 10, largest=700)
+    found = audit.files(path)
+    assert len(found) > 3
+    assert found[-1] == path
+    assert found[-2].name == 'audit.log.1'
+    numbers = [json.loads(data)['number'] for _, _, data in audit.lines(path)]
+    assert numbers == list(range(1, 21))
+    assert kinds(path) == []
+    found[0].unlink()
+    assert [kind for _, kind in kinds(path)] == ['removed']
+    assert kinds(path, begins=json.loads(found[1].read_bytes().splitlines()[0])['number']) == []
+
+
+def test_a_crash_between_two_files_breaks_no_chain(path: Path) -> None:
+    written(path, 3)
+    path.rename(path.with_name('audit.log.1'))
+    written(path, 2)
+    assert kinds(path) == []
+
+
+def test_what_the_disk_does_not_take_waits_and_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = AuditLog(path, KEYS)
+    log.write(1, 'one', {})
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 20:
+            return write(fd, data[:20])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'write', full)
+        for number in range(audit.WAITING + 5):
+            log.note(2, 'waits', {'n': number})
+        with pytest.raises(OSError, match='No space'):
+            log.flush()
+    assert kinds(path) == []
+    log.flush(sync=True)
+    log.close()
+    events = [json.loads(data)['event'] for _, _, data in audit.lines(path)]
+    assert events == ['one', *['waits'] * audit.WAITING, 'audit-gap']
+    assert kinds(path) == []
