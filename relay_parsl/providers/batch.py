@@ -22,7 +22,7 @@ from parsl.providers.errors import ScriptPathError, SubmitException
 from parsl.utils import RepresentationMixin
 
 from relay_parsl.providers import options
-from relay_parsl.providers.command import Ran, run
+from relay_parsl.providers.command import NOT_FOUND, Ran, run
 from relay_parsl.providers.jobs import JobView, Known, live, merge, overdue, restless
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class BatchProvider(ClusterProvider, RepresentationMixin):
         """Delete a job: whether it is gone or going now, and what the command said."""
 
     def named(self, job_name: str) -> str | None:
-        """The id of a job that has this name, after a submission that did not answer in time: it may have been taken all the same."""
+        """The id of a job that has this name, after a submission without an answer or with an error: it may have been taken all the same."""
         return None
 
     def before(self) -> list[str]:
@@ -196,7 +196,9 @@ class BatchProvider(ClusterProvider, RepresentationMixin):
         path = self._write(job, self.script(command, tasks_per_node, job.name))
         asked = self.submission(path)
         ran = run(asked, self.cmd_timeout, self.script_dir)
-        found = self.job_of(ran) if ran.ok else self.named(job.name) if ran.code is None else None
+        found = self.job_of(ran) if ran.ok else None
+        if found is None and ran.code != NOT_FOUND:  # it may have been taken, and its answer lost: it would run beside the next one
+            found = self.named(job.name)
         if found is None:
             said = f'{" ".join(asked)}: {"no job id in its answer" if ran.ok else ran.said or "failed"}'
             logger.error('submit failed: return code %s, %s', ran.code, said)

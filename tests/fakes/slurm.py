@@ -37,7 +37,7 @@ class FakeSlurm:
         return made
 
     def tell(self, program: str, mode: str) -> None:
-        """`refuse TEXT`, `hang`, `empty`, `late SECONDS`, `choke ID`; '' to behave."""
+        """`refuse TEXT`, `hang`, `empty`, `late SECONDS`, `choke ID`; `garbage`; sbatch also `mute`; '' to behave."""
         (self.home / f'{program}.mode').write_text(mode)
 
     def become(self, job: str, state: str) -> None:

@@ -19,13 +19,16 @@ def main() -> int:
         text, name, given = _script(*options.parse(sys.argv[1:]))
         with command('qsub', 'Connection refused\nqsub: cannot connect to server {short} (errno=15010)', 162) as server:
             key = _enter(server, text, name, given)
-            where, hangs = server.place, server.settings['hang'] == 'qsub'
+            where, hangs, mute = server.place, server.settings['hang'] == 'qsub', server.settings['mute']
     except Refused as refused:
         sys.stderr.write(f'{refused.text}\n')
         return refused.code
     _supervise(where, key)
     if hangs:
         time.sleep(600)
+    if mute:
+        sys.stderr.write('qsub: End of File\n')
+        return 1
     sys.stdout.write('' if 'z' in given else f'{key}\n')
     return 0
 

@@ -43,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     'spoil': '',  # what is put into each Variable_List as PBS's JSON writer would, unescaped
     'down': False,  # the server does not listen
     'hang': '',  # a command that does what it shall and never returns
+    'mute': False,  # qsub submits, and its answer is lost
     'slow': 0.0,  # seconds before any command says anything
     'start_delay': 0.0,  # seconds in Q at least
     'exit_delay': 0.0,  # seconds in E

@@ -4,7 +4,7 @@
 `$FAKE_SLURM` is their directory. A job is `jobs/ID.json`; its script runs for real, and leaves `jobs/ID.exit`. A test may put there
 
     jobs/ID.state     WORD CODE:SIGNAL REASON    what has become of the job, instead of what the script does
-    PROGRAM.mode      refuse TEXT | hang | empty | late SECONDS | choke ID    how a program behaves
+    PROGRAM.mode      refuse TEXT | hang | empty | late SECONDS | choke ID | mute | garbage    how a program behaves
 
 Each cluster of a federation counts its own jobs: those are `jobs/ID;CLUSTER.json`.
 """
@@ -28,6 +28,7 @@ TOO_MANY = 200
 """Ids in one question with which the sacct of a large site hangs (Parsl's issue 3814)."""
 ENDED = ('COMPLETED', 'FAILED', 'CANCELLED', 'TIMEOUT', 'NODE_FAIL', 'OUT_OF_MEMORY', 'PREEMPTED', 'BOOT_FAIL', 'DEADLINE')
 
+GARBAGE = '<html><title>504 Gateway Time-out</title></html>\n'
 SHORT = {'PENDING': 'PD', 'RUNNING': 'R', 'COMPLETING': 'CG'}
 
 
@@ -77,6 +78,8 @@ def sbatch(arguments: list[str]) -> NoReturn:
     given = dict(re.findall(r'^#SBATCH --([\w-]+)(?:=(.*))?$', script.read_text(), re.MULTILINE))
     if 'account' in given and given['account'].startswith('nosuch'):
         say('', 1, 'sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n')
+    if mode('sbatch').startswith('refuse '):
+        say('', 1, mode('sbatch').removeprefix('refuse ') + '\n')
     JOBS.mkdir(parents=True, exist_ok=True)
     clusters = given.get('clusters', '').split(',')
     cluster = min(clusters, key=lambda name: len(list(JOBS.glob(f'*;{name}.json'))))
@@ -98,6 +101,10 @@ def sbatch(arguments: list[str]) -> NoReturn:
     (JOBS / f'{job}.pid').write_text(str(process.pid))
     if mode('sbatch') == 'hang':  # it has got through, and does not come back
         time.sleep(600)
+    if mode('sbatch') == 'mute':  # it has got through, and its answer is lost
+        say('', 1, 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n')
+    if mode('sbatch') == 'garbage':
+        say(GARBAGE)
     say(f'Submitted batch job {number(job)}{f" on cluster {cluster}" if cluster else ""}\n')
 
 
@@ -166,6 +173,8 @@ def behave(program: str, arguments: Sequence[str] = ()) -> None:
         time.sleep(600)
     if said == 'empty':
         say('')
+    if said == 'garbage':
+        say(GARBAGE)
     if said.startswith('refuse '):
         say('', 1, said.removeprefix('refuse ') + '\n')
 
