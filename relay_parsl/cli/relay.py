@@ -56,8 +56,13 @@ def relay() -> None:
     '--store-limit', metavar='SIZE', callback=read_size, help='Over this, results that were received make room, the oldest first.  [default: 20GiB]'
 )
 @click.option('--queue-limit', type=click.IntRange(1), metavar='N', help='Tasks of one account that may wait.  [default: 2000000]')
+@click.option(
+    '--audit',
+    type=click.Choice(('required', 'best-effort')),
+    help='While the audit log cannot be written: take nothing new, or go on.  [default: required]',
+)
 @click.option('--detach', is_flag=True, help='Go on in the background.')
-def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: int | None) -> None:
+def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: int | str | None) -> None:
     """Serve, until Ctrl-C, SIGTERM or `relay stop`.
 
     The first start makes the relay's keys and its first operator, and says what to do next. Everything accepted is on disk, in
@@ -85,7 +90,7 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
     serve(home, listen, told, user, given)
 
 
-def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, int]) -> None:
+def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, Any]) -> None:
     """Be the relay, until it is told to stop. `limits`: those of its `RelaySettings` that are not the default ones."""
     from relay_parsl import daemon
     from relay_parsl.relay.reactor import RelaySettings

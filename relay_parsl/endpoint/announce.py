@@ -96,7 +96,7 @@ class Announcer:
         """What has changed: window, states, report."""
         pools = self._books.holdings.pools
         named = ['', *pools] if self._books.pool('') in pools else list(pools)  # the relay knows pools by what tasks say
-        window = {name: (0, 0) if self._books.draining else pools[self._books.pool(name)].window for name in named}
+        window = {name: (0, 0) if self._books.draining or self._books.paused else pools[self._books.pool(name)].window for name in named}
         if window != self._window:
             self._window = window
             self._books.link.send(Window(window))

@@ -59,6 +59,8 @@ class Books:
         hello = Hello('endpoint', instance, epoch, settings.takeover, dict(settings.versions))
         self.link = Link(hello, self.out)
         self.draining = False
+        self.paused = False
+        """Whether nothing new may come: what is not on record does not run."""
 
     def pool(self, named: str) -> str:
         """The pool that is meant by a task which names this one, or none."""

@@ -30,13 +30,14 @@ from relay_parsl.endpoint.files import find_file
 from relay_parsl.endpoint.keys import STATUS, rule_for
 from relay_parsl.endpoint.life import Life, read_life
 from relay_parsl.endpoint.policy import FunctionPolicy, read_policy
-from relay_parsl.endpoint.rules import anything, apply, ip, line, truth, whole
+from relay_parsl.endpoint.rules import anything, apply, ip, line, one_of, truth, whole
 from relay_parsl.endpoint.spec import EngineSpec, Spec, plain_name, slug
 from relay_parsl.endpoint.summary import PoolSummary, describe, summarize
 from relay_parsl.endpoint.templates import TEMPLATE, Rendered, Template, read_template
 from relay_parsl.endpoint.userpools import LIMIT, UserPools
 from relay_parsl.engines.base import Engine
 from relay_parsl.errors import ConfigError
+from relay_parsl.home.recorder import MODES
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class EndpointConfig:
         template: What its engine is made of for each value of `user_endpoint_config`; None for a file with engines.
         life: What is run before and after, and when it ends by itself.
         debug: Whether to log in detail.
+        audit: `required`: what is not on record does not run; or `best-effort`.
         file: Where it was read.
         warnings: What is worth a word, a line each.
     """
@@ -65,6 +67,7 @@ class EndpointConfig:
     life: Life = field(default_factory=Life)
     template: Template | None = None
     debug: bool = False
+    audit: str = 'best-effort'
     file: str = ''
     warnings: tuple[str, ...] = ()
 
@@ -140,6 +143,7 @@ class _Reader:
             function_policy=read_policy(root, self.report),
             life=read_life(root, self.report),
             debug=self.optional(root, 'debug', truth) or False,
+            audit=self.optional(root, 'audit', one_of(*MODES)) or 'best-effort',
             file=str(self.path),
         )
 

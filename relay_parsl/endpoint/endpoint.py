@@ -33,6 +33,7 @@ from relay_parsl.engines.base import Changed
 from relay_parsl.errors import ConfigError, HomeError, StoreError
 from relay_parsl.home import Credentials, RelayEntry
 from relay_parsl.home.audit import AuditLog
+from relay_parsl.home.recorder import Recorder
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.transport.memory import keep_buffers
@@ -126,7 +127,7 @@ class Endpoint:
         self._sync = Syncer(spool, self._wake)
         gate = Gate(self._credentials.keys, self._credentials.id, epoch, self._config.function_policy, trusted)
         self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
-        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync, self._note), self._now)
+        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync, self._note, self._record), self._now)
         labels = {pool: spec.label for pool, spec in self._config.pools.items()}
         self._crew.start(self._home / 'runs', lambda pool: f'{labels[pool]}-{epoch}')
         try:
@@ -157,9 +158,9 @@ class Endpoint:
         if fault:
             log.error('%s', fault)
 
-    def _open_audit(self) -> AuditLog:
+    def _open_audit(self) -> Recorder:
         try:
-            return AuditLog(self._home / 'audit.log', self._credentials.keys)
+            return Recorder(AuditLog(self._home / 'audit.log', self._credentials.keys), self._config.audit)
         except OSError as error:
             raise HomeError(f'{self._home / "audit.log"}: {error.strerror}: what runs here must be on record') from None
 
@@ -210,6 +211,7 @@ class Endpoint:
         if end.code == 2:
             raise ConfigError(end.reason)
         self._note('end', code=end.code, reason=end.reason)
+        self._record()
         log.log(logging.ERROR if end.code else logging.INFO, 'endpoint %s ends: %s', self._credentials.name, end.reason)
         return end.code
 
@@ -241,6 +243,7 @@ class Endpoint:
             self._take_in(now, arrived=arrived)
         if self._commit(now):
             self._hands.act(self._reactor.take())
+            self._record()
 
     def _take_in(self, now: float, *, arrived: bool) -> None:
         for message in self._dealer.receive() if arrived else ():
@@ -284,15 +287,20 @@ class Endpoint:
         return True
 
     def _note(self, event: str, **fields: Any) -> None:
-        """On record. When the disk refuses, that is said in the log, and tasks go on: their journal decides whether they may."""
-        try:
-            self._audit.write(self._now(), event, fields)
-        except OSError as error:
-            log.error('%s: %s', self._home / 'audit.log', error.strerror)
+        self._audit.note(self._now(), event, fields)
+
+    def _record(self) -> bool:
+        """Put on record what was noted; whether it may happen. While nothing may, no task is asked for."""
+        failing, may = self._audit.failing, self._audit.commit(self._now())
+        if self._audit.failing != failing:
+            self._reactor.pause(paused=self._audit.halted)
+            self._report()
+        return may
 
     def _report(self) -> None:
         about = {'host': platform.node(), 'display_name': self._config.display_name, 'relay_parsl': VERSION}
-        self._reactor.report({**about, **self._crew.report()})
+        trouble = {'audit': 'cannot be written' + ('; no new tasks are taken' if self._audit.halted else '')} if self._audit.failing else {}
+        self._reactor.report({**about, **trouble, **self._crew.report()})
 
 
 def _signals(stop: Callable[[], None]) -> AbstractContextManager[None]:

@@ -35,6 +35,16 @@ class Tools:
     sync: Syncer
     audit: Callable[..., None]
     """Called with an event and its fields."""
+    record: Callable[[], bool]
+    """Writes what `audit` was told; whether it may happen."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Work that is opened, and starts when it is on record."""
+
+    work: Work
+    effect: do.Start
 
 
 class Hands:
@@ -44,7 +54,8 @@ class Hands:
         """`now` is the loop's clock."""
         self._reactor, self._now = reactor, now
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
-        self._audit = tools.audit
+        self._audit, self._record = tools.audit, tools.record
+        self._ready: dict[tuple[bytes, int], Ready] = {}
         self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
         self._pools: set[str] = set()
         """Whose engines were given something in this turn."""
@@ -74,13 +85,20 @@ class Hands:
         self._began = self._now()
         for effect in effects:
             self._acts[type(effect)](effect)
-        if self._pools:
-            self._crew.flush(self._pools)
-            self._pools.clear()
         for (account, function, name), tasks in self._started.items():
             ids = [task_id.hex() for task_id in tasks]
             self._audit('start', account=account.hex(), function=function.hex(), name=name[:200], tasks=ids)
         self._started.clear()
+        if self._ready and self._record():
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start what is on record."""
+        ready, self._ready = self._ready, {}
+        for each in ready.values():
+            self._submit(each.work, each.effect)
+        self._crew.flush(self._pools)
+        self._pools.clear()
 
     def hear(self, event: Running | Finished | Lost, now: float) -> None:
         """An engine says how an attempt fares; of one that is not inside any more, nothing."""
@@ -127,6 +145,11 @@ class Hands:
         work = Work(
             info.task_id, effect.attempt, account, opened.function.blob, arguments, body, call.options, spool, info.priority, info.at_most_once
         )
+        self._ready[info.task_id, effect.attempt] = Ready(work, effect)
+        self._started.setdefault((account, call.function, call.name), []).append(info.task_id)
+
+    def _submit(self, work: Work, effect: do.Start) -> None:
+        info = effect.info
         self._inside[info.task_id, effect.attempt] = info
         try:
             self._crew.engines[info.pool].submit(work)
@@ -135,8 +158,6 @@ class Hands:
             log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex())
             del self._inside[info.task_id, effect.attempt]
             self._reject(effect, TaskRejected(f'the engine does not take it: {type(error).__name__}: {error}'))
-            return
-        self._started.setdefault((account, call.function, call.name), []).append(info.task_id)
 
     def _opened(self, effect: do.Start) -> Opened | None:
         """What is in the task, or None: then it has its end."""
@@ -165,12 +186,14 @@ class Hands:
         self.again = True
 
     def _cancel(self, effect: do.CancelWork) -> None:
-        if self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
+        waits = self._ready.pop((effect.task_id, effect.attempt), None) is not None
+        if waits or self._crew.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
             self._inside.pop((effect.task_id, effect.attempt), None)
             self._cancelled(effect.info, effect.attempt)
 
     def _withdraw(self, effect: do.Withdraw) -> None:
-        if self._crew.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
+        waits = self._ready.pop((effect.task_id, effect.attempt), None) is not None
+        if waits or self._crew.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
             self._inside.pop((effect.task_id, effect.attempt), None)
             self._reactor.withdrawn(effect.task_id, effect.attempt, self._now())
             self.again = True

@@ -16,10 +16,10 @@ NESTED = ('provider', 'launcher', 'address', 'manager_selector')
 TEMPLATES = ('user_config_template_path', 'user_config_schema_path', 'max_user_pools')
 """Keys of a file whose engine stands in a template."""
 
-OF_THE_ENDPOINT = ('pools', 'engines', 'function_policy', 'allowed_functions', *TEMPLATES)
+OF_THE_ENDPOINT = ('pools', 'engines', 'audit', 'function_policy', 'allowed_functions', *TEMPLATES)
 """Keys that hold for the whole endpoint, and so in no template, which is a user's to fill in."""
 
-TOP = ('display_name', 'debug', 'engine', 'pools', 'function_policy', 'allowed_functions', *life.KEYS, *TEMPLATES)
+TOP = ('display_name', 'debug', 'audit', 'engine', 'pools', 'function_policy', 'allowed_functions', *life.KEYS, *TEMPLATES)
 
 POOL_NAMES = ('pools', 'engines')
 """Two names for several engines in one file."""

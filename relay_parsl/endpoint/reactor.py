@@ -147,6 +147,10 @@ class EndpointReactor:
         """How many tasks an engine can run at once."""
         self._books.holdings.pools[pool].capacity = count
 
+    def pause(self, *, paused: bool) -> None:
+        """Ask for no more tasks, or ask again; what is here goes on."""
+        self._books.paused = paused
+
     @property
     def live(self) -> bool:
         """Whether there is a session."""

@@ -84,6 +84,11 @@ class AuditLog:
         """What waits belongs to a turn that did not happen."""
         self._waiting.clear()
 
+    def forget(self, event: str) -> None:
+        """The last line that waits, if it is of this event: it is not true."""
+        if self._waiting and self._waiting[-1][1] == event:
+            self._waiting.pop()
+
     def close(self) -> None:
         """No line after this; what waits is tried once more."""
         with suppress(OSError):

@@ -82,6 +82,8 @@ class Admin:
         try:
             if message.verb not in self._verbs:
                 raise Denied('unsupported', f'this relay does not know how to {message.verb[:64]!r}')
+            if self._core.unrecorded and message.verb != 'status':
+                raise Denied('full', self._core.closed)
             result = self._verbs[message.verb](self._account(session), message.args, now)
         except Denied as error:
             self._core.audit('denied', session.account, verb=message.verb[:64], why=error.code)
@@ -228,6 +230,7 @@ class Admin:
         return {
             **mine, 'waiting': sum(self._core.load.values()), 'clients': clients, 'endpoints': len(self._core.endpoints), 'leases': leases,
             'bytes': self._core.store.size(), 'full': self._core.full,
+            'audit': 'cannot be written: nothing new is taken' if self._core.unrecorded else 'written',
         }  # fmt: skip
 
     def _stop(self, asker: AccountRow, _args: Row, _now: float) -> Row:
@@ -269,7 +272,9 @@ class Admin:
         """One joiner for each invitation. Said twice by the same joiner, it is answered twice."""
         invite = self._core.accounts.invited(peer.key, now)
         answer: m.Message
-        if invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):
+        if self._core.unrecorded:
+            answer = m.Refused('full', self._core.closed)
+        elif invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):
             row = self._core.accounts.get(enrolment.id)
             answer = m.Enrolled(enrolment.id, row.name if row else '', enrolment.kind)
         elif invite is None or invite.token != enrolment.token or invite.role != enrolment.kind:

@@ -70,6 +70,8 @@ class RelaySettings:
     pulls: int = 64
     """Large bodies that come in at a time from one session."""
     versions: dict[str, str] = field(default_factory=dict)
+    audit: str = 'required'
+    """Or `best-effort`: whether what is not on record may happen."""
 
 
 class Core:
@@ -82,6 +84,8 @@ class Core:
         self.now = 0.0
         """The time of this turn."""
         self.full = False
+        self.unrecorded = False
+        """Whether the audit log cannot be written: then nothing new is taken in, and nobody's rights change."""
         self.busy = False
         self.accounts = Directory(store.accounts(), store.invites())
         self.sessions: dict[bytes, Session] = {}
@@ -125,6 +129,20 @@ class Core:
     def audit(self, event: str, account: Id, **fields: Any) -> None:
         """A line of the audit log."""
         self._effects.append(Audit(event, account, fields))
+
+    def records(self) -> list[Audit]:
+        """The lines of this turn, out of its effects: they are written before it is committed."""
+        found = [each for each in self._effects if isinstance(each, Audit)]
+        if found:
+            self._effects = [each for each in self._effects if not isinstance(each, Audit)]
+        return found
+
+    @property
+    def closed(self) -> str:
+        """Why nothing new is taken in at present; '' when it is."""
+        if self.full:
+            return "the relay's disk is full: try again later"
+        return "the relay's audit log cannot be written: try again later" if self.unrecorded else ''
 
     def put_account(self, row: AccountRow) -> None:
         """Add an account, or replace it."""

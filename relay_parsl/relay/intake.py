@@ -89,7 +89,7 @@ class Intake:
     def _fits(self, account: AccountRow, now: float) -> Callable[[Task, TaskHeader], bool]:
         """Whether a task can be taken; what is the same for a whole message is found out once."""
         core, settings = self._core, self._core.settings
-        open_to = account.role in MAY_SUBMIT and core.load[account.id] < settings.queue_limit and not core.full
+        open_to = account.role in MAY_SUBMIT and core.load[account.id] < settings.queue_limit and not core.closed
         latest, payload_limit, body_limit = now + settings.lifetime, settings.payload_limit, settings.body_limit
         usable: dict[Id, bool] = {}
 
@@ -120,7 +120,7 @@ class Intake:
             (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
             (not LEAST <= header.priority <= MOST or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
             (core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
-            (core.full, 'full', "the relay's disk is full: try again later"),
+            (bool(core.closed), 'full', core.closed),
         )
         return next((code, reason) for is_so, code, reason in faults if is_so)
 

@@ -90,6 +90,15 @@ class RelayReactor:
     def full(self, full: bool) -> None:
         self._core.full = full
 
+    @property
+    def unrecorded(self) -> bool:
+        """Whether the audit log cannot be written: then nothing new is taken in either."""
+        return self._core.unrecorded
+
+    @unrecorded.setter
+    def unrecorded(self, unrecorded: bool) -> None:
+        self._core.unrecorded = unrecorded
+
     def admits(self, key: bytes, now: float) -> bool:
         """Whether a CURVE key may connect; reads no store."""
         return self._core.accounts.admits(key, now)
@@ -156,6 +165,10 @@ class RelayReactor:
         self._leases.flush(now)
         self._delivery.flush(now)
         self._watches.flush()
+
+    def records(self) -> list[Audit]:
+        """What this turn puts on record, once: `take` gives no line that was given here. For a loop that writes them before it commits."""
+        return self._core.records()
 
     def take(self) -> list[Effect]:
         """What to do now that the turn is committed, in order."""

@@ -18,6 +18,7 @@ from relay_parsl.daemon import settle, terminated_by
 from relay_parsl.errors import ProtocolError, SealError, StoreError
 from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
+from relay_parsl.home.recorder import Recorder
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage
@@ -70,7 +71,7 @@ class RelayServer:
         self._lives = 0
         self._acts: dict[type, Callable[[Any], None]] = {
             Send: self._send, SpoolWrite: self._spool_write, SpoolSync: self._spool_sync, SpoolSend: self._spool_send,
-            SpoolDelete: self._spool_delete, Audit: self._note, Stop: lambda _effect: self.stop(),
+            SpoolDelete: self._spool_delete, Stop: lambda _effect: self.stop(),
         }  # fmt: skip
 
     # -- From outside -----------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class RelayServer:
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
-        self._audit = AuditLog(directory / 'audit.log', keys)
+        self._audit = Recorder(AuditLog(directory / 'audit.log', keys), self._settings.audit)
         self._open.append(self._audit.close)
         self._found()
         self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))
@@ -134,7 +135,9 @@ class RelayServer:
         self._wake = self._router.wake
         self._helper = Helper(self._spool, self._synced)
         self._open.append(self._helper.close)
-        self._audit.write(self._now(), 'start', {'version': VERSION, 'port': self.port})
+        self._audit.note(self._now(), 'start', {'version': VERSION, 'port': self.port})
+        self._audit.commit(self._now())
+        self._reactor.unrecorded = self._audit.halted
 
     def _found(self) -> None:
         """The store's first turn: founders, the reactor, and a spool without what nobody refers to."""
@@ -167,7 +170,7 @@ class RelayServer:
         self._lives += 1
         full = self._lives > 1 and self._reactor.full
         self._reactor = RelayReactor(self._store, self._now(), settings=self._settings, first_session=self._base + (self._lives << 24))
-        self._reactor.full = full
+        self._reactor.full, self._reactor.unrecorded = full, self._audit.halted
 
     def _close(self) -> None:
         """Whatever is open, the last first."""
@@ -208,7 +211,17 @@ class RelayServer:
             self._ticked = now
             self._reactor.tick(now)
         self._reactor.flush(now)
+        self._record(now)
         self._store.commit()
+
+    def _record(self, now: float) -> None:
+        """The lines of a turn are written before it is committed. The first that cannot be undoes its turn; later ones, of sessions, wait."""
+        for each in self._reactor.records():
+            self._note(each, now)
+        if not self._audit.commit(now) and not self._reactor.unrecorded:
+            self._audit.take_back()
+            raise StoreError('what is not on record must not happen')
+        self._reactor.unrecorded = self._audit.halted
 
     def _hear(self, peer: Peer, message: Message | ProtocolError, now: float) -> None:
         """What needs hashing or a signature is checked here: the reactor is pure."""
@@ -284,13 +297,10 @@ class RelayServer:
     def _spool_delete(self, effect: SpoolDelete) -> None:
         self._helper.delete(effect.key)
 
-    def _note(self, effect: Audit) -> None:
+    def _note(self, effect: Audit, now: float) -> None:
         if effect.event == 'crowded':
             log.warning('refused a session of account %s: %s', effect.account.hex(), effect.fields['why'])
-        try:
-            self._audit.write(self._now(), effect.event, {'account': effect.account.hex(), **effect.fields})
-        except OSError:
-            log.exception('the audit log cannot be written')
+        self._audit.note(now, effect.event, {'account': effect.account.hex(), **effect.fields})
 
     def _synced(self, name: SpoolKey, error: OSError | None) -> None:
         """In a helper's thread: a large body's fsync stalls nobody."""

@@ -101,6 +101,7 @@ class Config:
     pools: dict[str, Spec] = field(default_factory=lambda: {'': Spec()})
     default_pool: str = ''
     life: Life = field(default_factory=Life)
+    audit: str = 'best-effort'
 
     def build_engine(self, pool: str = '') -> Any:
         return self.engine
