@@ -86,7 +86,7 @@ class Admin:
                 raise Denied('full', self._core.closed)
             result = self._verbs[message.verb](self._account(session), message.args, now)
         except Denied as error:
-            self._core.audit('denied', session.account, verb=message.verb[:64], why=error.code)
+            self._core.refused('denied', session.account, verb=message.verb[:64], why=error.code)
             self._core.send(session, m.Refused(error.code, error.reason, message.request))
         else:
             self._core.audit(message.verb, session.account, **{key: _plain(value) for key, value in result.items() if message.verb != 'status'})

@@ -11,6 +11,7 @@ from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete, hurried
 from relay_parsl.relay.heads import Heads
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.refusals import Refusals
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
 from relay_parsl.wire.messages import INLINE, Id, Message, Status, TaskState
@@ -109,6 +110,7 @@ class Core:
         self._session = first_session
         self._day = 0.0
         self._brought: Counter[Id] = Counter()
+        self._refusals = Refusals()
         self._effects: list[Effect] = []
 
     # -- What is to be done -----------------------------------------------------------------------------------------
@@ -143,6 +145,12 @@ class Core:
         if self.full:
             return "the relay's disk is full: try again later"
         return "the relay's audit log cannot be written: try again later" if self.unrecorded else ''
+
+    def refused(self, event: str, account: Id, **fields: Any) -> None:
+        """A line of the audit log about what somebody may not do, unless there are too many of them already."""
+        more = self._refusals.line(account, self.now)
+        if more is not None:
+            self.audit(event, account, **fields, **more)
 
     def put_account(self, row: AccountRow) -> None:
         """Add an account, or replace it."""

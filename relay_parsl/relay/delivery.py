@@ -45,7 +45,8 @@ class Delivery:
             self.follow_group(session, info.group)
         self.ask(session, [info.id for info in mine.values() if info.stage == Stage.DONE])
         unknown = tuple([Rejection(each, 'unknown', 'no such task') for each in message.ids if each not in mine])
-        if unknown:
+        if unknown:  # forgotten, never there, or another account's: the same to the asker, and on record
+            self._core.refused('unknown', session.account, verb='Follow', tasks=len(unknown))
             self._core.send(session, Rejected(unknown))
 
     def follow_group(self, session: ClientSession, group: Id) -> None:

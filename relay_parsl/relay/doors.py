@@ -47,12 +47,12 @@ class Doors:
             self._end_all(lambda each: each.routing == peer.routing or (each.key == peer.key and each.hello.instance == hello.instance))
             crowd = self._crowd(account)
             if crowd:
-                self._core.audit('crowded', account.id, why=crowd)
+                self._core.refused('crowded', account.id, why=crowd)
                 self._refuse(peer.routing, 'limit', crowd)
                 return
             self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now), now)
         else:
-            self._core.audit('refused', account.id, role=hello.role[:32])
+            self._core.refused('refused', account.id, role=hello.role[:32])
             self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
 
     def _crowd(self, account: AccountRow) -> str:
@@ -96,7 +96,7 @@ class Doors:
             account = self._core.accounts.get(endpoint)
             if old is not None and old.heard > pending.asked:
                 del self._pending[endpoint]
-                self._core.audit('duplicate', endpoint)
+                self._core.refused('duplicate', endpoint)
                 self._refuse(pending.routing, 'duplicate', 'this endpoint runs already: stop it first, or start with --take-over')
             elif not self._core.accounts.counts(endpoint, now):
                 del self._pending[endpoint]
@@ -112,7 +112,7 @@ class Doors:
     def _fence(self, account: AccountRow, pending: Pending) -> None:
         """It may not be this endpoint, also when nobody else is."""
         epoch, how = pending.hello.epoch, ' with --take-over' if pending.hello.takeover else ''
-        self._core.audit('fenced', account.id, epoch=epoch)
+        self._core.refused('fenced', account.id, epoch=epoch)
         why = f'another process of this endpoint has been here with start number {account.epoch}, and this is number {epoch} of its directory'
         again = f'start it again{how}' if epoch == account.epoch else 'go on in the directory of that one, or invite and join this one anew'
         self._refuse(pending.routing, 'fenced', f'{why}: {again}')

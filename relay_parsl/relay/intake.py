@@ -38,6 +38,8 @@ KNOWN_OBJECTS = 20_000
 """The most hashes that are remembered as stored; beyond, the store is asked again."""
 NEED_AT_ONCE = 1000
 KINDS = ('grant', 'function')
+NOT_ONES_OWN = {'denied', 'not-found'}
+"""Codes of rejections that say that somebody reaches for what is not theirs."""
 LEAST, MOST = -(1 << 31), (1 << 31) - 1
 """What a priority may be."""
 
@@ -179,6 +181,8 @@ class Intake:
         foreign = [Rejection(info.id, 'denied', 'this id is taken') for info in infos.values() if info.account != session.account]
         rejected = (*foreign, *[each for each in refused if each.task_id not in infos])
         if rejected:
+            for code in sorted({each.code for each in rejected} & NOT_ONES_OWN):
+                self._core.refused('denied', session.account, verb='Submit', why=code, tasks=sum(each.code == code for each in rejected))
             self._core.send(session, Rejected(rejected))
 
     # -- Large bodies -----------------------------------------------------------------------------------------------
@@ -244,6 +248,7 @@ class Intake:
         if unknown:
             for task_id in unknown:
                 self._pulls.drop((task_id, 0, 'task'), session.account)
+            self._core.refused('unknown', session.account, verb='Cancel', tasks=len(unknown))
             self._core.send(session, Rejected(tuple([Rejection(each, 'unknown', 'no such task') for each in unknown])))
 
     def _pass_on(self, leased: Iterable[TaskInfo]) -> None:

@@ -185,6 +185,7 @@ class RelayReactor:
         elif not isinstance(message, m.Pong):
             handler = self._handlers.get((type(session), type(message)))
             if handler is None:
+                self._core.refused('denied', session.account, verb=type(message).__name__, why='role')
                 self._core.send(session, m.Refused('denied', f'{type(message).__name__} is not for this role', getattr(message, 'request', 0)))
             else:
                 handler(session, message, now)

@@ -325,6 +325,7 @@ def test_kill_9_of_the_endpoint_loses_no_task_and_starts_none_twice_that_may_run
             assert runs.count(number) >= 1
 
 
+@pytest.mark.attack(8)
 def test_a_twin_is_refused_and_may_take_over(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, 'TWIN_FOR', 3.0)
     first = world.endpoint()
@@ -340,6 +341,7 @@ def test_a_twin_is_refused_and_may_take_over(world: World, tmp_path: Path, monke
     client.wait_for(client.submit(double, 2))
 
 
+@pytest.mark.attack(8)
 @pytest.mark.fault(41)
 def test_a_copy_with_an_older_journal_is_fenced(world: World, tmp_path: Path) -> None:
     _advance(world.place.root, 5)

@@ -72,6 +72,7 @@ def test_a_second_process_on_the_same_directory_is_refused_before_it_speaks(site
         site.begin(Config(Bench())).end()
 
 
+@pytest.mark.attack(4)
 def test_a_relay_with_another_key_is_one_clear_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, 'STRANGER', 1.0)
     party = site.begin(entry=replace(site.relay.entry, key=curve_public(Keys.generate().curve)))

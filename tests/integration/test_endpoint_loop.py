@@ -94,6 +94,7 @@ def test_one_task_from_its_dispatch_to_its_record_and_a_clean_end(site: Site) ->
     assert site.engine.stopped
 
 
+@pytest.mark.attack(12)
 def test_what_was_let_in_refused_and_started_is_on_record_without_payloads(site: Site) -> None:
     party = site.serve(grace=0.5)
     task = site.give(double, 0x5EC2E7)
@@ -133,6 +134,7 @@ def test_a_grown_engine_is_announced(site: Site) -> None:
 # -- What may not run ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(12)
 def test_a_task_whose_seal_does_not_hold_is_refused_in_the_clear_and_never_handed_on(site: Site) -> None:
     site.serve()
     task = site.give(double, 21)
@@ -166,6 +168,7 @@ def test_bytecode_for_another_python_fails_before_anything_runs(site: Site) -> N
     assert site.engine.works == []
 
 
+@pytest.mark.attack(11)
 def test_a_stranger_is_refused(site: Site) -> None:
     write_private(site.place / 'trusted.json', b'{}')
     site.serve()

@@ -92,6 +92,7 @@ def test_last_words_are_not_waited_for_without_end() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.attack(3)
 def test_a_stranger_gets_nothing_through() -> None:
     with routing(set()) as (router, server_key), dealing(router.port, server_key, new_key()) as dealer:
         dealer.send(Ping())
@@ -99,6 +100,7 @@ def test_a_stranger_gets_nothing_through() -> None:
         assert router.receive() == []
 
 
+@pytest.mark.attack(4)
 def test_another_servers_key_is_told_apart() -> None:
     key = new_key()
     with routing({public_key(key)}) as (router, _), dealing(router.port, public_key(new_key()), key) as dealer:
@@ -114,6 +116,7 @@ def test_nobody_there_is_told() -> None:
         until(lambda: dealer.failure == 'unreachable', lambda: dealer.wait(0.05))
 
 
+@pytest.mark.attack(5)
 def test_a_router_whose_guard_sleeps_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match='self-test'):
         Router(ANY, new_key(), lambda _key: True)

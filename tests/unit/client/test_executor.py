@@ -170,6 +170,7 @@ def test_unknown_endpoints(relay: FakeRelay) -> None:
     assert executor.submit(double, 1).result(LONG) == 2
 
 
+@pytest.mark.attack(18)
 def test_what_an_untrusted_endpoint_sends_is_json(relay: FakeRelay) -> None:
     relay.home.unpin('polaris')
     executor = Executor(uuid.UUID(bytes=bytes(relay.endpoint.id)), relay=relay.target)

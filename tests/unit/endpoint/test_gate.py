@@ -120,15 +120,18 @@ def test_an_object_with_the_hash_of_another_is_refused() -> None:
     assert 'hash of another' in site.gate.keep(Object(Hash(bytes(32)), 'function', Body(b'code')), NOW)
 
 
+@pytest.mark.attack(11)
 def test_a_grant_of_a_stranger_is_refused() -> None:
     assert 'not trusted' in Site(signer=MALLORY).refused[0]
 
 
+@pytest.mark.attack(13)
 def test_a_grant_to_another_endpoint_is_refused() -> None:
     site = Site()
     assert 'another endpoint' in site.gate.keep(Sender(ALICE, OTHER_CARD, NOW).grant_object, NOW)
 
 
+@pytest.mark.attack(15)
 def test_a_grant_that_expired_is_refused_also_when_it_was_taken_before() -> None:
     site = Site()
     assert 'not valid now' in site.gate.keep(Sender(ALICE, CARD, NOW - 1e6).grant_object, NOW)
@@ -143,6 +146,7 @@ def test_a_signer_that_was_taken_off_the_list_is_refused_from_then_on() -> None:
         site.gate.open(site.start(), NOW)
 
 
+@pytest.mark.attack(12)
 def test_every_changed_bit_of_a_task_is_refused() -> None:
     site = Site()
     task = site.sender.task(site.function, BLOB, (21,))
@@ -153,6 +157,7 @@ def test_every_changed_bit_of_a_task_is_refused() -> None:
             site.gate.open(site.start(Task(task.header, Body(bytes(changed)))), NOW)
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize(
     'change', [{'sequence': 99}, {'task_id': bytes(16)}, {'group': bytes(16)}, {'expires': NOW}, {'priority': -9}, {'at_most_once': True}]
 )
@@ -164,13 +169,14 @@ def test_a_header_that_the_relay_changed_is_refused(change: dict[str, Any]) -> N
         site.gate.open(site.start(Task(header, task.payload)), NOW)
 
 
+@pytest.mark.attack(13)
 def test_a_task_for_another_endpoint_is_refused() -> None:
     site = Site()
     with pytest.raises(Refusal, match='not addressed'):
         site.gate.open(site.start(endpoint=OTHER_CARD.id), NOW)
 
 
-@pytest.mark.attack(21)
+@pytest.mark.attack(12, 21)
 def test_another_function_than_the_call_names_does_not_run() -> None:
     site = Site()
     other = site.sender.function(payload.dump_function(lambda number: -number))
@@ -179,6 +185,7 @@ def test_another_function_than_the_call_names_does_not_run() -> None:
         site.gate.open(site.start(site.sender.task(other, BLOB, (21,))), NOW)
 
 
+@pytest.mark.attack(12)
 def test_a_function_that_is_no_seal_of_the_grant_does_not_run() -> None:
     site = Site()
     foreign = Sender(ALICE, CARD, NOW).function(BLOB)

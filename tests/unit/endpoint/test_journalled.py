@@ -51,6 +51,7 @@ def test_what_was_recorded_is_not_sent_again_by_the_next_life() -> None:
     assert headers(killed(desk).open()) == []
 
 
+@pytest.mark.attack(14)
 def test_an_at_most_once_task_is_journalled_before_its_start_leaves() -> None:
     desk = Desk()
     desk.open()
@@ -71,6 +72,7 @@ def test_the_result_of_an_at_most_once_task_is_journalled_before_it_leaves() -> 
     assert [each.task_id for each in headers(killed(desk).open())] == [task_id(1)]
 
 
+@pytest.mark.attack(14)
 def test_a_finished_task_is_refused_whatever_the_relay_says() -> None:
     desk = Desk()
     desk.open()

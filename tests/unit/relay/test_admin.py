@@ -83,6 +83,7 @@ def test_endpoints_say_how_they_stand(stage: Stage) -> None:
     assert ask(ann, 'endpoints', name='far') == []
 
 
+@pytest.mark.attack(9)
 def test_tasks_are_ones_own(stage: Stage) -> None:
     ann, bob = stage.client('ann'), stage.client('bob')
     stage.submit(ann, 'a', 'b')

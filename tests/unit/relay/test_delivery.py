@@ -257,6 +257,7 @@ def test_bodies_that_nobody_offers_any_more_are_dropped(stage: Stage) -> None:
     assert [each.key[0] for each in spooling(stage, SpoolDelete)] == [an_id('a')]  # type: ignore[attr-defined]
 
 
+@pytest.mark.attack(9)
 def test_another_account_can_neither_feed_nor_fetch_a_body(stage: Stage) -> None:
     ann, bob, endpoint = stage.client('ann'), stage.client('bob'), stage.endpoint()
     stage.submit(ann, 'a', body=10)

@@ -77,6 +77,7 @@ def test_missing_objects_are_asked_for_and_nothing_is_accepted_before(stage: Sta
     assert [each.data for each in endpoint.one(m.Objects).objects] == [b'g']
 
 
+@pytest.mark.attack(15)
 @pytest.mark.parametrize(
     ('more', 'code'),
     [
@@ -120,6 +121,7 @@ def test_a_full_disk_refuses_what_is_new_and_knows_what_is_old(stage: Stage) -> 
     assert client.ids(m.Deliver) == [an_id('a')]
 
 
+@pytest.mark.attack(9)
 def test_another_accounts_id_is_denied_and_its_tasks_are_as_if_absent(stage: Stage) -> None:
     ann, bob, endpoint = stage.client('ann'), stage.client('bob'), stage.endpoint()
     stage.submit(ann, 'a')
@@ -134,6 +136,7 @@ def test_another_accounts_id_is_denied_and_its_tasks_are_as_if_absent(stage: Sta
     assert ann.ids(m.Deliver)[0] == an_id('a')
 
 
+@pytest.mark.attack(9)
 def test_another_endpoint_can_neither_end_nor_fetch_a_task(stage: Stage) -> None:
     client, endpoint, far = stage.client(), stage.endpoint(), stage.endpoint('far')
     stage.submit(client, 'a')
@@ -254,6 +257,7 @@ def test_an_accounts_sessions_and_objects_are_limited() -> None:
 # -- One process an endpoint -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(8)
 def test_a_second_process_is_refused_while_the_first_answers(stage: Stage) -> None:
     first = stage.endpoint()
     second = stage.party('site')
@@ -302,6 +306,7 @@ def test_an_epoch_that_two_share_cannot_be_taken_over(stage: Stage) -> None:
     assert first.got(m.Goodbye) == []
 
 
+@pytest.mark.attack(8)
 def test_a_lower_epoch_is_fenced_at_once_and_does_not_disturb_who_waits(stage: Stage) -> None:
     first = stage.endpoint(epoch=5)
     second, old = stage.party('site'), stage.party('site')

@@ -50,6 +50,7 @@ def test_a_body_is_exactly_as_long_as_was_said(length: int, wrong: int) -> None:
         body(key, length + wrong, sealed(length, key))
 
 
+@pytest.mark.attack(12, 16)
 def test_changed_bodies_are_not_opened() -> None:
     key = new_body_key()
     data = sealed(100, key)
@@ -60,6 +61,7 @@ def test_changed_bodies_are_not_opened() -> None:
         body(b'short', 100, data)
 
 
+@pytest.mark.attack(12, 16)
 def test_segments_cannot_be_moved_dropped_repeated_or_cut_off() -> None:
     key, length, size = new_body_key(), 3 * SEGMENT, SEGMENT + 16
     data = sealed(length, key)

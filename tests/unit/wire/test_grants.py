@@ -102,11 +102,13 @@ def test_a_grant_says_whose_it_is_and_for_whom() -> None:
     assert (grant.not_before, grant.not_after) == (NOW, NOW + 3600)
 
 
+@pytest.mark.attack(11)
 def test_a_changed_grant_is_no_grant() -> None:
     every_flip_is_refused(GRANT.data, opened)
     every_flip_is_refused(GRANT.data, lambda data: reopen_grant(data, ALICE))
 
 
+@pytest.mark.attack(11)
 def test_signers_that_nobody_trusts() -> None:
     foreign = make_grant(MALLORY, 'user', card_of(SITE), now=NOW, lifetime=60.0)
     with pytest.raises(SealError, match='not trusted'):
@@ -115,6 +117,7 @@ def test_signers_that_nobody_trusts() -> None:
         reopen_grant(foreign.data, ALICE)
 
 
+@pytest.mark.attack(11)
 def test_a_grant_that_names_another_signer() -> None:
     """Mallory signs, and writes Alice's key into the terms."""
     signed, _ = codec.unpack(GRANT.data)
@@ -124,6 +127,7 @@ def test_a_grant_that_names_another_signer() -> None:
             opened(forged)
 
 
+@pytest.mark.attack(13)
 def test_a_grant_to_another_endpoint() -> None:
     elsewhere = make_grant(ALICE, 'user', card_of(OTHER_SITE), now=NOW, lifetime=60.0)
     with pytest.raises(SealError, match='another endpoint'):
@@ -188,12 +192,14 @@ def test_what_is_sealed_opens_at_the_endpoint_and_at_the_owner(direction: str, p
     assert GRANT.open('result', b'h', opened().seal('result', b'h', plaintext)) == plaintext
 
 
+@pytest.mark.attack(12, 16)
 @pytest.mark.parametrize('direction', DIRECTIONS)
 def test_a_changed_seal_is_not_opened(direction: str) -> None:
     grant = opened()
     every_flip_is_refused(GRANT.seal(direction, b'header', b'some plaintext'), lambda data: grant.open(direction, b'header', data))
 
 
+@pytest.mark.attack(12, 16, 17)
 def test_another_header_direction_or_grant() -> None:
     data = GRANT.seal('task', b'header', b'call')
     second = make_grant(ALICE, 'user', card_of(SITE), now=NOW, lifetime=3600.0, label='laptop')

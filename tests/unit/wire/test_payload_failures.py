@@ -114,6 +114,7 @@ BAD = [
 ]
 
 
+@pytest.mark.attack(19)
 @pytest.mark.fault(52)
 @pytest.mark.parametrize('error', BAD, ids=lambda error: type(error).__name__)
 def test_an_exception_that_cannot_travel_is_a_text(error: Exception) -> None:
@@ -146,6 +147,7 @@ def test_names_that_are_no_error_of_our_own_tree() -> None:
             payload.load_outcome(codec.pack(['failure', name, 'text', ['x'], b'', []]), trusted=False)
 
 
+@pytest.mark.attack(19)
 def test_pickles_of_failures_that_are_no_exceptions() -> None:
     for data in (cloudpickle.dumps(7), cloudpickle.dumps(SystemExit(1)), b'junk', cloudpickle.dumps(ValueError)):
         with pytest.raises(RemoteError, match='the text'):
