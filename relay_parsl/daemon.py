@@ -6,11 +6,13 @@ created: a number that the system gave away again is not mistaken for it. Only t
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import gc
 import json
 import os
 import platform
+import resource
 import select
 import signal
 import subprocess
@@ -33,6 +35,7 @@ SLACK = 2.0
 """Seconds by which two readings of one process's creation may differ, for the clock may be set in between."""
 TAIL = 20
 """Lines of a log that a failed start shows."""
+PR_SET_DUMPABLE = 4
 YOUNG = 10_000
 """Objects made and not gone again after which Python looks for cycles among them: its 700 are a handful of tasks."""
 
@@ -185,6 +188,18 @@ def settle() -> None:
         gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
 
 
+def guard_memory() -> None:
+    """Keep the keys that this process holds where they are: no core dump is written of it, and no other process of its user may look into it.
+
+    What it starts is as ever, for the kernel forgets this where another program is executed: tasks dump core as their user likes. Where there is no
+    prctl (PR_SET_DUMPABLE), core dumps alone are off, also of what it starts.
+    """
+    if sys.platform == 'linux':
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    else:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 # -- Detached processes ----------------------------------------------------------------------------------------------
 
 
@@ -231,7 +246,7 @@ def detach(arguments: Sequence[str], log: Path, timeout: float) -> str:
 
 
 def _spawn(arguments: Sequence[str], log: Path, write: int) -> subprocess.Popen[bytes]:
-    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, '-m', 'relay_parsl', *arguments],

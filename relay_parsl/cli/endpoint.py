@@ -177,10 +177,12 @@ def serve(place: Place, take_over: bool) -> int:
 
     start_engine_process(place.config)  # before what follows imports as much
 
+    from relay_parsl import daemon
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.endpoint import Endpoint
 
     config = load_endpoint_config(place.config)
+    daemon.guard_memory()  # before there are keys in it; the engine's process, which tasks run under, has none
     relay, credentials = place.identity()
     log_at(logging.DEBUG if config.debug else logging.INFO)
     with place.pid_file.held(take_over=take_over):

@@ -61,6 +61,7 @@ def be_engine(home: Home) -> None:
     from relay_parsl.flows.journal import Journal
     from relay_parsl.flows.settings import load_settings
 
+    daemon.guard_memory()
     log_at(logging.INFO)
     stop = threading.Event()
     with Journal.open(home) as journal, daemon.terminated_by(stop.set):

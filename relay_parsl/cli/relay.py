@@ -96,6 +96,7 @@ def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[
     from relay_parsl.relay.reactor import RelaySettings
     from relay_parsl.relay.server import RelayServer
 
+    daemon.guard_memory()
     home.directory('relay')
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.daemon import READY
+from relay_parsl.daemon import READY, guard_memory
 from relay_parsl.errors import RelayError
 from relay_parsl.local.words import GRACE, NAME, say
 
@@ -103,6 +103,7 @@ def _watch() -> None:
 
 def main(role: str, root: str, name: str) -> None:
     """Be one of them."""
+    guard_memory()
     try:
         {'relay': relay, 'endpoint': endpoint}[role](root, name)
     except RelayError as error:

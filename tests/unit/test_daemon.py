@@ -220,3 +220,47 @@ def test_a_settled_process_does_not_go_through_its_libraries_again() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+NOBODY = 'import os\nif os.geteuid() == 0:\n    os.setgroups([])\n    os.setgid(65534)\n    os.setuid(65534)\n'
+"""Root may read anything: who looks and who is looked at are nobody, once they have loaded what they need."""
+HOLDER = f"""
+import ctypes, resource, sys, time
+from relay_parsl import daemon
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+{NOBODY}
+ctypes.CDLL(None).prctl(daemon.PR_SET_DUMPABLE, 1, 0, 0, 0)  # as every process is that never changed its user
+if sys.argv[1] == 'guarded':
+    daemon.guard_memory()
+print('up', flush=True)
+time.sleep(60)
+"""
+PEEP = f"""
+import sys
+{NOBODY}
+open(f'/proc/{{sys.argv[1]}}/environ', 'rb').read()
+os.lseek(os.open(f'/proc/{{sys.argv[1]}}/mem', os.O_RDONLY), 0, 0)
+"""
+
+
+@pytest.mark.attack(29, 31)
+@pytest.mark.skipif(sys.platform != 'linux', reason='prctl')
+@pytest.mark.parametrize('how', ['guarded', 'as it comes'])
+def test_no_process_of_the_same_user_looks_into_one_that_holds_keys_nor_does_a_core_dump(how: str, tmp_path: Path) -> None:
+    """As it comes a process lets all of its user's others read it: so the refusal is the guard's."""
+    holder = subprocess.Popen([sys.executable, '-c', HOLDER, how], stdout=subprocess.PIPE, cwd=tmp_path)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b'up\n'
+        peep = subprocess.run([sys.executable, '-c', PEEP, str(holder.pid)], check=False, capture_output=True, text=True)
+        holder.send_signal(signal.SIGABRT)
+        status = os.waitpid(holder.pid, 0)[1]
+        holder.returncode = -signal.SIGABRT
+        holder.stdout.close()
+    finally:
+        holder.kill()
+    if how == 'guarded':
+        assert "Permission denied: '/proc/" in peep.stderr
+        assert not os.WCOREDUMP(status)
+    else:
+        assert peep.returncode == 0, peep.stderr
