@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint conformance bench bench-deep clean
+.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint conformance bench bench-deep soak clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(READY)  ## Every test but those marked slow
 
 faults: $(READY)  ## Every fault of docs/guarantees.md, the slow ones too, and a verdict for each
 	$(BIN)/python -m tests.rows faults
+
+soak: $(READY)  ## The simulation for hours: HOURS=8, FIRST=SEED to go on from; each failing seed is printed as it is found
+	nice $(BIN)/python -m tests.simulation.soak --hours $(or $(HOURS),8) --first $(or $(FIRST),10001)
 
 attacks: $(READY)  ## Every attack of docs/security.md, and a verdict for each
 	$(BIN)/python -m tests.rows attacks

@@ -158,6 +158,7 @@ class MemoryStore(Turns, Store):
         self._groups: dict[tuple[Id, Id], dict[int, Id]] = defaultdict(dict)
         self._received: dict[int, bool] = {}
         self._marks: dict[str, int] = {'start': 0, 'number': 0, 'done': 0}
+        self._soonest = 0.0  # nothing is due before, also after a rollback
 
     def start(self) -> int:
         self._statement('start')
@@ -252,6 +253,7 @@ class MemoryStore(Turns, Store):
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         self._statement('add')
         known = set()
+        self._soonest = min([self._soonest, *[row.expires for row in rows]])
         for row in rows:
             if row.id in self._tasks:
                 known.add(row.id)
@@ -328,6 +330,7 @@ class MemoryStore(Turns, Store):
             self._change(number, stage=Stage.DONE, status=each.status)
             kept = self._tasks[task_id]
             info = replace(kept.info, expires=each.until or kept.info.expires)
+            self._soonest = min(self._soonest, info.expires)
             self._put(self._tasks, task_id, Kept(replace(kept.row, payload=b''), info, each))
             self._put(self._groups[each.task.account, each.task.group], each.done, task_id)
             self._put(self._marks, 'done', max(each.done, self._marks['done']))
@@ -339,7 +342,8 @@ class MemoryStore(Turns, Store):
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         self._statement('ended_after')
         group_ends = self._groups[account, group]
-        return [result_row(self._tasks[group_ends[each]]) for each in sorted(group_ends) if each > done][:limit]
+        later = nsmallest(limit, (each for each in group_ends if each > done))
+        return [result_row(self._tasks[group_ends[each]]) for each in later]
 
     def received(self, numbers: Collection[int]) -> None:
         self._statement('received')
@@ -348,8 +352,11 @@ class MemoryStore(Turns, Store):
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         self._statement('due')
-        over = (each.info for each in self._tasks.values() if each.info.expires <= now)
-        return [replace(each) for each in islice(over, limit)]
+        if now < self._soonest:
+            return []
+        over = [each.info for each in self._tasks.values() if each.info.expires <= now]
+        self._soonest = now if over else min([each.info.expires for each in self._tasks.values()], default=now)
+        return [replace(each) for each in over[:limit]]
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         self._statement('forget')

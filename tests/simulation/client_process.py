@@ -122,13 +122,13 @@ class ClientProcess(Process):
         specs = []
         for _ in range(count):
             self.sequence += 1
-            short = random.random() < 0.04
+            short = random.random() < self.world.scale.short
             header = TaskHeader(
                 grant.hash, self.sequence, random_id(random), self.group, endpoint.id, function.hash,
                 expires=now + (random.uniform(0.5, 60.0) if short else 100_000.0),
                 priority=random.randrange(3), pool=random.choice(self.world.pools),
                 at_most_once=random.random() < 0.3,
-                body=random.randrange(1, 700) if random.random() < 0.04 else 0,
+                body=random.randrange(1, 700) if random.random() < self.world.scale.large else 0,
             )  # fmt: skip
             specs.append(make_spec(self.account.id, header, random))
         return specs

@@ -12,6 +12,9 @@ class Tally:
 
     seeds: int = 0
     tasks: int = 0
+    """Handed to a client."""
+    through: int = 0
+    """Accepted by the relay, and seen in its store with their end."""
     steps: int = 0
     starts: int = 0
     ends: Counter[str] = field(default_factory=Counter)

@@ -65,7 +65,7 @@ class EndpointProcess(Process):
         self.drain_after = -1
         """Dispatches until somebody says SIGTERM: what has not started is given back, the rest is finished; later it is started again."""
         random = self.clock.random
-        self.pools = {name: (random.choice((2, 8, 40)), random.choice((1000, 1 << 20))) for name in world.pools}
+        self.pools = {name: (random.choice(world.scale.windows), random.choice(world.scale.bytes)) for name in world.pools}
 
     # -- lives ----------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class EndpointProcess(Process):
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
         self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
-            self._make_engine(pool, random.randrange(1, 6))
+            self._make_engine(pool, random.randint(*self.world.scale.capacities))
         self.reactor.connect(self.clock.now)
 
     def _make_engine(self, pool: str, capacity: int) -> None:
@@ -218,7 +218,7 @@ class EndpointProcess(Process):
 
     def _finished(self, job: Job, status: Status, now: float) -> None:
         spec = self.world.specs[job.task_id]
-        size = self.clock.random.randrange(1, 700) if self.clock.random.random() < 0.04 else 0
+        size = self.clock.random.randrange(1, 700) if self.clock.random.random() < self.world.scale.large else 0
         payload, body = outcome(spec.mark, self.world.invariants.started[job.task_id], size)
         self._end(spec.header, job.attempt, status, payload, body, now)
 

@@ -29,8 +29,8 @@ class Invariants:
         """It is told by the network, the engines and the clients; the stores it reads itself."""
         self.world, self.clock = world, world.clock
         self.accepted: dict[Id, None] = {}
-        self.open: dict[Id, Any] = {}
-        """Accepted tasks that are not over, each with the row of the store that was found to be whole."""
+        self.open: dict[Id, None] = {}
+        """Accepted tasks that are not over."""
         self.ended: dict[Id, tuple[Any, ...]] = {}
         self.started: dict[Id, int] = {}
         self.by_key = {each.key: each for each in world.accounts}
@@ -118,8 +118,9 @@ class Invariants:
         for task_id in message.ids:
             self._own(task_id, account)
             self.check(self.world.relay.whole(task_id), '1: accepted, and not in the store')
-            self.accepted[task_id] = None
-            self.open[task_id] = None
+            if task_id not in self.accepted:
+                self.accepted[task_id] = self.open[task_id] = None
+                self.world.relay.look_at(task_id)
 
     def _on_deliver(self, message: m.Deliver, account: Account, dealer: Dealer) -> None:
         waiting = self.unreceived.setdefault(dealer.connection.routing, {})
@@ -154,6 +155,7 @@ class Invariants:
 
     def over(self, task_id: Id, ended: Ended) -> None:
         """The store has a terminal state of this task: the relay's own word must have a cause, and no finished result may be lost by it."""
+        self.clock.tally.through += 1
         spec = self.world.specs[task_id]
         if ended.header:
             reason = result_header(ended.header).reason
@@ -178,6 +180,8 @@ class Invariants:
             self.check(header.endpoint == account.id, '6: %s was sent a foreign task', account.name)
             spec = self.world.specs[header.task_id]
             self.check((each.header, each.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
+        if message.serial % self.world.scale.sample:  # the next one would show it as well
+            return
         windows, leased = self.windows.get(dealer.connection.routing, {}), self.world.relay.leased(account.id)
         for pool in pools & leased.keys():
             (count, size), window = leased[pool], windows.get(pool, (0, 0))

@@ -17,16 +17,16 @@ from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.codec import task_header
 from relay_parsl.wire.messages import Dispatch, Held, Hello, Id
+from tests.simulation.relay_process import RelayProcess
 
 Patch = tuple[Any, str, Any]
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """Attributes of the product to be replaced, and what the relay's loop is to do wrong."""
+    """Attributes to be replaced."""
 
     patches: tuple[Patch, ...] = ()
-    ack_before_commit: bool = False
 
 
 @contextmanager
@@ -43,6 +43,11 @@ def patched(patches: Iterable[Patch]) -> Iterator[None]:
 
 
 _add, _held, _fill = MemoryStore.add, Leases.held, Leases._fill
+
+
+def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
+    """What is decided is said before it is committed."""
+    self._act()
 
 
 def _add_again(self: MemoryStore, rows: Sequence[TaskRow]) -> set[Id]:
@@ -85,7 +90,7 @@ def _no_limit(self: Leases, session: EndpointSession, pool: str, window: tuple[i
 
 MUTATIONS = {
     'none': Mutation(),
-    'ack before commit': Mutation(ack_before_commit=True),
+    'ack before commit': Mutation(((RelayProcess, 'decided', _speak_early),)),
     'no de-duplication at the client': Mutation(((ClientReactor, '_knows', lambda self, task_id: True),)),
     'no de-duplication at the relay': Mutation(((MemoryStore, 'add', _add_again),)),
     'no de-duplication at the endpoint': Mutation(((Intake, 'dispatch', _take_again),)),

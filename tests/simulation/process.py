@@ -59,9 +59,9 @@ class Process:
         if self.guard(self.boot):
             self.wake(0.0)
 
-    def wake(self, delay: float = 0.001) -> None:
+    def wake(self, delay: float | None = None) -> None:
         """Have a turn soon: something arrived."""
-        when = max(self.clock.now + delay, self.paused_until)
+        when = max(self.clock.now + (self.world.scale.turn if delay is None else delay), self.paused_until)
         if self.up and when < self._next_turn:
             self._next_turn = when
             self.clock.at(when, self._turn, self.life, when)

@@ -10,10 +10,11 @@ from relay_parsl.errors import StoreError
 from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
-from relay_parsl.relay.store import EVICTED, MemoryStore, Store
+from relay_parsl.relay.store import EVICTED, Store
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Segment
 from tests.simulation.joiner import read_enrolment
 from tests.simulation.process import Process
+from tests.simulation.watched_store import WatchedStore
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -27,7 +28,7 @@ class RelayProcess(Process):
     statements = tuple(sorted(name for name in vars(Store) if not name.startswith('_') and name not in ('rollback', 'unfinished')))
     period = 1.0
 
-    def __init__(self, world: World, store: MemoryStore) -> None:
+    def __init__(self, world: World, store: WatchedStore) -> None:
         """The accounts are in the store from the beginning."""
         super().__init__(world, 'relay')
         self.store = store
@@ -35,11 +36,11 @@ class RelayProcess(Process):
         self.spool: dict[do.Key, bytes] = {}
         self.unsynced: set[do.Key] = set()
         self.full = self.was_full = False
-        self.settings = RelaySettings(store_limit=world.clock.random.choice((3000, 1 << 30)))
+        self.settings = RelaySettings(store_limit=world.clock.random.choice(world.scale.store))
         self.looked = 0.0
         self.faulty = False
         """Whether the store has failed since the process began: then a half-fetched body may be left in the spool until it ends."""
-        self.deletions, self.seen = 0, (0, 0)
+        self.seen = 0
         world.network.relay_wake = self.wake
         self._bootstrap()
 
@@ -88,7 +89,7 @@ class RelayProcess(Process):
         for key in self.unsynced:
             if self.clock.random.random() < 0.5:
                 self.spool.pop(key, None)
-                self.deletions += 1
+                self.store.touched.add(key[0])
         self.unsynced.clear()
 
     def set_full(self, full: bool) -> None:
@@ -136,13 +137,15 @@ class RelayProcess(Process):
             getattr(self.reactor, call)(*arguments, now)
         self.reactor.tick(now)
         self.reactor.flush(now)
-        if self.world.ack_before_commit:
-            self._act()
-        if arrived:
-            self.point('decide')
+        self.decided(arrived)
         self.store.commit()
         if arrived:
             self.point('commit')
+
+    def decided(self, arrived: list[Any]) -> None:
+        """All is decided and nothing is committed."""
+        if arrived:
+            self.point('decide')
 
     def _start_over(self) -> None:
         """After any error of the store: nothing leaves, a new reactor, and sessions begin anew; the disk counts as full until it was looked at."""
@@ -189,7 +192,7 @@ class RelayProcess(Process):
         self._send(do.Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _delete(self, effect: do.SpoolDelete) -> None:
-        self.deletions += 1
+        self.store.touched.add(effect.key[0])
         self.spool.pop(effect.key, None)
         self.unsynced.discard(effect.key)
 
@@ -204,17 +207,21 @@ class RelayProcess(Process):
             return
         self.dirty = False
         invariants, tasks = self.world.invariants, self.store._tasks
-        about = len(self.store._objects), self.deletions
-        if about != self.seen:  # what tasks refer to has changed: look at all of them
-            self.seen = about
-            invariants.open = dict.fromkeys(invariants.open)
-        for task_id in [task_id for task_id, kept in invariants.open.items() if tasks.get(task_id) is not kept or kept is None]:
+        if len(self.store._objects) != self.seen:  # what tasks refer to has changed: look at all of them
+            self.seen = len(self.store._objects)
+            self.store.touched.update(invariants.open)
+        for task_id in sorted(self.store.touched & invariants.open.keys()):
             kept = tasks.get(task_id)
             invariants.check(kept is not None and self.whole(task_id), '1: an accepted task is not whole in the store')
-            invariants.open[task_id] = kept
             if kept is not None and kept.ended is not None:
                 del invariants.open[task_id]
                 invariants.over(task_id, kept.ended)
+        self.store.touched.clear()
+
+    def look_at(self, task_id: Id) -> None:
+        """Have the next step look at this task."""
+        self.store.touched.add(task_id)
+        self.dirty = True
 
     def info(self, task_id: Id) -> TaskInfo | None:
         """How a task stands in the store; past the store's own statements, which are for the reactor."""

@@ -11,7 +11,6 @@ from multiprocessing import get_context
 
 from tests.simulation.counters import Tally
 from tests.simulation.mutations import MUTATIONS, patched
-from tests.simulation.scale import SMALL
 from tests.simulation.world import World
 
 
@@ -28,9 +27,9 @@ class Report:
 def run_seed(seed: int, mutation: str = 'none', show: Callable[[str], None] | None = None) -> Report:
     """One seed from beginning to end."""
     change = MUTATIONS[mutation]
-    world = World(seed, ack_before_commit=change.ack_before_commit, show=show)
+    world = World(seed, show=show)
     try:
-        with patched((*SMALL, *change.patches)):
+        with patched((*world.scale.bounds, *change.patches)):
             world.run()
     except Exception as error:  # noqa: BLE001  whatever a party raises is a finding, and belongs to this seed
         text = f'seed {seed} at {world.clock.now - 1_000_000.0:.3f}: {type(error).__name__}: {error}'
@@ -39,7 +38,7 @@ def run_seed(seed: int, mutation: str = 'none', show: Callable[[str], None] | No
 
 
 def run_many(seeds: Iterable[int], mutation: str = 'none', workers: int | None = None) -> Iterator[Report]:
-    """Many seeds, on all cores, in processes in which sets have the same order every time."""
+    """Many seeds, on all cores, in processes in which sets have the same order every time. Reports come in the order of the seeds."""
     before = os.environ.get('PYTHONHASHSEED')
     os.environ['PYTHONHASHSEED'] = '0'
     try:

@@ -14,6 +14,7 @@ from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.relay.store import MemoryStore, Store
 from tests.simulation.mutations import patched
 from tests.simulation.scale import SMALL
+from tests.simulation.watched_store import WatchedStore
 from tests.simulation.world import World
 
 INEXACT = {'size', 'due', 'unfinished', 'start'}
@@ -21,7 +22,7 @@ INEXACT = {'size', 'due', 'unfinished', 'start'}
 ORDERED = {'waiting', 'ended_after', 'tasks'}
 
 
-class TwinStore(MemoryStore):
+class TwinStore(WatchedStore):
     """Both stores; an answer that differs is an error."""
 
     def __init__(self, path: Path) -> None:

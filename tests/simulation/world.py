@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.messages import Hash, Id, Object
 from tests.simulation.chaos import PROFILES, Chaos
 from tests.simulation.client_process import ClientProcess
@@ -18,11 +17,11 @@ from tests.simulation.joiner import Joiner
 from tests.simulation.network import Network, Rates
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
+from tests.simulation.scale import scale_of
 from tests.simulation.specs import Account, Spec, random_id
+from tests.simulation.watched_store import WatchedStore
 
 Show = Callable[[str], None]
-TASKS = 110
-"""Tasks of one seed, about."""
 PATIENCE = 400.0
 """Seconds of virtual time within which everything must be idle when the faults have stopped."""
 QUIET = frozenset({'Ping', 'Pong', 'Backlog', 'Window', 'Follow', 'Held', 'Report', 'Watch', 'States'})
@@ -32,12 +31,12 @@ QUIET = frozenset({'Ping', 'Pong', 'Backlog', 'Window', 'Follow', 'Held', 'Repor
 class World:
     """All parties of one seed."""
 
-    def __init__(self, seed: int, *, ack_before_commit: bool = False, store: MemoryStore | None = None, show: Show | None = None) -> None:
-        """`show` takes the lines of the trace; `ack_before_commit` makes the relay's loop speak too early."""
-        self.ack_before_commit = ack_before_commit
+    def __init__(self, seed: int, *, store: WatchedStore | None = None, show: Show | None = None) -> None:
+        """`show` takes the lines of the trace."""
+        self.scale = scale = scale_of(seed)
         self.clock = Clock(seed, show)
         random = self.clock.random
-        self.network = Network(self.clock, Rates(lag=random.choice((0.0005, 0.005, 0.05))))
+        self.network = Network(self.clock, Rates(lag=random.choice(scale.lags)))
         self.pools = ('',) if random.random() < 0.7 else ('', 'gpu')
         self.specs: dict[Id, Spec] = {}
         self.objects: dict[Hash, Object] = {}
@@ -48,12 +47,12 @@ class World:
         """Registered functions: whose, and the bytes."""
         self.chaos_over = False
         self.joiners: list[Joiner] = []
-        self.speed = Speed(mean=random.choice((0.05, 0.5, 2.0)))
+        self.speed = Speed(mean=random.choice(scale.means))
         self._make_accounts()
         self.invariants = Invariants(self)
-        self.relay = RelayProcess(self, store or MemoryStore())
+        self.relay = RelayProcess(self, store or WatchedStore())
         self.clients = [
-            ClientProcess(self, f'{user.name}{number}', user, (random.choice((3, 20, 1000)), random.choice((300, 5000, 1 << 20))))
+            ClientProcess(self, f'{user.name}{number}', user, (random.choice(scale.results), random.choice(scale.result_bytes)))
             for user in self.users
             for number in range(random.randrange(1, 3))
         ]
@@ -118,9 +117,9 @@ class World:
 
     def _plan_users(self, length: float) -> None:
         random, begin = self.clock.random, self.clock.now
-        left = TASKS
+        left = self.scale.tasks
         while left > 0:
-            client, count = random.choice(self.clients), min(left, random.choice((1, 3, 10, 25, 50)))
+            client, count = random.choice(self.clients), min(left, random.choice(self.scale.submits))
             left -= count
             self.clock.at(begin + random.uniform(0, length * 0.8), client.submit, random.choice(self.sites_of(client)), count)
         for client in self.clients:
