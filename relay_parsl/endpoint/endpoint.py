@@ -84,6 +84,7 @@ class Endpoint:
         self._stops = self._stops_seen = 0
         self._stuck_since: float | None = None
         self._ticked = 0.0
+        self._handshakes = 0
         self._wake: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
@@ -246,6 +247,7 @@ class Endpoint:
             self._record()
 
     def _take_in(self, now: float, *, arrived: bool) -> None:
+        self._greet_again(now)
         for message in self._dealer.receive() if arrived else ():
             self._reactor.receive(message, now)
         for pool, event in self._crew.events():
@@ -261,6 +263,13 @@ class Endpoint:
             self._reactor.tick(now)
         if self._stops != self._stops_seen:
             self._drain(now)
+
+    def _greet_again(self, now: float) -> None:
+        """The wire has connected anew by itself: the relay may be another process now. Without this, ten seconds of silence would tell."""
+        if self._dealer.handshakes != self._handshakes:
+            if self._handshakes:
+                self._reactor.connect(now)
+            self._handshakes = self._dealer.handshakes
 
     def _drain(self, now: float) -> None:
         grace = 0.0 if self._stops_seen or self._stops > 1 else self._grace
