@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, Failure, json_option, listing, moment, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, relay_options
+from relay_parsl.cli.sizes import read_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from relay_parsl.client.admin import Desk
     from relay_parsl.home import Credentials, Home, Invitation, Pin, RelayEntry
 
@@ -172,6 +175,60 @@ def revoke(name: str, relay: str | None, credentials: str | None) -> None:
         except ValueError:
             done = desk.order('revoke', name=name)
     click.echo(f'{done["name"]!r} is revoked')
+
+
+@account.command()
+@click.argument('name', metavar='[NAME|UUID]', required=False)
+@click.option('--tasks', metavar='N', callback=read_limit, help='Tasks that are not over.')
+@click.option('--bytes', 'size', metavar='SIZE', callback=read_limit, help='Stored bytes: tasks, results, functions on their way.')
+@click.option('--rate', metavar='N', callback=read_limit, help='Tasks that it may submit a second.')
+@click.option('--default', is_flag=True, help="Forget what was set: the relay's own quotas hold.")
+@relay_options
+@json_option
+def quota(
+    name: str | None,
+    tasks: float | None,
+    size: float | None,
+    rate: float | None,
+    default: bool,
+    relay: str | None,
+    credentials: str | None,
+    as_json: bool,
+) -> None:
+    """Show what an account may have at the relay and what it has, and as an operator set it.
+
+    A quota never loses a task. While there is no room a client keeps its tasks as `unsent`, says why, and sends them when there is. What is
+    stored makes room by itself: results that were received go first, the oldest before others. `unlimited` lifts one limit, 0 shuts it.
+    A service counts for the user who invited it. Without a name: yourself.
+    """
+    from relay_parsl.cli.desk import open_desk
+
+    given: dict[str, object] = {key: value for key, value in (('tasks', tasks), ('bytes', size), ('rate', rate)) if value is not None}
+    setting = bool(given or default)
+    if name is not None:
+        try:
+            given['id'] = uuid.UUID(name).bytes
+        except ValueError:
+            given['name'] = name
+    with open_desk(relay, credentials, ('operator',) if setting else ()) as desk:
+        found = desk.order('quota', **given, default=default)
+    facts(quota_facts(found), as_json=as_json)
+
+
+def quota_facts(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the relay says of a quota, for people and programs."""
+    limits = found['quota']
+    counts = {} if found['payer'] == found['name'] else {'counts_for': found['payer']}
+    return {
+        'name': found['name'],
+        **counts,
+        'tasks': found['tasks'],
+        'tasks_allowed': limits.get('tasks', 'unlimited'),
+        'bytes': found['bytes'],
+        'bytes_allowed': limits.get('bytes', 'unlimited'),
+        'rate_allowed': limits.get('rate', 'unlimited'),
+        'set_by_an_operator': ', '.join(sorted(found['own'])) or 'nothing',
+    }
 
 
 def account_here(ctx: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:

@@ -56,13 +56,18 @@ def relay() -> None:
     '--store-limit', metavar='SIZE', callback=read_size, help='Over this, results that were received make room, the oldest first.  [default: 20GiB]'
 )
 @click.option('--queue-limit', type=click.IntRange(1), metavar='N', help='Tasks of one account that may wait.  [default: 2000000]')
+@click.option('--quota-tasks', type=click.IntRange(1), metavar='N', help='Tasks of one account that are not over.  [default: any number]')
+@click.option('--quota-bytes', metavar='SIZE', callback=read_size, help='What one account may have stored here.  [default: any size]')
+@click.option(
+    '--quota-rate', type=click.FloatRange(0, min_open=True), metavar='N', help='Tasks that one account may submit a second.  [default: any number]'
+)
 @click.option(
     '--audit',
     type=click.Choice(('required', 'best-effort')),
     help='While the audit log cannot be written: take nothing new, or go on.  [default: required]',
 )
 @click.option('--detach', is_flag=True, help='Go on in the background.')
-def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: int | str | None) -> None:
+def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: float | str | None) -> None:
     """Serve, until Ctrl-C, SIGTERM or `relay stop`.
 
     The first start makes the relay's keys and its first operator, and says what to do next. Everything accepted is on disk, in
@@ -71,7 +76,8 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
     One open TCP port is all it needs. At 127.0.0.1, the default, only this machine reaches it: to be reached from others, --bind 0.0.0.0:7400
     and, if they know this host by another name, --public NAME:7400.
 
-    Limits hold for this start and are not remembered: say them at each start.
+    Limits and quotas hold for this start and are not remembered: say them at each start. A quota never loses a task: clients wait until there
+    is room. `relay-parsl account quota` sets other ones for single accounts, which are remembered.
     """
     from relay_parsl import daemon
     from relay_parsl.home import Home
@@ -91,7 +97,7 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
 
 
 def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, Any]) -> None:
-    """Be the relay, until it is told to stop. `limits`: those of its `RelaySettings` that are not the default ones."""
+    """Be the relay, until it is told to stop. `limits`: as the options of `start` name them."""
     from relay_parsl import daemon
     from relay_parsl.relay.reactor import RelaySettings
     from relay_parsl.relay.server import RelayServer
@@ -101,7 +107,7 @@ def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[
     with pid_file(home).held():
         first = not (home.root / 'relay' / 'relay.db').exists()
         founders = enrol_founders(home, user)
-        settings = RelaySettings(versions={'relay-parsl': VERSION}, **limits)
+        settings = RelaySettings.limited(limits, versions={'relay-parsl': VERSION})
         bootstrap = [(each.name, each.role, each.card, None) for each in founders]
         server = RelayServer(home, f'tcp://{listen}', bootstrap=bootstrap, settings=settings)
         server.start()

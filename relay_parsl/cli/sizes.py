@@ -29,3 +29,18 @@ def read_size(_ctx: click.Context, _param: click.Parameter, value: str | None) -
             f'{value!r} is no size: write a number of bytes, or one with kB, MB, GB, TB (of 1000) or KiB, MiB, GiB, TiB (of 1024)'
         )
     return size
+
+
+def read_limit(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The callback of an option: `unlimited` as -1, a number from 0, or a size as `read_size` takes it.
+
+    Raises:
+        click.BadParameter: it is none of them.
+    """
+    if value is None or value.strip().lower() == 'unlimited':
+        return None if value is None else -1
+    if re.fullmatch(r'\d+(?:\.\d+)?', value.strip()):
+        return float(value) if '.' in value else int(value)
+    if param.name != 'size':
+        raise click.BadParameter(f'{value!r} is no number: write one, or unlimited')
+    return read_size(ctx, param, value)

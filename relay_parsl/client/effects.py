@@ -29,6 +29,15 @@ class Reject:
     rejection: Rejection
 
 
+@dataclass(frozen=True)
+class Hold:
+    """The relay has no room for these now, and why; they are sent again by themselves."""
+
+    ids: tuple[Id, ...]
+    code: str
+    reason: str
+
+
 class Settle(NamedTuple):
     """This task is over. `header` is the decoded header of `delivered`, None when that is the relay's own word."""
 
@@ -85,4 +94,4 @@ class Refuse:
     reason: str
 
 
-Effect = Union[Send, Accept, Reject, Settle, Changed, Answer, Got, ReadBody, WriteBody, Reconnect, Refuse]
+Effect = Union[Send, Accept, Reject, Hold, Settle, Changed, Answer, Got, ReadBody, WriteBody, Reconnect, Refuse]

@@ -82,7 +82,8 @@ class TaskFuture(QuietFuture):
             TaskError: the task ended before, by a refusal for example.
         """
         if not self._tracker.wait_for(lambda: self.is_accepted or self.done(), timeout):
-            raise TimeoutError(f'task {self.task_id} was not accepted within {timeout:g} s')
+            why = self.detail.get('why')
+            raise TimeoutError(f'task {self.task_id} was not accepted within {timeout:g} s' + (f': {why}' if why else ''))
         error = None if self.is_accepted else self.exception()
         if error is not None:
             raise error

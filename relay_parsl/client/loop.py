@@ -68,9 +68,10 @@ class Loop:
         self._told_at = 0.0
         self._started = self._ticked = time.monotonic()
         self._welcomed = self._warned = False
+        self._held = ''
         self._closing = False
         self._acts: dict[type, Callable[[Any], None]] = {
-            r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Settle: self._settle, r.Changed: self._changed,
+            r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Hold: self._hold, r.Settle: self._settle, r.Changed: self._changed,
             r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: self._got,
             r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.Reconnect: self._reconnect, r.Refuse: self._refuse,
         }  # fmt: skip
@@ -209,6 +210,8 @@ class Loop:
             future = self._board.futures.get(task_id)
             if future is not None:
                 future.is_accepted = True
+                if future.detail:
+                    future.detail = {}
             if self._bodies:
                 self._drop_body(task_id)
         self._board.changed()
@@ -217,6 +220,16 @@ class Loop:
         future = self._board.futures.get(effect.rejection.task_id)
         if future is not None:
             self._fail(future, rejection_error(effect.rejection))
+
+    def _hold(self, effect: r.Hold) -> None:
+        """Who asks about one of these reads why it waits; a log needs that once."""
+        if effect.code != self._held:
+            self._held = effect.code
+            log.warning('relay %r takes no more tasks for now (%s): %s; they wait here', self._target.relay.name, effect.code, effect.reason)
+        for task_id in effect.ids:
+            future = self._board.futures.get(task_id)
+            if future is not None:
+                future.detail = {'why': f'the relay has no room for it yet ({effect.code}): {effect.reason}'}
 
     def _settle(self, effect: r.Settle) -> None:
         strange = self._arrivals.add(effect)

@@ -13,30 +13,42 @@ Request = Union[List, Admin]
 
 BATCH_TASKS, BATCH_BYTES = 500, 4 << 20
 """The most in one `Submit`; a single task may be longer."""
+LEAST = 10
+"""Tasks that a relay which had no room for the last ones is offered at least."""
+LONGEST = 60.0
+"""Seconds, at most, until it is asked again, whatever it says."""
 FLIGHT_TASKS, FLIGHT_BYTES = 4000, 16 << 20
 """The most that is sent and not answered; the rest waits here, so that an answer is never far behind."""
 
 
 class Entry:
-    """One unanswered task. `sent` tells whether any session has carried it: then the relay may know it."""
+    """One unanswered task. `sent` tells whether any session has carried it: then the relay may know it, unless it has said to come again: `held`."""
 
-    __slots__ = ('header', 'sent', 'size', 'task')
+    __slots__ = ('header', 'held', 'sent', 'size', 'task')
 
     def __init__(self, task: Task, header: TaskHeader) -> None:
         self.task = task
         self.header = header
         self.size = len(task.header) + len(task.payload)
-        self.sent = False
+        self.sent = self.held = False
 
 
 class Outbox:
-    """Tasks in the order of their submission: a queue, and those in flight with the time they were sent."""
+    """Tasks in the order of their submission: a queue, and those in flight with the time they were sent.
+
+    When the relay has no room for more it says when to come again. Until then everything waits here, and then it is offered about as much as it
+    took between the two times, so that neither side spends itself on tasks that are sent for nothing.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[Id, Entry] = {}
         self._queue: deque[Id] = deque()
         self._flight: dict[Id, float] = {}
         self._bytes = 0
+        self._room = FLIGHT_TASKS
+        self._taken = 0
+        self._closed_until = 0.0
+        self._for_ends = False
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -60,11 +72,37 @@ class Outbox:
                     self._bytes -= entry.size
         return headers
 
+    def hold(self, ids: Iterable[Id], now: float, seconds: float, *, for_ends: bool) -> list[Id]:
+        """The relay had no room for these: back to the queue's front with those that were in flight, which are returned. Nothing is sent for a while.
+
+        `for_ends`: there is room as soon as other tasks of the account end.
+        """
+        back = [task_id for task_id in ids if task_id in self._flight]
+        self._requeue(back)
+        for task_id in back:
+            self.entries[task_id].held = True
+        if now >= self._closed_until:
+            self._room, self._taken = max(LEAST, min(self._taken, FLIGHT_TASKS)), 0
+        self._closed_until, self._for_ends = max(self._closed_until, now + min(seconds, LONGEST)), for_ends
+        return back
+
+    def took(self, count: int) -> None:
+        """The relay took so many: it may have room for as many more."""
+        self._taken += count
+        self._room = min(FLIGHT_TASKS, self._room + count)
+
+    def ended(self, count: int) -> None:
+        """So many tasks are over, and others may have waited for that: they are offered now."""
+        if self._for_ends:
+            self._closed_until, self._for_ends = 0.0, False
+            self._room, self._taken = max(LEAST, count), 0
+
     def restart(self) -> None:
         """A new session: everything is in the queue again, in the old order."""
         self._queue = deque(self.entries)
         self._flight.clear()
         self._bytes = 0
+        self._closed_until = 0.0
 
     def late(self, before: float) -> None:
         """Back to the queue's front with what was sent at or before this time."""
@@ -89,13 +127,15 @@ class Outbox:
         """The next tasks to send, now in flight; empty when there is nothing or no room."""
         entries: list[Entry] = []
         size = 0
-        while self._queue and len(entries) < BATCH_TASKS and len(self._flight) < FLIGHT_TASKS:
+        if now < self._closed_until:
+            return entries
+        while self._queue and len(entries) < BATCH_TASKS and len(self._flight) < self._room:
             entry = self.entries.get(self._queue[0])
             if entry is not None and not self._fits(entry, size):
                 break
             task_id = self._queue.popleft()
             if entry is not None and task_id not in self._flight:
-                entry.sent = True
+                entry.sent, entry.held = True, False
                 self._flight[task_id] = now
                 self._bytes += entry.size
                 size += entry.size

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
+from relay_parsl.client.effects import Accept, Answer, Changed, Effect, Got, Hold, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
 from relay_parsl.client.link import Link
 from relay_parsl.client.opened import PAGE, Opened
 from relay_parsl.client.outbox import Objects, Outbox, Request, Requests, Wanted, batches
@@ -30,7 +30,8 @@ T = TypeVar('T')
 
 # fmt: off
 __all__ = [
-    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle', 'WriteBody',
+    'Accept', 'Answer', 'Changed', 'ClientReactor', 'Effect', 'Got', 'Hold', 'ReadBody', 'Reconnect', 'Refuse', 'Reject', 'Send', 'Settle',
+    'WriteBody',
 ]
 # fmt: on
 
@@ -127,15 +128,22 @@ class ClientReactor:
         ready = []
         for task_id in ids:
             entry = self.outbox.entries.get(task_id)
-            if entry is not None and not entry.sent:
-                self._answered(task_id)
-                self._effects.append(Settle(Delivered(task_id, Status.CANCELLED, b'', 'cancelled before it was sent', Body(b''))))
+            if entry is not None and (entry.held or not entry.sent):
+                self._drop(task_id)
                 continue
             self._cancels[task_id] = now
             if entry is None:
                 self.open.add(task_id)
                 ready.append(task_id)
         self._say_cancels(ready)
+
+    def _drop(self, task_id: Id) -> None:
+        """Cancelled while it waits here."""
+        self._cancels.pop(task_id, None)
+        if self.outbox.entries[task_id].sent:
+            self._remember(task_id)  # if it was sent twice, the relay may still take the other copy
+        self._answered(task_id)
+        self._effects.append(Settle(Delivered(task_id, Status.CANCELLED, b'', 'cancelled before it was sent', Body(b''))))
 
     def follow(self, ids: Iterable[Id], groups: Iterable[Id], _now: float) -> None:
         """Settle these tasks too (an unknown one is rejected), and hear of what ends in these groups."""
@@ -209,13 +217,19 @@ class ClientReactor:
         self.open.accept(headers)
         accepted = tuple([each.task_id for each in headers])
         if accepted:
+            self.outbox.took(len(accepted))
             self._effects.append(Accept(accepted))
         self._say_cancels([each for each in accepted if each in self._cancels], now)
         self._say_cancels([each for each in message.ids if each in self._rejects])  # its user has been told that it was not taken
         self._pump(now)
 
     def _rejected(self, message: m.Rejected, now: float) -> None:
-        for each in message.tasks:
+        held = [each for each in message.tasks if each.retry_after > 0]
+        if held:
+            self._hold(held, now)
+        for each in message.tasks if len(held) < len(message.tasks) else ():
+            if each.retry_after > 0:
+                continue
             if self._answered(each.task_id):
                 self._cancels.pop(each.task_id, None)
                 self._remember(each.task_id)
@@ -223,6 +237,15 @@ class ClientReactor:
             elif each.code == 'unknown' and each.task_id in self.open:
                 self._unknown(each)
         self._pump(now)
+
+    def _hold(self, held: Sequence[Rejection], now: float) -> None:
+        """No room for these now: they wait here, and nobody is told that they failed."""
+        code, reason, seconds = held[0].code, held[0].reason, max(each.retry_after for each in held)
+        back = self.outbox.hold([each.task_id for each in held], now, seconds, for_ends=code == 'quota')
+        for task_id in [each for each in back if each in self._cancels]:
+            self._drop(task_id)
+        if back:
+            self._effects.append(Hold(tuple(back), code, reason))
 
     def _remember(self, task_id: Id) -> None:
         """It was rejected; one that had been sent again may still be accepted."""
@@ -256,6 +279,7 @@ class ClientReactor:
             else:
                 self._finish(each, header)
                 self._receipts.add(each.task_id, len(each.payload))
+        self.outbox.ended(len(message.results))
         self._pump(now)
 
     def _states(self, message: m.States, now: float) -> None:

@@ -11,6 +11,7 @@ from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
 from relay_parsl.relay.effects import Send, Stop
 from relay_parsl.relay.functions import Functions
+from relay_parsl.relay.quotas import NAMES, UNLIMITED
 from relay_parsl.relay.records import AccountRow, InviteRow, Stage, Standing, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.watch import Watches
@@ -25,6 +26,8 @@ INVITE_LIFE = 86400.0
 INVITES = 1000
 REPORT = 16 * 1024
 """Bytes of an endpoint's report, at most."""
+MOST = 1 << 62
+"""What a quota may be at most."""
 VOUCHER = 1024
 """Bytes of a voucher, at most."""
 _NAME = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@')
@@ -62,7 +65,7 @@ class Admin:
         self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
             'invite': self._invite, 'vouch': self._vouch, 'revoke': self._revoke, 'delete-endpoint': self._delete,
             'share': self._share, 'unshare': self._unshare, 'register': functions.register, 'unregister': functions.drop,
-            'status': self._status, 'stop': self._stop,
+            'status': self._status, 'stop': self._stop, 'quota': self._quota, 'drain': self._drain,
         }  # fmt: skip
 
     # -- What sessions ask ------------------------------------------------------------------------------------------
@@ -232,6 +235,36 @@ class Admin:
             'bytes': self._core.store.size(), 'full': self._core.full,
             'audit': 'cannot be written: nothing new is taken' if self._core.unrecorded else 'written',
         }  # fmt: skip
+
+    def _quota(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        """What an account may have and has; operators set it, in place of what the relay gives to everybody."""
+        row = self._find(asker, args) if 'id' in args or 'name' in args else asker
+        given = {name: args[name] for name in NAMES if name in args}
+        if given or args.get('default'):
+            row = self._set_quota(asker, row, given, keep=not args.get('default'))
+        quotas = self._core.quotas
+        used = quotas.used(row)
+        return {'id': row.id, 'name': row.name, 'quota': quotas.of(row).plain(), 'own': row.quota, 'payer': quotas.payer(row).name,
+                'tasks': used.tasks, 'bytes': used.bytes}  # fmt: skip
+
+    def _set_quota(self, asker: AccountRow, row: AccountRow, given: Row, *, keep: bool) -> AccountRow:
+        payer = self._core.quotas.payer(row)
+        if asker.role != 'operator':
+            raise Denied('denied', 'only an operator may set a quota')
+        if payer is not row:
+            raise Denied('malformed', f'{row.name!r} counts for {payer.name!r}, who invited it: set the quota of that account')
+        if not all(type(each) in (int, float) and (each == UNLIMITED or 0 <= each < MOST) for each in given.values()):
+            raise Denied('malformed', f'a quota is a number from 0, or {UNLIMITED} for no limit')
+        row = replace(row, quota={**(row.quota if keep else {}), **given})
+        self._core.put_account(row)
+        return row
+
+    def _drain(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        """Before a stop: no new tasks come in, none goes out, and results still pass; `off` takes it back."""
+        if asker.role != 'operator':
+            raise Denied('denied', 'only an operator may drain the relay')
+        self._core.drain(on=not args.get('off'))
+        return {'leases': sum(len(each.leases) for each in self._core.endpoints.values()), 'draining': self._core.draining}
 
     def _stop(self, asker: AccountRow, _args: Row, _now: float) -> Row:
         if asker.role != 'operator':

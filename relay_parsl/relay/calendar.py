@@ -32,6 +32,14 @@ class Calendar:
             self._core.store.drop_invite(invite.curve)
         if now - self._looked >= ROOM_EVERY:
             self._make_room(now)
+        self._relieve()
+
+    def _relieve(self) -> None:
+        """Who has used up the bytes of its quota loses the bodies of what it has received, the oldest first; only then is more refused."""
+        for account in self._core.quotas.short():
+            gone = self._core.store.evict(SLICE, account)
+            self._core.forget_spooled(gone)
+            self._core.quotas.relieved(account, sum(each.size for each in gone))
 
     def delete(self, endpoint: Id) -> None:
         """Its tasks will fail."""
@@ -65,6 +73,8 @@ class Calendar:
     def _make_room(self, now: float) -> None:
         """Objects that no task can need, and the bodies of received results when the store is over its limit."""
         dropped = self._core.store.drop_objects(now, SLICE)
+        if dropped:
+            self._core.quotas.recount_objects()
         evicted = self._core.store.evict(SLICE) if self._core.store.size() > self._core.settings.store_limit else []
         self._core.forget_spooled(evicted)
         if max(dropped, len(evicted)) == SLICE:

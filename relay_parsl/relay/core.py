@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete, hurried
 from relay_parsl.relay.heads import Heads
+from relay_parsl.relay.quotas import NAMES, Quota, Quotas
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.refusals import Refusals
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
@@ -59,6 +60,8 @@ class RelaySettings:
     """The longest `expires` from now."""
     queue_limit: int = 2_000_000
     """Waiting tasks of one account."""
+    quota: Quota = field(default_factory=Quota)
+    """Of every account for which an operator has set no other."""
     store_limit: int = 20 << 30
     """Over this, received results lose their bodies."""
     keep: float = 86400.0
@@ -73,6 +76,12 @@ class RelaySettings:
     versions: dict[str, str] = field(default_factory=dict)
     audit: str = 'required'
     """Or `best-effort`: whether what is not on record may happen."""
+
+    @classmethod
+    def limited(cls, limits: Mapping[str, Any], **more: Any) -> RelaySettings:
+        """With limits as an operator names them: fields of these settings, and `quota_tasks`, `quota_bytes`, `quota_rate`."""
+        quota = {name: limits[f'quota_{name}'] for name in NAMES if f'quota_{name}' in limits}
+        return cls(quota=Quota(**quota), **{name: limit for name, limit in limits.items() if not name.startswith('quota_')}, **more)
 
 
 class Core:
@@ -89,6 +98,8 @@ class Core:
         """Whether the audit log cannot be written: then nothing new is taken in, and nobody's rights change."""
         self.busy = False
         self.accounts = Directory(store.accounts(), store.invites())
+        self.quotas = Quotas(store, self.accounts, settings.quota)
+        self.draining = False
         self.sessions: dict[bytes, Session] = {}
         self.endpoints: dict[Id, EndpointSession] = {}
         self.followers: dict[tuple[Id, Id], set[ClientSession]] = defaultdict(set)
@@ -166,6 +177,12 @@ class Core:
         """The numbers of new tasks."""
         first, self.number = self.number + 1, self.number + count
         return range(first, self.number + 1)
+
+    def drain(self, *, on: bool) -> None:
+        """Whether to take no new tasks and give out no leases."""
+        self.draining = on
+        if not on:
+            self.ready.update(dict.fromkeys(self.endpoints))
 
     def may_bring(self, account: Id, size: int) -> bool:
         """Count bytes of objects that an account brings; whether they are within what it may bring in a day."""
@@ -278,6 +295,8 @@ class Core:
         self.done += len(ended)
         for key, some in groups.items():
             self._tell(key, some)
+            sizes = [len(each.header) + len(each.payload) + each.body - each.task.size for each in some]
+            self.quotas.count(key[0], -len(some), sum(sizes))
         self.store.finish(ended)
 
     def _tell(self, key: tuple[Id, Id], ended: list[Ended]) -> None:
@@ -292,6 +311,7 @@ class Core:
     def forget_spooled(self, gone: Iterable[Forgotten]) -> None:
         """Their spooled bodies can go."""
         for each in gone:
+            self.quotas.count(each.account, 0, -each.size)
             if each.task:
                 self.do(SpoolDelete((each.id, 0, 'task')))
             if each.result:

@@ -25,7 +25,7 @@ class Delivery:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._marks: list[int] = []
+        self._marks: dict[Id, list[int]] = {}
 
     # -- What clients say -------------------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Delivery:
                 session.size -= sent[1]
                 mine.append(sent[2])
         if mine:
-            self._marks += mine
+            self._marks.setdefault(session.account, []).extend(mine)
             self._look_at(session)
 
     def leave(self, session: ClientSession) -> None:
@@ -109,14 +109,14 @@ class Delivery:
             self._deliver_groups(session, now)
             session.behind = dict.fromkeys(session.behind, False)
         self._core.ended.clear()
-        if len(self._marks) >= MARKS:
+        if sum(map(len, self._marks.values())) >= MARKS:
             self.mark()
 
     def mark(self) -> None:
         """Store what was received. It only says what may be evicted, so a turn's commit is not spent on it."""
-        marks, self._marks = self._marks, []
-        if marks:
-            self._core.store.received(marks)
+        marks, self._marks = self._marks, {}
+        for account, numbers in marks.items():
+            self._core.store.received(account, numbers)
 
     def redeliver(self, session: ClientSession, now: float) -> None:
         """What was not received in time goes out again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import astuple
 from typing import Union
 
 from relay_parsl.errors import ProtocolError
@@ -11,6 +12,7 @@ from relay_parsl.relay.core import DAY, HEADER, TURN_BYTES, Core, batches
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
+from relay_parsl.relay.quotas import AGAIN, Wait
 from relay_parsl.relay.records import AccountRow, ObjectRow, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.sessions import ClientSession, EndpointSession
 from relay_parsl.wire.codec import task_header
@@ -64,7 +66,9 @@ class Intake:
         account = self._core.accounts.get(session.account)
         assert account is not None  # noqa: S101  the reactor has looked
         offers, refused = self._examine(account, message.tasks, now)
-        if refused:
+        offers, held = self._within_quota(account, offers, now)
+        if refused or held:
+            refused += held
             self._answer_known(session, [each.task_id for each in refused], refused)
         offers = self._with_objects(session, offers, now)
         self._store(session, [offer for offer in offers if not offer[1].body], now)
@@ -87,6 +91,23 @@ class Intake:
             else:
                 refused.append(Rejection(header.task_id, *self._fault(account, header, task, now)))
         return list(offers.values()), refused
+
+    def _within_quota(self, account: AccountRow, offers: list[Offer], now: float) -> tuple[list[Offer], list[Rejection]]:
+        """The first tasks, as many as the account has room for. The others are told when to come again, what never fits is told so."""
+        if not offers:
+            return offers, []
+        if self._core.draining:
+            wait = Wait('draining', 'the relay is about to stop: it takes no new tasks', AGAIN)
+            return [], [Rejection(header.task_id, *astuple(wait)) for _, header in offers]
+        quota = self._core.quotas.of(account)
+        if not quota.limited:
+            return offers, []
+        never = [header.task_id for task, header in offers if _size(task, header) > quota.bytes]
+        offers = [offer for offer in offers if offer[1].task_id not in never] if never else offers
+        count, why = self._core.quotas.fit(account, [_size(*offer) for offer in offers], now)
+        late = [Rejection(header.task_id, *astuple(why)) for _, header in offers[count:]] if why else []
+        vast = f'this account may have {quota.bytes:.0f} bytes at the relay, and the task is larger'
+        return offers[:count], [Rejection(each, 'too-large', vast) for each in never] + late
 
     def _fits(self, account: AccountRow, now: float) -> Callable[[Task, TaskHeader], bool]:
         """Whether a task can be taken; what is the same for a whole message is found out once."""
@@ -163,6 +184,7 @@ class Intake:
         if new:
             for group in {row.group for row in new}:
                 self._delivery.follow_group(session, group)
+            self._core.quotas.take(session.account, new, now)
             self._core.enqueue(new)
             self._core.send(session, Accepted(tuple([row.id for row in new])))
         if known:
@@ -208,6 +230,8 @@ class Intake:
         if not self._core.may_bring(session.account, sum(len(each.data) for each in fit)):
             self._core.send(session, Refused('limit', f'over {self._core.settings.objects_daily} bytes of functions in a day'))
         elif fit:
+            known = self._core.store.known_objects([each.hash for each in fit])
+            self._core.quotas.count_objects(session.account, sum(len(each.data) for each in fit if each.hash not in known))
             self._core.store.put_objects([ObjectRow(each.hash, each.kind, session.account, each.data, now + DAY) for each in fit])
 
     def need(self, session: Either, message: Need, _now: float) -> None:
@@ -261,8 +285,12 @@ class Intake:
 
 
 def _row(number: int, account: Id, task: Task, header: TaskHeader, now: float) -> TaskRow:
-    size = len(task.header) + len(task.payload) + header.body
+    size = _size(task, header)
     return TaskRow(
         number, header.task_id, account, header.group, header.endpoint, header.pool, header.at_most_once, now, size, header.body, Stage.QUEUED, 1,
         0, 0, 0, False, None, header.priority, header.expires, task.header, task.payload,
     )  # fmt: skip
+
+
+def _size(task: Task, header: TaskHeader) -> int:
+    return len(task.header) + len(task.payload) + header.body

@@ -35,8 +35,9 @@ def result_row(kept: Kept) -> ResultRow:
 
 def forgotten(kept: Kept) -> Forgotten:
     """What of it is in the spool."""
-    spooled = kept.ended is not None and kept.ended.body
-    return Forgotten(kept.row.id, bool(kept.row.body), kept.ended.attempt if spooled and kept.ended else 0)
+    ended = kept.ended
+    size = len(ended.header) + len(ended.payload) + ended.body if ended else 0
+    return Forgotten(kept.row.id, bool(kept.row.body), ended.attempt if ended and ended.body else 0, kept.row.account, size)
 
 
 class Turns:

@@ -127,7 +127,7 @@ class Leases:
         ready, self._core.ready = self._core.ready, {}
         for endpoint in ready:
             session = self._core.endpoints.get(endpoint)
-            if session and session.judged:
+            if session and session.judged and not self._core.draining:
                 for pool, window in session.windows.items():
                     self._fill(session, pool, window, now)
                 self._end_strays(session)

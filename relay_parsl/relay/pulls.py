@@ -128,6 +128,10 @@ class Pulls:
             if late and isinstance(session, (ClientSession, EndpointSession)):
                 self._ask(session, now)
 
+    def coming(self, accounts: set[Id]) -> int:
+        """Bytes of arguments that are on their way in from these accounts."""
+        return sum(pull.total for pull in self._pulls.values() if pull.account in accounts and pull.key[2] == 'task')
+
     def _ask(self, session: Either, now: float) -> None:
         for pull in turns([each for each in self._pulls.values() if each.source == session.routing], AT_ONCE):
             task_id, attempt, direction = pull.key

@@ -59,6 +59,7 @@ class RelayReactor:
         self._calendar = calendar = Calendar(core, leases)
         self._admin = admin = Admin(core, watches, calendar, doors.end)
         pulls.complete = self._complete
+        core.quotas.coming = pulls.coming
         self._lost: list[bytes] = []
         self._strangers: set[bytes] = set()
         self._cancelled = now
@@ -165,6 +166,7 @@ class RelayReactor:
         self._leases.flush(now)
         self._delivery.flush(now)
         self._watches.flush()
+        self._core.quotas.flush()
 
     def records(self) -> list[Audit]:
         """What this turn puts on record, once: `take` gives no line that was given here. For a loop that writes them before it commits."""

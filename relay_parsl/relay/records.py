@@ -54,6 +54,8 @@ class AccountRow:
     report: dict[str, Any] = field(default_factory=dict)
     voucher: bytes = b''
     """What its owner has signed about it, for others to verify. New fields stand last: rows of older stores end before them."""
+    quota: dict[str, float] = field(default_factory=dict)
+    """What an operator has set for it instead of the relay's defaults: `tasks`, `bytes`, `rate`; -1 for no limit."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ class FunctionRow:
     registered: float
     size: int
     data: bytes = b''
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one account has at the relay: tasks that are not over, and stored bytes of tasks and results."""
+
+    tasks: int = 0
+    bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -182,3 +192,6 @@ class Forgotten:
     id: Id
     task: bool
     result: int
+    account: Id = NO_ID
+    size: int = 0
+    """Bytes of the result that are gone, the spooled ones included."""

@@ -3,6 +3,7 @@
 ```
  accounts, invites, objects      few, packed
  functions                       registered, by account
+ usage                           what each account has
  tasks ── queue                  what waits, in the order in which it will be leased: a row for consecutive numbers
    ├───── dates                  when to look whose time is over: likewise
    ├───── leases                 what endpoints hold, a row a dispatch
@@ -20,7 +21,7 @@ from zlib import crc32
 from relay_parsl.relay.records import AccountRow, Standing
 from relay_parsl.wire.messages import Status
 
-VERSION = 2
+VERSION = 3
 """Of the schema, in `user_version`. Whoever changes the tables raises it, and adds the way from the version before."""
 APPLICATION = 0x52_50_41_52
 """What `application_id` says: a relay's store, and no other program's file."""
@@ -49,7 +50,12 @@ CREATE TABLE leases (session INTEGER, serial INTEGER, endpoint INTEGER NOT NULL,
     PRIMARY KEY (session, serial)) WITHOUT ROWID;
 CREATE TABLE ends (account INTEGER, grp BLOB, done INTEGER, last INTEGER NOT NULL, n INTEGER NOT NULL,
     PRIMARY KEY (account, grp, done)) WITHOUT ROWID;
-CREATE TABLE received (n INTEGER PRIMARY KEY);
+CREATE TABLE received (account INTEGER, n INTEGER, PRIMARY KEY (account, n)) WITHOUT ROWID;
+CREATE TABLE usage (account INTEGER PRIMARY KEY, tasks INTEGER NOT NULL, bytes INTEGER NOT NULL);
+"""
+COUNT = """
+INSERT INTO usage SELECT account, sum(done = 0), sum(CASE WHEN done THEN length(result) + length(payload) + spooled ELSE size END)
+    FROM tasks GROUP BY account;
 """
 
 _AWAY = """
@@ -69,14 +75,21 @@ INSERT INTO queue SELECT endpoint, pool, account, priority, n, n FROM tasks WHER
 INSERT INTO leases SELECT session, serial, endpoint, epoch, group_concat(n) FROM leases_1 GROUP BY session, serial;
 INSERT INTO dates SELECT due, n, n FROM tasks;
 INSERT INTO ends SELECT account, grp, done, done, n FROM tasks WHERE done > 0;
-INSERT INTO received SELECT t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
+INSERT INTO received SELECT t.account, t.n FROM received_1 v JOIN results r ON r.done = v.done JOIN tasks t ON t.id = r.id;
 DROP TABLE tasks_1;
 DROP TABLE leases_1;
 DROP TABLE received_1;
 DROP TABLE results;
 """
-FROM_1 = _AWAY + TASKS + _BACK
-"""The way from version 1, where a task, its lease and its result were rows of three tables."""
+FROM_2 = """
+ALTER TABLE received RENAME TO received_2;
+CREATE TABLE received (account INTEGER, n INTEGER, PRIMARY KEY (account, n)) WITHOUT ROWID;
+INSERT INTO received SELECT t.account, t.n FROM received_2 v JOIN tasks t ON t.n = v.n;
+DROP TABLE received_2;
+CREATE TABLE usage (account INTEGER PRIMARY KEY, tasks INTEGER NOT NULL, bytes INTEGER NOT NULL);
+"""
+WAYS = {1: _AWAY + TASKS + _BACK + COUNT, 2: FROM_2 + COUNT}
+"""The way from each older version. In 1 a task, its lease and its result were rows of three tables; in 2 nobody counted what accounts have."""
 
 INFO = """SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.once, t.submitted, t.size, t.body, t.attempt, t.cancel, t.done, t.status,
     t.priority, t.due"""

@@ -6,14 +6,14 @@ A *turn* is `begin`, what the reactor reads and writes, `commit`. Any StoreError
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import accumulate, islice
 from typing import Any, Protocol
 
 from relay_parsl.relay.kept import Kept, Turns, forgotten, result_row, task_info
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow, Usage
 from relay_parsl.wire.messages import Hash, Id
 
 EVICTED = 'the result was received before, and its bytes are gone to make room'
@@ -44,6 +44,12 @@ class Store(Protocol):
     def size(self) -> int:
         """Bytes that the store takes, spooled bodies included, give or take a page."""
 
+    def usage(self) -> dict[Id, Usage]:
+        """What `put_usage` was told last of each account."""
+
+    def put_usage(self, rows: Mapping[Id, Usage]) -> None:
+        """Keep what accounts have now; of others it stays."""
+
     def accounts(self) -> list[AccountRow]:
         """All of them; they are few."""
 
@@ -73,6 +79,9 @@ class Store(Protocol):
 
     def drop_objects(self, now: float, limit: int) -> int:
         """Drop some whose time is over; how many."""
+
+    def objects_size(self) -> dict[Id, int]:
+        """Bytes of the objects of each account that has any."""
 
     def put_function(self, row: FunctionRow) -> None:
         """Add it, or replace the bytes of the account's one of this id, which stays registered since it was."""
@@ -128,8 +137,8 @@ class Store(Protocol):
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
         """What ended in a group after `done`, in that order."""
 
-    def received(self, numbers: Collection[int]) -> None:
-        """Some session of their client has the results of these tasks."""
+    def received(self, account: Id, numbers: Collection[int]) -> None:
+        """Some session of this account, whose tasks these are, has their results."""
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         """Some tasks whose time is over: done ones may be forgotten, others have expired. By an index, never by a scan."""
@@ -137,8 +146,8 @@ class Store(Protocol):
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         """Drop these, with everything."""
 
-    def evict(self, limit: int) -> list[Forgotten]:
-        """Drop the bodies of some received results, oldest first; ids and states stay."""
+    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
+        """Drop the bodies of some received results (of an account), oldest first; ids and states stay."""
 
 
 class MemoryStore(Turns, Store):
@@ -156,7 +165,8 @@ class MemoryStore(Turns, Store):
         self._queues: dict[tuple[Id, str, Id], dict[int, tuple[int, int]]] = defaultdict(dict)
         self._leases: dict[Id, dict[int, Id]] = defaultdict(dict)
         self._groups: dict[tuple[Id, Id], dict[int, Id]] = defaultdict(dict)
-        self._received: dict[int, bool] = {}
+        self._received: dict[int, Id] = {}
+        self._usage: dict[Id, Usage] = {}
         self._marks: dict[str, int] = {'start': 0, 'number': 0, 'done': 0}
         self._soonest = 0.0  # nothing is due before, also after a rollback
 
@@ -173,6 +183,15 @@ class MemoryStore(Turns, Store):
         self._statement('size')
         kept = sum(len(each.row.payload) + (len(each.ended.payload) if each.ended else 0) for each in self._tasks.values())
         return kept + sum(len(each.data) for each in self._objects.values()) + sum(row.size for row in self._functions.values())
+
+    def usage(self) -> dict[Id, Usage]:
+        self._statement('usage')
+        return {each: replace(row) for each, row in self._usage.items()}
+
+    def put_usage(self, rows: Mapping[Id, Usage]) -> None:
+        self._statement('put_usage')
+        for each, row in rows.items():
+            self._put(self._usage, each, replace(row))
 
     # -- Accounts and objects ---------------------------------------------------------------------------------------
 
@@ -223,6 +242,11 @@ class MemoryStore(Turns, Store):
         for each in over:
             self._put(self._objects, each, None)
         return len(over)
+
+    def objects_size(self) -> dict[Id, int]:
+        self._statement('objects_size')
+        rows = list(self._objects.values())
+        return {each: sum(len(row.data) for row in rows if row.account == each) for each in {row.account for row in rows}}
 
     def put_function(self, row: FunctionRow) -> None:
         self._statement('put_function')
@@ -345,10 +369,10 @@ class MemoryStore(Turns, Store):
         later = nsmallest(limit, (each for each in group_ends if each > done))
         return [result_row(self._tasks[group_ends[each]]) for each in later]
 
-    def received(self, numbers: Collection[int]) -> None:
+    def received(self, account: Id, numbers: Collection[int]) -> None:
         self._statement('received')
         for each in numbers:
-            self._put(self._received, each, True)
+            self._put(self._received, each, account)
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         self._statement('due')
@@ -370,10 +394,10 @@ class MemoryStore(Turns, Store):
                 self._put(self._groups[kept.row.account, kept.row.group], kept.ended.done, None)
         return gone
 
-    def evict(self, limit: int) -> list[Forgotten]:
+    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
         self._statement('evict')
         gone = []
-        for number in sorted(self._received)[:limit]:
+        for number in sorted(each for each, owner in self._received.items() if account in (None, owner))[:limit]:
             self._put(self._received, number, None)
             kept = self._tasks[self._ids[number]] if number in self._ids else None
             if kept and kept.ended:

@@ -127,11 +127,17 @@ class HeldTask(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Why the relay did not take a task. Codes: `not-found`, `denied`, `expired`, `full`, `too-large`, `limit`, `unknown`, `malformed`."""
+    """Why the relay did not take a task.
+
+    Codes: `not-found`, `denied`, `expired`, `full`, `too-large`, `limit`, `unknown`, `malformed`; with `retry_after` `quota`, `rate`,
+    `draining`.
+    """
 
     task_id: Id
     code: str
     reason: str
+    retry_after: float = 0.0
+    """Seconds after which the same task may be taken: until then its client holds it back. 0: it is refused for good."""
 
 
 class Result(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import Ended, Forgotten, ObjectRow, Stage, TaskRow
+from relay_parsl.relay.records import Ended, Forgotten, ObjectRow, Stage, TaskRow, Usage
 from relay_parsl.relay.schema import checksum
 from relay_parsl.relay.sqlite import ENDED, SqliteStore
 from relay_parsl.wire.messages import Hash, Id, Status
@@ -80,7 +80,7 @@ def test_a_second_relay_on_the_same_file_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        ('PRAGMA user_version = 3', 'newer relay-parsl'),
+        ('PRAGMA user_version = 4', 'newer relay-parsl'),
         ('PRAGMA application_id = 7', 'not the store'),
     ],
 )
@@ -353,7 +353,9 @@ def test_a_file_of_version_1_is_brought_to_this_one(path: Path, tmp_path: Path) 
     assert not done.damaged
     assert find(store, 3).stage == Stage.DONE
     assert store.last() == (3, 5)
-    assert store.evict(9) == [Forgotten(task(3).id, task=False, result=1)]
+    assert store.usage() == {ANN: Usage(2, task(1).size + task(2).size + 28)}
+    assert store.migrated == (1, str(tmp_path / 'old.db.1'))
+    assert store.evict(9) == [Forgotten(task(3).id, task=False, result=1, account=ANN, size=28)]
     store.commit()
     store.close()
     opened(tmp_path / 'old.db').close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.records import Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, Stage, Standing, TaskInfo
+from relay_parsl.relay.records import Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, Stage, Standing, TaskInfo, Usage
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.relay.store import EVICTED, MemoryStore, Store
 from relay_parsl.wire.messages import Hash, Id, Status
@@ -272,7 +272,7 @@ def test_what_is_due_and_forgotten(store: Store) -> None:
     assert store.due(1000.0, 10) == []
     assert {info.number: info.stage for info in store.due(1003.0, 10)} == {1: Stage.QUEUED, 2: Stage.DONE, 3: Stage.LEASED}
     assert len(store.due(1003.0, 2)) == 2
-    assert store.forget([2]) == [Forgotten(an_id('task 2'), True, 1)]
+    assert store.forget([2]) == [Forgotten(an_id('task 2'), True, 1, ANN, 25)]
     assert store.find([an_id('task 2')]) == []
     assert store.results([an_id('task 2')]) == []
     assert store.ended_after(ANN, GROUP, 0, 10) == []
@@ -283,8 +283,8 @@ def test_received_results_make_room_oldest_first(store: Store) -> None:
     store.add([task(number) for number in range(1, 5)])
     for number in range(1, 5):
         finish(store, number, number, body=10 * (number == 2))
-    store.received([3, 2, 1, 2])
-    assert store.evict(2) == [Forgotten(an_id('task 1'), False, 0), Forgotten(an_id('task 2'), False, 1)]
+    store.received(ANN, [3, 2, 1, 2])
+    assert store.evict(2) == [Forgotten(an_id('task 1'), False, 0, ANN, 20), Forgotten(an_id('task 2'), False, 1, ANN, 30)]
     turn(store)
     assert {row.id: (row.header, row.payload, row.body) for row in store.results([an_id('task 1'), an_id('task 2')])} == {
         an_id('task 1'): (b'', b'', 0),
@@ -295,6 +295,29 @@ def test_received_results_make_room_oldest_first(store: Store) -> None:
     assert [row.payload for row in store.results([an_id('task 3'), an_id('task 4')])] == [b'outcome'] * 2
     assert [each.id for each in store.evict(9)] == [an_id('task 3')]
     assert store.evict(9) == []
+
+
+def test_received_results_of_one_account_make_room(store: Store) -> None:
+    store.add([task(1, account=BOB), task(2), task(3)])
+    for number in range(1, 4):
+        finish(store, number, number)
+    store.received(ANN, [3, 2])
+    store.received(BOB, [1])
+    assert [each.id for each in store.evict(1, ANN)] == [an_id('task 2')]
+    assert [each.id for each in store.evict(9, ANN)] == [an_id('task 3')]
+    assert store.evict(9, ANN) == []
+    assert [(each.id, each.account) for each in store.evict(9)] == [(an_id('task 1'), BOB)]
+
+
+def test_what_accounts_have_is_kept(store: Store) -> None:
+    assert store.usage() == {}
+    store.put_usage({ANN: Usage(2, 30), BOB: Usage(1, 5)})
+    store.put_usage({ANN: Usage(3, 40)})
+    turn(store)
+    assert store.usage() == {ANN: Usage(3, 40), BOB: Usage(1, 5)}
+    assert store.objects_size() == {}
+    store.put_objects([ObjectRow(Hash(bytes([each]) * 32), 'grant', owner, b'data', 10.0) for each, owner in enumerate((ANN, ANN, BOB))])
+    assert store.objects_size() == {ANN: 8, BOB: 4}
 
 
 def test_many_at_once(store: Store) -> None:

@@ -33,6 +33,10 @@ ENDED = """FROM ends e CROSS JOIN tasks t ON t.n BETWEEN e.n AND e.n + e.last - 
 UNENDED = """DELETE FROM ends WHERE account = ?1 AND grp = ?2
     AND done = (SELECT max(done) FROM ends WHERE account = ?1 AND grp = ?2 AND done <= ?3)
     AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.n BETWEEN ends.n AND ends.n + ends.last - ends.done)"""
+OLDEST = """SELECT v.n, v.account, t.id, t.spooled, t.tried, length(t.result) + length(t.payload)
+    FROM received v CROSS JOIN tasks t ON t.n = v.n WHERE v.account = ? ORDER BY v.n LIMIT ?"""
+OVER = """SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried, length(t.result) + length(t.payload)
+    FROM tasks t WHERE t.n IN ({})"""
 SCAN = 20_000
 """Rows that one `tasks` looks at, so that a listing stalls nobody."""
 
@@ -244,8 +248,9 @@ class SqliteStore(Books):
         damaged = checksum(header, payload) != check
         return ResultRow(number, task_id, self._ids[account], done, STATUS[status], header, payload, body, attempt, reason, damaged)
 
-    def received(self, numbers: Collection[int]) -> None:
-        self._many('INSERT OR IGNORE INTO received VALUES (?)', [(each,) for each in numbers])
+    def received(self, account: Id, numbers: Collection[int]) -> None:
+        number = self._numbers[account]
+        self._many('INSERT OR IGNORE INTO received VALUES (?, ?)', [(number, each) for each in numbers])
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         """Dates that have come: of whom nothing is due they are put off, or dropped when all are forgotten."""
@@ -262,17 +267,24 @@ class SqliteStore(Books):
         return found
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
-        rows = self._in('SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried FROM tasks t WHERE t.n IN ({})', numbers)
+        rows = self._in(OVER, numbers)
         self._mark('number', max([row[0] for row in rows], default=0))
         self._mark('done', max([row[3] for row in rows], default=0))
-        self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
+        self._many('DELETE FROM received WHERE n = ? AND account = ?', [row[:2] for row in rows])
         self._many('DELETE FROM tasks WHERE n = ?', [row[:1] for row in rows])
         self._many(UNENDED, [row[1:4] for row in rows])
-        return [Forgotten(task_id, bool(body), attempt if spooled else 0) for *_, task_id, body, spooled, attempt in rows]
+        return [
+            Forgotten(task_id, bool(body), attempt if spooled else 0, self._ids[account], size + spooled if done else 0)
+            for _, account, _, done, task_id, body, spooled, attempt, size in rows
+        ]
 
-    def evict(self, limit: int) -> list[Forgotten]:
-        rows = self._all('SELECT t.n, t.id, t.spooled, t.tried FROM received v CROSS JOIN tasks t ON t.n = v.n ORDER BY v.n LIMIT ?', (limit,))
+    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
+        accounts = self._numbers.values() if account is None else [self._numbers[account]]
+        found = sorted(row for each in accounts for row in self._all(OLDEST, (each, limit)))[:limit]
         self._many("UPDATE tasks SET result = x'', payload = x'', spooled = 0, sum = ?, reason = ? WHERE n = ?",
-                   [(checksum(b'', b''), EVICTED, row[0]) for row in rows])  # fmt: skip
-        self._many('DELETE FROM received WHERE n = ?', [row[:1] for row in rows])
-        return [Forgotten(task_id, task=False, result=attempt if body else 0) for _, task_id, body, attempt in rows]
+                   [(checksum(b'', b''), EVICTED, row[0]) for row in found])  # fmt: skip
+        self._many('DELETE FROM received WHERE n = ? AND account = ?', [row[:2] for row in found])
+        return [
+            Forgotten(task_id, task=False, result=attempt if body else 0, account=self._ids[owner], size=size + body)
+            for _, owner, task_id, body, attempt, size in found
+        ]

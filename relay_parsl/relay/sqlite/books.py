@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from relay_parsl.relay.records import AccountRow, FunctionRow, InviteRow, ObjectRow
+from relay_parsl.relay.records import AccountRow, FunctionRow, InviteRow, ObjectRow, Usage
 from relay_parsl.relay.schema import ACCOUNT, account_row, checksum
 from relay_parsl.relay.sqlite.file import StoreFile
 from relay_parsl.relay.store import Store
@@ -26,6 +26,14 @@ class Books(StoreFile, Store):
         self._numbers: dict[Id, int] = {}
 
     # -- Accounts and objects ---------------------------------------------------------------------------------------
+
+    def usage(self) -> dict[Id, Usage]:
+        rows = self._all('SELECT u.account, u.tasks, u.bytes FROM usage u JOIN accounts a ON a.n = u.account')
+        return {self._ids[number]: Usage(tasks, size) for number, tasks, size in rows}
+
+    def put_usage(self, rows: Mapping[Id, Usage]) -> None:
+        values = [(self._numbers[account], row.tasks, row.bytes) for account, row in rows.items()]
+        self._many('INSERT OR REPLACE INTO usage VALUES (?, ?, ?)', values)
 
     def accounts(self) -> list[AccountRow]:
         rows = self._all('SELECT n, id, data FROM accounts')
@@ -70,6 +78,9 @@ class Books(StoreFile, Store):
 
     def drop_objects(self, now: float, limit: int) -> int:
         return self._run('DELETE FROM objects WHERE n IN (SELECT n FROM objects WHERE until <= ? LIMIT ?)', (now, limit)).rowcount
+
+    def objects_size(self) -> dict[Id, int]:
+        return {self._ids[number]: size for number, size in self._all('SELECT account, sum(length(data)) FROM objects GROUP BY account')}
 
     def put_function(self, row: FunctionRow) -> None:
         self._run(

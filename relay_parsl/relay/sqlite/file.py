@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.schema import APPLICATION, BOOKS, FROM_1, TASKS, VERSION
+from relay_parsl.relay.schema import APPLICATION, BOOKS, TASKS, VERSION, WAYS
+from relay_parsl.relay.sqlite.copies import copy
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class StoreFile:
             StoreError: another relay uses it, a newer version wrote it, it is no relay's store, or the disk refuses.
         """
         self.broken = False
+        self.migrated: tuple[int, str] | None = None
+        """The version that it had until now, and where it stays as it was."""
         self._path = str(path)
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))  # its log takes the mode from it
@@ -67,7 +70,12 @@ class StoreFile:
         if self._one('PRAGMA synchronous')[0] != 2:
             raise StoreError(f'{self._path}: SQLite does not take synchronous=FULL')
         self.begin()  # and so the exclusive lock, until the file is closed
-        self._migrate()
+        version = self._found()
+        self.commit()
+        if 0 < version < VERSION:
+            self._keep(version)
+        self.begin()
+        self._migrate(version)
         self.commit()
         with suppress(OSError):  # it is there for speed
             self._make_room_for_log()
@@ -82,19 +90,37 @@ class StoreFile:
         finally:
             os.close(log_file)
 
-    def _migrate(self) -> None:
-        application, version = self._one('PRAGMA application_id')[0], self._one('PRAGMA user_version')[0]
+    def _found(self) -> int:
+        """The version of what is there, 0 for nothing. Raises StoreError when it is not for this relay-parsl."""
+        application, version = self._one('PRAGMA application_id')[0], int(self._one('PRAGMA user_version')[0])
         if version > VERSION:
-            raise StoreError(f'{self._path} was written by a newer relay-parsl (store version {version}, this one knows {VERSION}): update this one')
-        if application == APPLICATION and version == VERSION:
-            return
-        if application == APPLICATION and version == 1:
-            log.info('%s: the store is brought to version %d', self._path, VERSION)
-            self._script(FROM_1)
-        elif application or version or self._one('SELECT count(*) FROM sqlite_schema')[0]:
+            older = kept_copy(self._path, VERSION)
+            back = f', or go back to {older}, made when it was brought to the newer version' if os.path.exists(older) else ''
+            raise StoreError(
+                f'{self._path} was written by a newer relay-parsl (store version {version}, this one knows {VERSION}): update this one{back}'
+            )
+        if application == APPLICATION and (version == VERSION or version in WAYS):
+            return version
+        if application or version or self._one('SELECT count(*) FROM sqlite_schema')[0]:
             raise StoreError(f'{self._path} is not the store of a relay')
-        else:
-            self._script(BOOKS + TASKS)
+        return 0
+
+    def _keep(self, version: int) -> None:
+        """A copy of the older store beside it, so that there is a way back."""
+        target = kept_copy(self._path, version)
+        try:
+            copy(self._db, target)
+        except OSError as error:
+            raise StoreError(f'{self._path} cannot be brought to version {VERSION}, for it cannot be copied to {target} before: {error}') from error
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        self.migrated = (version, target)
+        log.warning('%s: the store of version %d is brought to version %d; as it was it stays in %s', self._path, version, VERSION, target)
+
+    def _migrate(self, version: int) -> None:
+        if version == VERSION:
+            return
+        self._script(WAYS[version] if version else BOOKS + TASKS)
         self._run(f'PRAGMA application_id = {APPLICATION}')
         self._run(f'PRAGMA user_version = {VERSION}')
 
@@ -173,3 +199,8 @@ class StoreFile:
         """Bytes of the pages in use."""
         pages, free, size = (self._one(f'PRAGMA {name}')[0] for name in ('page_count', 'freelist_count', 'page_size'))
         return int((pages - free) * size)
+
+
+def kept_copy(path: str, version: int) -> str:
+    """Where a store of an older version stays when it is brought to a newer one."""
+    return f'{path}.{version}'
