@@ -57,6 +57,17 @@ def normal(name: str, value: Any) -> Any:
     return value
 
 
+def counted(store: MemoryStore) -> dict[bytes, tuple[int, int]]:
+    """What each account has, counted anew: tasks that are not over, and bytes."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for kept in store._tasks.values():
+        tasks, size = found.get(kept.row.account, (0, 0))
+        ended = kept.ended
+        size += len(ended.header) + len(ended.payload) + ended.body if ended else kept.row.size
+        found[kept.row.account] = (tasks + (ended is None), size)
+    return {account: each for account, each in found.items() if any(each)}
+
+
 for _name in vars(Store):
     if not _name.startswith('_') and _name != 'rollback':
         setattr(TwinStore, _name, twin(_name))
@@ -68,5 +79,6 @@ def test_both_stores_agree_under_every_fault(number: int, tmp_path: Path) -> Non
     try:
         with patched(SMALL):
             World(number, store=store).run()
+        assert counted(store) == {account: (row.tasks, row.bytes) for account, row in store._usage.items() if row.tasks or row.bytes}
     finally:
         store.other.close()
