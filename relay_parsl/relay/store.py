@@ -193,8 +193,6 @@ class MemoryStore(Turns, Store):
         for each, row in rows.items():
             self._put(self._usage, each, replace(row))
 
-    # -- Accounts and objects ---------------------------------------------------------------------------------------
-
     def accounts(self) -> list[AccountRow]:
         self._statement('accounts')
         return list(self._accounts.values())
@@ -272,8 +270,6 @@ class MemoryStore(Turns, Store):
         self._put(self._functions, (account, function), None)
         return found
 
-    # -- Tasks ------------------------------------------------------------------------------------------------------
-
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         self._statement('add')
         known = set()
@@ -343,8 +339,6 @@ class MemoryStore(Turns, Store):
             place = (row.priority, number) if info.stage == Stage.QUEUED else None
             self._put(self._queues[row.endpoint, row.pool, row.account], number, place)
             self._put(self._leases[row.endpoint], number, row.id if info.stage == Stage.LEASED else None)
-
-    # -- Results ----------------------------------------------------------------------------------------------------
 
     def finish(self, ended: Sequence[Ended]) -> None:
         self._statement('finish')
