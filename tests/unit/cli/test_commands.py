@@ -55,10 +55,9 @@ def test_every_command_teaches(path: tuple[str, ...], command: click.Command) ->
 def test_the_commands_are_these() -> None:
     assert {' '.join(path) for path, command in ALL if not isinstance(command, click.Group)} == {
         'relay start', 'relay stop', 'relay status', 'invite', 'join', 'account list', 'account revoke', 'account export', 'account import',
-        'account quota',
         'endpoint configure', 'endpoint check', 'endpoint from-script', 'endpoint start', 'endpoint stop', 'endpoint restart', 'endpoint list',
         'endpoint show', 'endpoint logs', 'endpoint delete', 'endpoint enable-on-boot', 'endpoint disable-on-boot',
-        'endpoint render',
+        'endpoint render', 'account quota',
         'task list', 'task show', 'task cancel', 'quickstart',
         'audit verify', 'audit show',
         'flow validate', 'flow run', 'flow list', 'flow show', 'flow log', 'flow cancel', 'flow resume', 'flow release',
