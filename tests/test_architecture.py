@@ -28,7 +28,8 @@ MAY_IMPORT = {
     'executors': 'version errors client',
     'local': 'version errors home daemon client relay endpoint',
     'flows': 'version errors home config daemon client',
-    'cli': 'version errors home config daemon shell client relay endpoint local flows',
+    'doctor': 'version errors home daemon transport client relay endpoint',
+    'cli': 'version errors home config daemon shell client relay endpoint local flows doctor',
     'testing': 'version errors wire home spool transport config client relay engines endpoint flows',
 }
 OWNERS = {
@@ -63,6 +64,7 @@ PURE = (
     'engines.ranks',
     'engines.fusion',
     'engines.shifts',
+    'doctor.facts',
     'flows.definition',
     'flows.messages',
     'flows.machine',

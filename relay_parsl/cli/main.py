@@ -9,6 +9,7 @@ import click
 
 from relay_parsl.cli.accounts import account, invite, join
 from relay_parsl.cli.audit import audit
+from relay_parsl.cli.doctor import doctor
 from relay_parsl.cli.endpoint import endpoint
 from relay_parsl.cli.flow import flow
 from relay_parsl.cli.quickstart import quickstart
@@ -60,5 +61,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format='%(asctime)s %(levelname)-7s %(name)s  %(message)s')
 
 
-for command in (relay, invite, join, account, endpoint, task, flow, audit, quickstart):
+for command in (relay, invite, join, account, endpoint, task, flow, audit, doctor, quickstart):
     main.add_command(command)

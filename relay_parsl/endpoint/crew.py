@@ -34,10 +34,11 @@ class Crew:
 
     def start(self, runs: Path, label: Callable[[str], str]) -> None:
         """Start every engine in a directory of its own under `runs`. Raises ConfigError; then those that had started are stopped."""
+        runs.mkdir(mode=0o700, exist_ok=True)
         try:
             for pool, engine in self.engines.items():
                 directory = runs / (pool or 'default')
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                directory.mkdir(mode=0o700, exist_ok=True)
                 engine.start(partial(self._deliver, pool), directory, label(pool))
                 self._status[pool] = engine.status()
         except BaseException:

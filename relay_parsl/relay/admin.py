@@ -225,15 +225,15 @@ class Admin:
 
     def _status(self, asker: AccountRow, _args: Row, now: float) -> Row:
         """Counts, for operators of everything, for others of what is theirs."""
-        mine = {'account': asker.name, 'role': asker.role, 'time': now, 'waiting': self._core.load[asker.id], 'version': self._core.settings.versions}
+        mine = {'account': asker.name, 'role': asker.role, 'time': now, 'waiting': self._core.load[asker.id], 'version': self._core.settings.versions,
+                'full': self._core.full, 'audit': 'cannot be written: nothing new is taken' if self._core.unrecorded else 'written'}  # fmt: skip
         if asker.role != 'operator':
             return mine
         clients = sum(isinstance(each, ClientSession) for each in self._core.sessions.values())
         leases = sum(len(each.leases) for each in self._core.endpoints.values())
         return {
             **mine, 'waiting': sum(self._core.load.values()), 'clients': clients, 'endpoints': len(self._core.endpoints), 'leases': leases,
-            'bytes': self._core.store.size(), 'full': self._core.full,
-            'audit': 'cannot be written: nothing new is taken' if self._core.unrecorded else 'written',
+            'bytes': self._core.store.size(),
         }  # fmt: skip
 
     def _quota(self, asker: AccountRow, args: Row, _now: float) -> Row:

@@ -13,6 +13,6 @@ from __future__ import annotations
 
 from relay_parsl.transport.dealer import Dealer
 from relay_parsl.transport.router import Peer, Router
-from relay_parsl.transport.sockets import DRAIN, MAX_FRAME, OLDEST_ZMQ, check_library, new_key, public_key
+from relay_parsl.transport.sockets import DRAIN, MAX_FRAME, OLDEST_ZMQ, check_library, libzmq, new_key, public_key
 
-__all__ = ['DRAIN', 'MAX_FRAME', 'OLDEST_ZMQ', 'Dealer', 'Peer', 'Router', 'check_library', 'new_key', 'public_key']
+__all__ = ['DRAIN', 'MAX_FRAME', 'OLDEST_ZMQ', 'Dealer', 'Peer', 'Router', 'check_library', 'libzmq', 'new_key', 'public_key']

@@ -38,6 +38,11 @@ def check_library() -> None:
         raise ConfigError(f'libzmq {zmq.zmq_version()} is older than {wanted} or lacks CURVE: pip install --upgrade pyzmq')
 
 
+def libzmq() -> tuple[str, bool]:
+    """Its version, and whether it knows CURVE."""
+    return zmq.zmq_version(), bool(zmq.has('curve'))
+
+
 def new_key() -> bytes:
     """A fresh private CURVE key, 32 bytes."""
     return z85.decode(zmq.curve_keypair()[1])

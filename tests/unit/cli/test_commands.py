@@ -59,7 +59,7 @@ def test_the_commands_are_these() -> None:
         'endpoint show', 'endpoint logs', 'endpoint delete', 'endpoint enable-on-boot', 'endpoint disable-on-boot',
         'endpoint render', 'account quota',
         'task list', 'task show', 'task cancel', 'quickstart',
-        'audit verify', 'audit show',
+        'audit verify', 'audit show', 'doctor',
         'flow validate', 'flow run', 'flow list', 'flow show', 'flow log', 'flow cancel', 'flow resume', 'flow release',
         'flow web-inputs', 'flow respond', 'flow serve',
     }  # fmt: skip
