@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint conformance bench bench-deep soak clean
+.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -45,10 +45,14 @@ slurm:  ## A real Slurm on this machine, for the tests that need one (root; Debi
 slurm-down:  ## Stop it
 	tests/slurm/down.sh
 
-lint: $(READY)  ## ruff, the format, mypy strict
+lint: $(READY)  ## ruff, the format, mypy strict, known holes of what is installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.dependencies audit
+
+sbom: $(READY)  ## What is installed, as a bill of materials (CycloneDX, JSON)
+	$(BIN)/python -m tests.dependencies sbom
 
 conformance: $(READY)  ## Parsl's own test suite on RelayExecutor
 	$(BIN)/python -m tests.conformance
