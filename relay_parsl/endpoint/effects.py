@@ -35,6 +35,13 @@ class Ended(NamedTuple):
     result: Result
 
 
+class Declined(NamedTuple):
+    """Put on record that a dispatched task was refused before it was held: its number was used, or its time is over."""
+
+    info: TaskHeader
+    reason: str
+
+
 @dataclass(frozen=True)
 class CancelWork:
     """Ask the engine to end an attempt. If it had not started, the loop seals `cancelled` and calls `finished`; else its end comes as any other."""
@@ -131,6 +138,6 @@ class Exit:
 
 # fmt: off
 Effect = Union[
-    Send, Start, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
+    Send, Start, Declined, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
 ]
 # fmt: on

@@ -69,6 +69,7 @@ class Hands:
             do.CancelWork: self._cancel,
             do.Withdraw: self._withdraw,
             do.Fail: self._fail,
+            do.Declined: lambda effect: self._refuse(effect.info, effect.reason),
             do.Keep: self._keep,
             do.Drop: lambda effect: self._gate.drop(effect.hash),
             do.SpoolWrite: self._write,
@@ -168,8 +169,7 @@ class Hands:
             if opened.call.options and (reason := self._crew.refusal(info.pool, opened.call.options)):
                 raise TaskRejected(reason)
         except Refusal as refusal:
-            log.warning('task %s is refused: %s', info.task_id.hex(), refusal)
-            self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(refusal))
+            self._refuse(info, str(refusal))
             self._reactor.finished(self._gate.refusal(info, effect.attempt, str(refusal)), self._now())
             self.again = True
         except TaskError as error:
@@ -177,6 +177,10 @@ class Hands:
         else:
             return opened
         return None
+
+    def _refuse(self, info: TaskHeader, reason: str) -> None:
+        log.warning('task %s is refused: %s', info.task_id.hex(), reason)
+        self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=reason)
 
     def _reject(self, effect: do.Start, error: TaskError) -> None:
         info = effect.info

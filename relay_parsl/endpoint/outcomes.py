@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import BodyKey, CancelWork, Ended, Fail, SpoolDelete, SpoolSend, SpoolSync
+from relay_parsl.endpoint.effects import BodyKey, CancelWork, Declined, Ended, Fail, SpoolDelete, SpoolSend, SpoolSync
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outbox import Waiting
 from relay_parsl.wire import codec
@@ -85,6 +85,7 @@ class Outcomes:
         """Refuse a dispatched task without ever holding it."""
         ended = self._unsealed(task, attempt, status, reason)
         self._books.outbox.add(Waiting(ended.result, ended.info, attempt, now), save=False)
+        self._books.out.append(Declined(task, reason))
 
     def recorded(self, message: Recorded) -> None:
         """The relay has these results, or has no use for them."""

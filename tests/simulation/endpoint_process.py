@@ -300,7 +300,7 @@ class EndpointProcess(Process):
 
 _ACTS: dict[type, Callable[[EndpointProcess, Any], None]] = {
     do.Send: EndpointProcess._send, do.Start: EndpointProcess._start, do.CancelWork: EndpointProcess._cancel, do.Fail: EndpointProcess._fail,
-    do.Withdraw: EndpointProcess._withdraw,
+    do.Withdraw: EndpointProcess._withdraw, do.Declined: lambda _process, _effect: None,
     do.Keep: EndpointProcess._keep, do.Drop: EndpointProcess._drop, do.SpoolWrite: EndpointProcess._write, do.SpoolSync: EndpointProcess._sync,
     do.SpoolSend: EndpointProcess._read, do.SpoolDelete: EndpointProcess._delete, do.Demand: EndpointProcess._demand,
     do.Reconnect: EndpointProcess._reconnect, do.Exit: EndpointProcess._exit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay_parsl.endpoint.effects import Start
+from relay_parsl.endpoint.effects import Declined, Start
 from relay_parsl.endpoint.ledger import GRACE, MemoryJournal
 from relay_parsl.errors import StoreError
 from relay_parsl.wire import codec
@@ -84,6 +84,7 @@ def test_a_finished_task_is_refused_whatever_the_relay_says() -> None:
         each.open(session=each.session + 1)
         effects = each.turn(each.dispatch(task(1), attempt=5))
         assert [header.reason.split(':')[0] for header in headers(effects)] == ['replayed']
+        assert [each.reason.split(':')[0] for each in only(effects, Declined)] == ['replayed'], 'on record'
         each.turn(Recorded((Attempt(task_id(1), 5),)))
 
 
@@ -97,6 +98,7 @@ def test_a_task_that_was_refused_unsealed_may_come_again() -> None:
     assert only(desk.turn(desk.dispatch(task(1), attempt=2)), Start)
 
 
+@pytest.mark.attack(14, 15)
 def test_numbers_are_forgotten_when_the_last_task_of_a_grant_has_long_expired() -> None:
     desk = Desk()
     desk.open()
@@ -104,9 +106,16 @@ def test_numbers_are_forgotten_when_the_last_task_of_a_grant_has_long_expired() 
     desk.finish(start)
     desk.pass_time(2)
     assert [each.grant for each in desk.journal.spent()] == [GRANT]
+    desk.turn(Recorded((Attempt(task_id(1), 1),)))
     desk.now = 2000.0 + GRACE
     desk.pass_time(2)
     assert desk.journal.spent() == []
+    for each in (desk, killed(desk)):  # and what they were for is refused by the time that is under its seal
+        each.open(session=each.session + 1)
+        effects = each.turn(each.dispatch(task(1, expires=2000.0), attempt=2))
+        assert [(header.status, header.reason.split(':')[0]) for header in headers(effects)] == [(Status.EXPIRED, 'expired')]
+        assert [each.reason.split(':')[0] for each in only(effects, Declined)] == ['expired'], 'on record'
+        each.turn(Recorded((Attempt(task_id(1), 2),)))
 
 
 class Failing:
