@@ -9,7 +9,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test faults attacks slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
+.PHONY: help install quickstart quickstart-flow test faults attacks storm slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ soak: $(READY)  ## The simulation for hours: HOURS=8, FIRST=SEED to go on from; 
 
 attacks: $(READY)  ## Every attack of docs/security.md, and a verdict for each
 	$(BIN)/python -m tests.rows attacks
+
+storm: $(READY)  ## A relay killed every second, and endpoints at random, under 100,000 tasks of 10 clients: nothing may be lost or doubled
+	$(BIN)/python -m tests.faults.storm
 
 slurm:  ## A real Slurm on this machine, for the tests that need one (root; Debian or Ubuntu)
 	tests/slurm/up.sh

@@ -28,6 +28,9 @@ from relay_parsl.wire.messages import Message
 
 log = logging.getLogger(__name__)
 
+AGAIN = 3_000
+"""Milliseconds, at most, between two tries to connect: so everybody is back within five seconds of a relay that was away, however long that was."""
+
 
 class Dealer:
     """A party's socket to the relay. One thread uses it; `wake` alone may be called from any."""
@@ -113,7 +116,7 @@ class Dealer:
     def _open(self) -> None:
         self._socket = make_socket(self._context, zmq.DEALER)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 10_000)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, AGAIN)
         self._socket.curve_serverkey = z85.encode(self._server_key)
         self._socket.curve_secretkey = z85.encode(self._curve)
         self._socket.curve_publickey = z85.encode(public_key(self._curve))

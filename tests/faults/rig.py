@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ class Running:
     def __init__(self, arguments: list[str], environment: dict[str, str], log: Path, cwd: Path) -> None:
         """Starts it; `ready` waits."""
         self.log = log
+        self._serves = False
         self._read, write = os.pipe()
         try:
             with log.open('ab') as out:
@@ -66,9 +67,8 @@ class Running:
 
     def ready(self) -> bool:
         """Wait until it serves, or has ended; whether it serves."""
-        said = os.read(self._read, 4096)
-        os.close(self._read)
-        return bool(said)
+        self._serves = self._serves or bool(os.read(self._read, 4096))
+        return self._serves
 
     def signal(self, number: int) -> None:
         """Send one; a process that is gone does not mind."""
@@ -78,7 +78,11 @@ class Running:
     def kill(self) -> int:
         """kill -9, and wait for the end; how it ended."""
         self.signal(signal.SIGKILL)
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        if self._read >= 0:
+            os.close(self._read)
+            self._read = -1
+        return code
 
     def died(self, seconds: float = PATIENCE) -> None:
         """Wait until it was killed: by its failpoint."""
@@ -108,6 +112,12 @@ class Site:
 
     def start(self, name: str, at: str = '', count: int = 1, settings: Iterable[str] = ()) -> Running:
         """Start `relay` or an endpoint that is configured, and wait until it serves. With `at` it dies at that failpoint, once `arm` was called."""
+        made = self.launch(name, at, count, settings)
+        assert made.ready(), made.log.read_text()
+        return made
+
+    def launch(self, name: str, at: str = '', count: int = 1, settings: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Running:
+        """The same, without the wait."""
         words = ['endpoint', 'start', name]
         if name == 'relay':
             words = ['relay', 'start', '--bind', f'127.0.0.1:{self.port}', '--public', f'127.0.0.1:{self.public}', '--user', 'alice']
@@ -116,9 +126,8 @@ class Site:
             options = ['--at', at, str(count), '--armed', str(self.armed)] if at else []
             options += [word for setting in settings for word in ('--set', setting)]
             arguments = [failpoints.__file__, *options, '--', *words]
-        made = Running(arguments, self.cli.environment, self.cli.cwd / f'{name}.log', self.cli.cwd)
+        made = Running(arguments, {**self.cli.environment, **(environment or {})}, self.cli.cwd / f'{name}.log', self.cli.cwd)
         self.running[name] = made
-        assert made.ready(), made.log.read_text()
         return made
 
     def configure(self, *names: str, config: str = THREADS) -> None:
