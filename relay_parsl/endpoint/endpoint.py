@@ -109,7 +109,7 @@ class Endpoint:
             stack.enter_context(_signals(self.stop))
             if not self._set_up(stack):
                 return 0
-            self._journal = SqliteJournal(self._home / 'journal.db')
+            self._journal = self._open_journal()
             stack.callback(self._journal.close)
             self._audit = self._open_audit()
             stack.callback(self._audit.close)
@@ -158,6 +158,16 @@ class Endpoint:
         fault = hooks.run('endpoint_teardown', self._config.life.teardown, self._home, hooks.TEARDOWN)
         if fault:
             log.error('%s', fault)
+
+    def _open_journal(self) -> SqliteJournal:
+        """A new one only where this endpoint never ran: without its journal it would run again what it has finished."""
+        journal, audit = self._home / 'journal.db', self._home / 'audit.log'
+        if not journal.exists() and audit.exists() and audit.stat().st_size:
+            raise StoreError(
+                f'{journal} is gone, but {audit.name} beside it says that this endpoint has run: what it had finished is not known any more. '
+                f'Put the journal back, or delete the endpoint and make a new one, which has new keys'
+            )
+        return SqliteJournal(journal)
 
     def _open_audit(self) -> Recorder:
         try:
@@ -278,13 +288,15 @@ class Endpoint:
         self._reactor.drain(now, grace)
 
     def _commit(self, now: float) -> bool:
-        """Write the turn. When the disk refuses, nothing leaves and nothing is taken in, until it does not."""
+        """Write the turn. While the disk is full, nothing leaves and nothing is taken in. One that failed is not believed again."""
         try:
             self._journal.begin()
             self._reactor.flush(now)
             self._journal.commit()
         except StoreError as error:
             self._journal.rollback()
+            if self._journal.broken:
+                raise
             if self._stuck_since is None:
                 self._stuck_since = now
                 log.error('%s; this endpoint waits until it can write again', error)

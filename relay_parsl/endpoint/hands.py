@@ -239,7 +239,11 @@ class Hands:
     def _read(self, effect: do.SpoolSend) -> None:
         fetch = effect.fetch
         key = (fetch.task_id, fetch.attempt, fetch.direction)
-        total, data = self._spool.piece(key, fetch.offset, fetch.length)
+        try:
+            total, data = self._spool.piece(key, fetch.offset, fetch.length)
+        except OSError as error:  # the relay asks again
+            log.error('%s: %s', self._spool.directory, error.strerror)
+            return
         self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _reconnect(self, _effect: do.Reconnect) -> None:

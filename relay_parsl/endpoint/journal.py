@@ -36,10 +36,16 @@ class SqliteJournal:
         Raises:
             StoreError: it is in use by another process, written by a newer version, damaged, or cannot be written.
         """
+        self.broken = False
+        """Whether the disk has failed, rather than being full: nothing that is written after a failed sync can be believed."""
         self._path = path
         self._open = False
         with self._errors():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            owner = os.fstat(fd).st_uid
+            os.close(fd)
+            if owner != os.geteuid():
+                raise StoreError(f'{path} belongs to another user (uid {owner}): start the endpoint as that user, or chown the file')
             self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5, check_same_thread=False)
         try:
             with self._errors():
@@ -139,6 +145,7 @@ class SqliteJournal:
         try:
             yield
         except sqlite3.Error as error:
+            self.broken = self.broken or not any(word in str(error) for word in ('full', 'locked'))
             raise StoreError(_words(self._path, error)) from error
         except OSError as error:
             raise StoreError(f'{self._path}: {error.strerror}: the journal must be a file that this user can read and write') from error

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from relay_parsl.daemon import settle, terminated_by
@@ -124,6 +125,7 @@ class RelayServer:
         if not path.exists():
             Credentials.create('relay', 'relay', now=time.time(), lifetime=LIFETIME).save(path)
         keys = Credentials.load(path).keys
+        refuse_cold_start(directory)
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
@@ -291,7 +293,11 @@ class RelayServer:
 
     def _spool_send(self, effect: SpoolSend) -> None:
         fetch = effect.fetch
-        total, data = self._spool.piece(effect.key, fetch.offset, fetch.length)
+        try:
+            total, data = self._spool.piece(effect.key, fetch.offset, fetch.length)
+        except OSError as error:  # no descriptors left, a bad sector: who fetches asks again
+            log.error('the spool cannot be read: %s', error)
+            return
         self._send(Send(effect.routing, Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
 
     def _spool_delete(self, effect: SpoolDelete) -> None:
@@ -314,6 +320,16 @@ class RelayServer:
 
     def _spool_failed(self, key: Key) -> None:
         self._events.append(lambda _now: self._reactor.spool_failed(key))
+
+
+def refuse_cold_start(directory: Path) -> None:
+    """Raises StoreError where a relay has run whose store is gone: an empty one would know none of its accounts and tasks, and say so to everybody."""
+    store, audit = directory / 'relay.db', directory / 'audit.log'
+    if not store.exists() and audit.exists() and audit.stat().st_size:
+        raise StoreError(
+            f'{store} is gone, but {audit.name} beside it says that this relay has run: put the store back from a backup, '
+            f'or move {directory} away to begin a new relay, which knows none of its accounts and tasks'
+        )
 
 
 def raise_open_files() -> int:

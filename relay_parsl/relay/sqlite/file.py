@@ -41,7 +41,11 @@ class StoreFile:
         """The version that it had until now, and where it stays as it was."""
         self._path = str(path)
         try:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))  # its log takes the mode from it
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)  # its log takes the mode from it
+            owner = os.fstat(fd).st_uid
+            os.close(fd)
+            if owner != os.geteuid():
+                raise StoreError(f'{self._path} belongs to another user (uid {owner}): start the relay as that user, or chown the file')
             self._db = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
         except OSError as error:
             raise StoreError(f'{self._path} cannot be opened: {error.strerror}; check the modes of the file and its directory') from error
