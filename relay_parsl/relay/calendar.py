@@ -9,6 +9,8 @@ from relay_parsl.wire.messages import Attempt, Id, Status
 
 SLICE = 500
 """Tasks in one turn."""
+SLICE_ON_FULL_DISK = 50
+"""The same, where what a turn writes must fit into what the log has already."""
 ROOM_EVERY = 30.0
 """Seconds between looks at the store's size."""
 
@@ -30,7 +32,7 @@ class Calendar:
         for invite in [each for each in self._core.accounts.invites.values() if each.expires <= now]:
             del self._core.accounts.invites[invite.curve]
             self._core.store.drop_invite(invite.curve)
-        if now - self._looked >= ROOM_EVERY:
+        if self._core.tight or now - self._looked >= ROOM_EVERY:
             self._make_room(now)
         self._relieve()
 
@@ -71,13 +73,15 @@ class Calendar:
         self._core.end(tasks, status, reason)
 
     def _make_room(self, now: float) -> None:
-        """Objects that no task can need, and the bodies of received results when the store is over its limit."""
-        dropped = self._core.store.drop_objects(now, SLICE)
+        """Objects that no task can need, and the bodies of received results when the store is over its limit, or the disk is full."""
+        size = SLICE_ON_FULL_DISK if self._core.tight else SLICE
+        dropped = self._core.store.drop_objects(now, size)
         if dropped:
             self._core.quotas.recount_objects()
-        evicted = self._core.store.evict(SLICE) if self._core.store.size() > self._core.settings.store_limit else []
+        over = self._core.tight or self._core.store.size() > self._core.settings.store_limit
+        evicted = self._core.store.evict(size) if over else []
         self._core.forget_spooled(evicted)
-        if max(dropped, len(evicted)) == SLICE:
+        if max(dropped, len(evicted)) == size and not self._core.tight:
             self._core.busy = True
         else:
             self._looked = now

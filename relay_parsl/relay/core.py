@@ -94,6 +94,7 @@ class Core:
         self.now = 0.0
         """The time of this turn."""
         self.full = False
+        self.tight = False
         self.unrecorded = False
         """Whether the audit log cannot be written: then nothing new is taken in, and nobody's rights change."""
         self.busy = False

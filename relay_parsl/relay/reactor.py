@@ -92,6 +92,15 @@ class RelayReactor:
         self._core.full = full
 
     @property
+    def tight(self) -> bool:
+        """Whether the disk was measured to be full: then what was received loses its body."""
+        return self._core.tight
+
+    @tight.setter
+    def tight(self, tight: bool) -> None:
+        self._core.tight = tight
+
+    @property
     def unrecorded(self) -> bool:
         """Whether the audit log cannot be written: then nothing new is taken in either."""
         return self._core.unrecorded

@@ -29,7 +29,7 @@ from relay_parsl.spool import Key as SpoolKey
 from relay_parsl.transport import Peer, Router
 from relay_parsl.transport.memory import keep_buffers
 from relay_parsl.version import VERSION
-from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
+from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment, Submit
 from relay_parsl.wire.seal import Card, read_card
 
 log = logging.getLogger(__name__)
@@ -190,8 +190,9 @@ class RelayServer:
         now = self._now()
         waiting = self._events or self._reactor.busy
         self._router.wait(0 if waiting else max(0.0, self._ticked + TICK - now))
-        heard = self._router.receive(DRAIN)
+        heard = self._router.receive(1 if self._reactor.full else DRAIN)  # what a turn writes must fit into the reserve
         now = self._now()
+        self._brace(heard)
         try:
             self._decide(heard, now)
         except StoreError as error:
@@ -259,12 +260,23 @@ class RelayServer:
         self._new_reactor()
         self._store.commit()
 
-    def _look_at_disk(self) -> None:
-        usage = shutil.disk_usage(self._home.root)
-        full = usage.free < min(RESERVE, usage.total // 10)
+    def _brace(self, heard: Sequence[tuple[Peer, Message | ProtocolError]]) -> None:
+        """What one turn brings may be more than the reserve: then it is refused. Twice its size, for it goes through the log into the file."""
+        coming = sum(len(task.payload) for _, message in heard if isinstance(message, Submit) for task in message.tasks)
+        if coming and not self._reactor.full and self._crowded(2 * coming):
+            self._look_at_disk(2 * coming)
+
+    def _look_at_disk(self, coming: int = 0) -> None:
+        full = self._crowded(coming)
         if full != self._reactor.full:
             log.warning('the disk is full: new tasks are refused' if full else 'the disk has room again')
-            self._reactor.full = full
+        self._reactor.full = self._reactor.tight = full
+
+    def _crowded(self, coming: int) -> bool:
+        """Whether these bytes would go into the reserve. What was given up in the store has room for others."""
+        usage = shutil.disk_usage(self._home.root)
+        short = min(RESERVE, usage.total // 10) + coming - usage.free
+        return short > 0 and short > self._store.spare()
 
     # -- Effects ----------------------------------------------------------------------------------------------------
 
@@ -323,7 +335,7 @@ class RelayServer:
 
 
 def refuse_cold_start(directory: Path) -> None:
-    """Raises StoreError where a relay has run whose store is gone: an empty one would know none of its accounts and tasks, and say so to everybody."""
+    """Raises StoreError where a relay has run whose store is gone: an empty one would know none of its accounts and tasks."""
     store, audit = directory / 'relay.db', directory / 'audit.log'
     if not store.exists() and audit.exists() and audit.stat().st_size:
         raise StoreError(

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +20,8 @@ WHY = 'no mounts in a namespace of its own here: needs unshare and either root o
 def _unshare() -> tuple[str, ...] | None:
     """The command that gives a process mounts of its own, as root or as anybody."""
     for command in (('unshare', '--mount'), ('unshare', '--mount', '--map-root-user')):
-        if shutil.which('unshare') and subprocess.run([*command, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], check=False, capture_output=True).returncode == 0:
+        trial = [*command, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']
+        if shutil.which('unshare') and subprocess.run(trial, check=False, capture_output=True).returncode == 0:
             return command
     return None
 
@@ -50,11 +52,9 @@ def fill(directory: Path) -> Path:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         for size in (1 << 20, 4096, 1):
-            try:
+            with suppress(OSError):
                 while True:
                     os.write(fd, bytes(size))
-            except OSError:
-                continue
     finally:
         os.close(fd)
     return path

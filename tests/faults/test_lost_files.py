@@ -12,8 +12,10 @@ import pytest
 
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.errors import StoreError
+from relay_parsl.relay.server import RelayServer
 from relay_parsl.relay.sqlite import SqliteStore
 from tests.faults.namespaces import with_mounts
+from tests.integration import hand_relay, relay_site
 from tests.integration.commands import Commands, commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(40)]
@@ -36,29 +38,29 @@ def read_only(path: Path) -> list[str]:
     return with_mounts(['--bind', str(path), str(path)], ['-o', 'remount,ro,bind', str(path)])
 
 
-def test_a_relay_whose_store_is_gone_does_not_begin_anew(cli: Commands) -> None:
-    cli.relay()
-    cli.ok('relay', 'stop')
-    store = cli.root / 'relay' / 'relay.db'
-    content = store.read_bytes()
-    store.unlink()
-    assert 'relay.db is gone' in cli.refused(*START)
+def test_a_relay_whose_store_is_gone_does_not_begin_anew(tmp_path: Path) -> None:
+    site = relay_site.site_in(tmp_path / 'home')
+    with site.serving():
+        pass
+    store = site.home.root / 'relay' / 'relay.db'
+    store.rename(tmp_path / 'kept')
+    with pytest.raises(StoreError, match=r'relay\.db is gone'):
+        RelayServer(site.home, relay_site.LOOPBACK).start()
     assert not store.exists()
-    store.write_bytes(content)
-    store.chmod(0o600)
-    cli.relay()
+    (tmp_path / 'kept').rename(store)
+    with site.serving():
+        pass
 
 
-def test_an_endpoint_whose_journal_is_gone_does_not_begin_anew(cli: Commands) -> None:
-    cli.relay()
-    cli.endpoint('site')
-    cli.ok('endpoint', 'stop', 'site')
-    (cli.root / 'endpoints' / 'site' / 'journal.db').unlink()
-    said = cli.refused('endpoint', 'start', 'site')
-    assert 'journal.db is gone' in said
-    assert 'delete the endpoint' in said
+def test_an_endpoint_whose_journal_is_gone_does_not_begin_anew(tmp_path: Path) -> None:
+    with hand_relay.site_in(tmp_path / 'home') as site:
+        site.serve().kill()
+        (site.place / 'journal.db').unlink()
+        with pytest.raises(StoreError, match=r'journal\.db is gone.*delete the endpoint'):
+            site.begin().end()
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_named(cli: Commands) -> None:
     cli.relay()
     cli.endpoint('site')

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -127,9 +127,9 @@ server.run()
 
 
 @contextlib.contextmanager
-def process(site: Site) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def process(site: Site, before: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], int]]:
     people = [f'{name}={each.card.data.hex()}' for name, each in site.people.items()]
-    relay = subprocess.Popen([sys.executable, '-c', _PROCESS, str(site.home.root), *people], stdout=subprocess.PIPE, text=True)
+    relay = subprocess.Popen([*before, sys.executable, '-c', _PROCESS, str(site.home.root), *people], stdout=subprocess.PIPE, text=True)
     try:
         assert relay.stdout is not None
         yield relay, int(relay.stdout.readline())

@@ -204,6 +204,9 @@ class StoreFile:
         pages, free, size = (self._one(f'PRAGMA {name}')[0] for name in ('page_count', 'freelist_count', 'page_size'))
         return int((pages - free) * size)
 
+    def spare(self) -> int:
+        """Bytes of the pages in the file that are not in use."""
+        return int(self._one('PRAGMA freelist_count')[0] * self._one('PRAGMA page_size')[0])
 
 def kept_copy(path: str, version: int) -> str:
     """Where a store of an older version stays when it is brought to a newer one."""
