@@ -208,6 +208,7 @@ class StoreFile:
         """Bytes of the pages in the file that are not in use."""
         return int(self._one('PRAGMA freelist_count')[0] * self._one('PRAGMA page_size')[0])
 
+
 def kept_copy(path: str, version: int) -> str:
     """Where a store of an older version stays when it is brought to a newer one."""
     return f'{path}.{version}'
