@@ -5,25 +5,39 @@ An empty turn costs nothing: the transaction begins with its first statement.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from relay_parsl.endpoint.ledger import Kept, Spent
 from relay_parsl.errors import StoreError
 from relay_parsl.wire.messages import Hash, Id
 
-VERSION = 1
+log = logging.getLogger(__name__)
+
+VERSION = 2
 _SCHEMA = """
     CREATE TABLE life (epoch INTEGER NOT NULL);
     INSERT INTO life VALUES (0);
-    CREATE TABLE spent (handle BLOB PRIMARY KEY, sequences BLOB NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE spent (handle BLOB PRIMARY KEY, sequences BLOB NOT NULL, until REAL NOT NULL, sum INTEGER NOT NULL DEFAULT 0)
+        WITHOUT ROWID;
     CREATE TABLE results (
-        number INTEGER PRIMARY KEY, task BLOB UNIQUE NOT NULL, attempt INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL);
-    PRAGMA user_version = 1;
+        number INTEGER PRIMARY KEY, task BLOB UNIQUE NOT NULL, attempt INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB NOT NULL,
+        sum INTEGER NOT NULL DEFAULT 0);
+    PRAGMA user_version = 2;
+"""
+_DAMAGED = '{path} is damaged ({what}): delete the endpoint and make a new one, since what it had finished is not known any more'
+_FROM_1 = """
+    ALTER TABLE spent ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE results ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    UPDATE spent SET sum = row_sum(handle, sequences, until);
+    UPDATE results SET sum = row_sum(task, header, payload);
+    PRAGMA user_version = 2;
 """
 
 
@@ -88,19 +102,25 @@ class SqliteJournal:
         return int(self._run('SELECT epoch FROM life').fetchone()[0])
 
     def spent(self) -> list[Spent]:
-        """Every grant's spent numbers."""
-        return [
-            Spent(Hash(handle), sequences, until) for handle, sequences, until in self._run('SELECT handle, sequences, until FROM spent').fetchall()
-        ]
+        """Every grant's spent numbers. Raises StoreError when the disk has changed one: then it is not known what must never run again."""
+        rows = self._run('SELECT handle, sequences, until, sum FROM spent').fetchall()
+        if any(_sum(handle, sequences, until) != found for handle, sequences, until, found in rows):
+            raise StoreError(_DAMAGED.format(path=self._path, what='the numbers of a grant have changed'))
+        return [Spent(Hash(handle), sequences, until) for handle, sequences, until, _ in rows]
 
     def results(self) -> list[Kept]:
-        """Every result kept, oldest first."""
-        rows = self._run('SELECT task, attempt, header, payload FROM results ORDER BY number').fetchall()
-        return [Kept(Id(task), attempt, header, payload) for task, attempt, header, payload in rows]
+        """Every result kept, oldest first, but for those that the disk has changed: their tasks count as lost."""
+        rows = self._run('SELECT task, attempt, header, payload, sum FROM results ORDER BY number').fetchall()
+        whole = [row for row in rows if _sum(row[0], row[2], row[3]) == row[4]]
+        for row in rows if len(whole) < len(rows) else ():
+            if row not in whole:
+                log.error('%s: the result of task %s is damaged on the disk, and not used', self._path, bytes(row[0]).hex())
+        return [Kept(Id(task), attempt, header, payload) for task, attempt, header, payload, _ in whole]
 
     def spend(self, spent: Spent) -> None:
         """Replace what is known of a grant."""
-        self._write('INSERT OR REPLACE INTO spent VALUES (?, ?, ?)', spent.grant, spent.sequences, spent.until)
+        found = _sum(spent.grant, spent.sequences, spent.until)
+        self._write('INSERT OR REPLACE INTO spent VALUES (?, ?, ?, ?)', spent.grant, spent.sequences, spent.until, found)
 
     def unspend(self, grant: Hash) -> None:
         """Forget a grant."""
@@ -108,8 +128,8 @@ class SqliteJournal:
 
     def keep(self, kept: Kept) -> None:
         """Keep a result."""
-        statement = 'INSERT OR REPLACE INTO results (task, attempt, header, payload) VALUES (?, ?, ?, ?)'
-        self._write(statement, kept.task_id, kept.attempt, kept.header, kept.payload)
+        statement = 'INSERT OR REPLACE INTO results (task, attempt, header, payload, sum) VALUES (?, ?, ?, ?, ?)'
+        self._write(statement, kept.task_id, kept.attempt, kept.header, kept.payload, _sum(kept.task_id, kept.header, kept.payload))
 
     def forget(self, task_id: Id) -> None:
         """Forget a result."""
@@ -124,9 +144,9 @@ class SqliteJournal:
         version = self._database.execute('PRAGMA user_version').fetchone()[0]
         if version > VERSION:
             raise StoreError(f'{self._path} was written by a newer relay-parsl (format {version}, this one knows {VERSION}): update this one')
-        if version == 0:
-            for statement in filter(str.strip, _SCHEMA.split(';')):
-                self._database.execute(statement)
+        self._database.create_function('row_sum', 3, _sum, deterministic=True)
+        for statement in filter(str.strip, {0: _SCHEMA, 1: _FROM_1}.get(version, '').split(';')):
+            self._database.execute(statement)
         self._database.execute('COMMIT')
 
     def _write(self, statement: str, *values: Any) -> None:
@@ -151,6 +171,11 @@ class SqliteJournal:
             raise StoreError(f'{self._path}: {error.strerror}: the journal must be a file that this user can read and write') from error
 
 
+def _sum(key: bytes, first: bytes, second: bytes | float) -> int:
+    """Over a row: SQLite does not see flipped bits."""
+    return crc32(second if isinstance(second, bytes) else repr(second).encode(), crc32(first, crc32(key)))
+
+
 def _words(path: Path, error: sqlite3.Error) -> str:
     text = str(error)
     if 'locked' in text:
@@ -158,5 +183,5 @@ def _words(path: Path, error: sqlite3.Error) -> str:
     if 'full' in text:
         return f'{path}: the disk is full'
     if 'malformed' in text or 'not a database' in text:
-        return f'{path} is damaged ({text}): delete the endpoint and make a new one, since what it had finished is not known any more'
+        return _DAMAGED.format(path=path, what=text)
     return f'{path}: {text}'

@@ -176,6 +176,8 @@ class Delivery:
             if session.sent and session.size + size > session.window[1]:
                 break
             task_id = row.id
+            if row.damaged:
+                self._core.audit('damaged', session.account, result=task_id.hex())
             session.sent[task_id] = (now, size, row.number)
             session.size += size
             if session.asked:

@@ -14,6 +14,7 @@ from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.errors import StoreError
 from relay_parsl.relay.server import RelayServer
 from relay_parsl.relay.sqlite import SqliteStore
+from relay_parsl.wire.messages import Goodbye
 from tests.faults.namespaces import with_mounts
 from tests.integration import hand_relay, relay_site
 from tests.integration.commands import Commands, commands
@@ -54,7 +55,9 @@ def test_a_relay_whose_store_is_gone_does_not_begin_anew(tmp_path: Path) -> None
 
 def test_an_endpoint_whose_journal_is_gone_does_not_begin_anew(tmp_path: Path) -> None:
     with hand_relay.site_in(tmp_path / 'home') as site:
-        site.serve().kill()
+        party = site.serve()
+        site.relay.say(Goodbye('superseded'))
+        party.end()
         (site.place / 'journal.db').unlink()
         with pytest.raises(StoreError, match=r'journal\.db is gone.*delete the endpoint'):
             site.begin().end()
