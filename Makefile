@@ -54,6 +54,9 @@ lint: $(READY)  ## ruff, the format, mypy strict, known holes of what is install
 	$(BIN)/mypy
 	$(BIN)/python -m tests.dependencies audit
 
+fuzz: $(READY)  ## Hostile bytes for every parser that a stranger reaches, 20,000 each; FUZZ=1000000 for more
+	FUZZ=$${FUZZ:-20000} $(BIN)/python -m pytest --quiet --timeout 0 tests/fuzz
+
 sbom: $(READY)  ## What is installed, as a bill of materials (CycloneDX, JSON)
 	$(BIN)/python -m tests.dependencies sbom
 

@@ -1,0 +1,1 @@
+"""Hostile bytes for every parser that a stranger reaches."""
