@@ -25,6 +25,8 @@ class Tally:
     crashed: Counter[tuple[str, str]] = field(default_factory=Counter)
     statements: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    engine: Counter[str] = field(default_factory=Counter)
+    """What became of tasks that travel together."""
 
     def add(self, other: Tally) -> None:
         """Take the counts of another seed in."""

@@ -14,6 +14,7 @@ from relay_parsl.errors import StoreError
 from relay_parsl.wire.codec import encode_header
 from relay_parsl.wire.messages import Body, Dispatch, Id, Result, ResultHeader, Segment, Status, TaskHeader
 from tests.simulation.engine import Engine, Job
+from tests.simulation.fused_engine import FusedEngine
 from tests.simulation.network import Dealer, brief
 from tests.simulation.process import Process
 from tests.simulation.specs import Account, outcome, random_id
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+FEW = (1, 6)
+"""Workers of a pool in which tasks travel together, from and to: so that more wait than there are workers."""
 STUCK = 20.0
 """Seconds for which a journal that refuses is tried again."""
 
@@ -85,8 +88,12 @@ class EndpointProcess(Process):
             journal.begin()
             self.epoch = journal.advance()
             journal.commit()
+            margins = (3, 64, 1000) if self.world.fused else (0, 3, 64)
             settings = EndpointSettings(
-                pools=self.pools, takeover=self.takeover and self.life == 1, margin=random.choice((0, 3, 64)), held_page=random.choice((2, 7))
+                pools=self.pools,
+                takeover=self.takeover and self.life == 1,
+                margin=random.choice(margins),
+                held_page=random.choice((2, 7)),
             )
             self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
         except StoreError:
@@ -97,15 +104,16 @@ class EndpointProcess(Process):
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
         self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
-            self._make_engine(pool, random.randint(*self.world.scale.capacities))
+            self._make_engine(pool, random.randint(*(FEW if pool in self.world.fused else self.world.scale.capacities)))
         self.reactor.connect(self.clock.now)
 
     def _make_engine(self, pool: str, capacity: int) -> None:
-        engine = Engine(self.clock, capacity, self.world.speed, self.world.invariants.start)
+        kind = FusedEngine if pool in self.world.fused else Engine
+        engine = kind(self.clock, capacity, self.world.speed, self.world.invariants.start, self.world.invariants)
         engine.on_running = lambda job: self._event(self.reactor.running, job.task_id, job.attempt, {'host': self.name})
         engine.on_finished = lambda job, ok: self._event(self._finished, job, Status.SUCCESS if ok else Status.FAILED)
         engine.on_cancelled = lambda job: self._event(self._finished, job, Status.CANCELLED)
-        engine.on_lost = lambda job, cause: self._event(self.reactor.lost, job.task_id, job.attempt, cause, 'it died')
+        engine.on_lost = lambda job, cause, evidence: self._event(self.reactor.lost, job.task_id, job.attempt, cause, evidence)
         self.engines[pool] = engine
         self._event(self.reactor.capacity, pool, capacity)
 
@@ -213,6 +221,7 @@ class EndpointProcess(Process):
             self._event(self.reactor.withdrawn, effect.task_id, effect.attempt)
 
     def _fail(self, effect: do.Fail) -> None:
+        self.world.invariants.given_up(effect)
         status = Status.CANCELLED if effect.cause == 'cancelled' else Status.FAILED
         self._event(self._end, effect.info, effect.attempt, status, effect.cause.encode(), b'')
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from relay_parsl.wire.messages import Id, TaskHeader
 from tests.simulation.clock import Clock
 
 CAUSES = ('worker', 'manager', 'walltime', 'engine')
@@ -30,18 +31,43 @@ class Speed:
     failures: float = 0.05
 
 
+class Task(Protocol):
+    """What an engine may know of a task."""
+
+    account: Id
+    header: TaskHeader
+    deadly: str
+    timeout: float
+
+
+class Users(Protocol):
+    """Those who know what the tasks do, and are told what becomes of them."""
+
+    def task(self, task_id: bytes) -> Task:
+        """The task of this id."""
+
+    def began(self, task_id: bytes) -> None:
+        """A worker has begun it."""
+
+    def charged(self, task_id: bytes, evidence: str) -> None:
+        """An attempt was lost, and why."""
+
+    def check(self, holds: object, text: str) -> None:
+        """Raises Violation unless it holds."""
+
+
 class Engine:
     """Runs at most `capacity` jobs at a time; it dies with its process."""
 
-    def __init__(self, clock: Clock, capacity: int, speed: Speed, started: Callable[[bytes], None]) -> None:
+    def __init__(self, clock: Clock, capacity: int, speed: Speed, started: Callable[[bytes], None], users: Users) -> None:
         """`started` is told of every start of every task, before anything else happens."""
-        self.clock, self.capacity, self.speed, self._started = clock, capacity, speed, started
+        self.clock, self.capacity, self.speed, self._started, self.users = clock, capacity, speed, started, users
         self.alive = True
         self.waiting: deque[Job] = deque()
         self.running: dict[tuple[bytes, int], Job] = {}
         self.on_running: Callable[[Job], None] = lambda job: None
         self.on_finished: Callable[[Job, bool], None] = lambda job, ok: None
-        self.on_lost: Callable[[Job, str], None] = lambda job, cause: None
+        self.on_lost: Callable[[Job, str, str], None] = lambda job, cause, evidence: None
         self.on_cancelled: Callable[[Job], None] = lambda job: None
 
     def submit(self, job: Job) -> None:
@@ -73,12 +99,13 @@ class Engine:
         self.running.clear()
         self.waiting.clear()
         for job in inside:
-            self.on_lost(job, 'engine')
+            self.on_lost(job, 'engine', 'it died')
 
     def _next(self) -> None:
         while self.waiting and len(self.running) < self.capacity:
             job = self.waiting.popleft()
             self.running[job.task_id, job.attempt] = job
+            self.users.began(job.task_id)
             seconds = min(self.clock.random.expovariate(1 / self.speed.mean), 15.0)
             self.clock.after(seconds, self._end, job)
             if seconds > 1.0:
@@ -95,8 +122,10 @@ class Engine:
             return
         del self.running[job.task_id, job.attempt]
         chance = self.clock.random.random()
-        if chance < self.speed.losses:
-            self.on_lost(job, self.clock.random.choice(CAUSES))
+        if self.users.task(job.task_id).deadly:
+            self.on_lost(job, 'worker', f'killed by {job.task_id.hex()}')
+        elif chance < self.speed.losses:
+            self.on_lost(job, self.clock.random.choice(CAUSES), 'it died')
         else:
             self.on_finished(job, chance > self.speed.losses + self.speed.failures)
         self._next()

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from relay_parsl.endpoint.effects import Fail
 from relay_parsl.relay.records import Ended
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
 from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
 from tests.simulation.network import DOWN, Dealer, Peer
-from tests.simulation.specs import Account
+from tests.simulation.specs import Account, Spec
 
 if TYPE_CHECKING:
     from tests.simulation.client_process import ClientProcess
     from tests.simulation.world import World
+
+
+TRIES = 3
+"""How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
 
 class Violation(AssertionError):
@@ -33,6 +38,7 @@ class Invariants:
         """Accepted tasks that are not over."""
         self.ended: dict[Id, tuple[Any, ...]] = {}
         self.started: dict[Id, int] = {}
+        self.ran: dict[Id, int] = {}
         self.by_key = {each.key: each for each in world.accounts}
         self.windows: dict[bytes, dict[str, tuple[int, int]]] = {}
         self.unreceived: dict[bytes, dict[Id, tuple[float, int]]] = {}
@@ -61,6 +67,28 @@ class Invariants:
         spec = self.world.specs[task_id]
         self.check(self.started[task_id] == 1 or not spec.header.at_most_once, '4: at_most_once %s started twice', task_id.hex())
 
+    def task(self, task_id: bytes) -> Spec:
+        """What an engine may know of a task."""
+        return self.world.specs[Id(task_id)]
+
+    def began(self, task_id: bytes) -> None:
+        """A worker has begun a task."""
+        count = self.ran[Id(task_id)] = self.ran.get(Id(task_id), 0) + 1
+        self.check(count == 1 or not self.task(task_id).header.at_most_once, '4: at_most_once %s ran twice', task_id.hex())
+
+    def charged(self, task_id: bytes, evidence: str) -> None:
+        """An attempt was lost."""
+        guilty = evidence.partition('killed by ')[2][:32]
+        self.check(guilty in ('', 'somebody else', task_id.hex()), 'the death of a neighbour was charged to %s: %s', task_id.hex(), evidence)
+
+    def given_up(self, effect: Fail) -> None:
+        """An endpoint ends a task after losses: after all of its tries, with the evidence of each."""
+        causes = [line.partition(': ') for line in effect.evidence.splitlines()]
+        tries = 1 if effect.info.at_most_once else TRIES
+        fits = effect.cause == 'cancelled' or (len(causes) == tries and causes[-1][0] == effect.cause and all(text for _, _, text in causes))
+        self.check(fits, 'a task ends by %s after %s', effect.cause, causes)
+        self.clock.tally.ends['deadly' if self.task(effect.task_id).deadly else 'lost'] += 1
+
     def settled(self, client: ClientProcess, delivered: Delivered) -> None:
         """A client's future took this result."""
         spec = self.world.specs[delivered.task_id]
@@ -70,6 +98,7 @@ class Invariants:
             self.check(self.world.relay.evicted(delivered.task_id), '3: the body of a result is gone')
         elif not local:
             self.check(not spec.wrong, 'a task that had to be rejected ended')
+            self.check(not spec.deadly or delivered.status is not m.Status.SUCCESS, 'a task that kills its worker has succeeded')
             self.same_end(delivered)
 
     def rejected(self, client: ClientProcess, rejection: Rejection) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,8 @@ from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.codec import task_header
 from relay_parsl.wire.messages import Dispatch, Held, Hello, Id
+from tests.simulation.patches import Patch
 from tests.simulation.relay_process import RelayProcess
-
-Patch = tuple[Any, str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,19 +25,6 @@ class Mutation:
     """Attributes to be replaced."""
 
     patches: tuple[Patch, ...] = ()
-
-
-@contextmanager
-def patched(patches: Iterable[Patch]) -> Iterator[None]:
-    """Within the block these attributes have these values."""
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-    try:
-        for owner, name, value in patches:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 _add, _held, _fill = MemoryStore.add, Leases.held, Leases._fill

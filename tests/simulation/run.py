@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from tests.simulation.counters import Tally
-from tests.simulation.mutations import MUTATIONS, patched
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.patches import patched
 from tests.simulation.world import World
 
 
@@ -29,7 +30,7 @@ def run_seed(seed: int, mutation: str = 'none', show: Callable[[str], None] | No
     change = MUTATIONS[mutation]
     world = World(seed, show=show)
     try:
-        with patched((*world.scale.bounds, *change.patches)):
+        with patched(change.patches):
             world.run()
     except Exception as error:  # noqa: BLE001  whatever a party raises is a finding, and belongs to this seed
         text = f'seed {seed} at {world.clock.now - 1_000_000.0:.3f}: {type(error).__name__}: {error}'

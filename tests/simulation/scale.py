@@ -52,6 +52,8 @@ class Scale:
     result_bytes: tuple[int, ...] = (300, 5000, 1 << 20)
     large: float = 0.04
     """Share of tasks, and of results, whose bytes are pulled in segments."""
+    fused: float = 0.3
+    """Share of pools with workers that fuse."""
     short: float = 0.04
     """Share of tasks that expire soon."""
     store: tuple[int, ...] = (3000, 1 << 30)

@@ -12,8 +12,6 @@ import pytest
 from relay_parsl.relay.records import Stage, TaskInfo
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.relay.store import MemoryStore, Store
-from tests.simulation.mutations import patched
-from tests.simulation.scale import SMALL
 from tests.simulation.watched_store import WatchedStore
 from tests.simulation.world import World
 
@@ -77,8 +75,7 @@ for _name in vars(Store):
 def test_both_stores_agree_under_every_fault(number: int, tmp_path: Path) -> None:
     store = TwinStore(tmp_path / 'relay.db')
     try:
-        with patched(SMALL):
-            World(number, store=store).run()
+        World(number, store=store).run()
         assert counted(store) == {account: (row.tasks, row.bytes) for account, row in store._usage.items() if row.tasks or row.bytes}
     finally:
         store.other.close()

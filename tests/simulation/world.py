@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+from relay_parsl.engines import htex
 from relay_parsl.wire.messages import Hash, Id, Object
 from tests.simulation.chaos import PROFILES, Chaos
 from tests.simulation.client_process import ClientProcess
@@ -15,6 +17,7 @@ from tests.simulation.engine import Speed
 from tests.simulation.invariants import Invariants
 from tests.simulation.joiner import Joiner
 from tests.simulation.network import Network, Rates
+from tests.simulation.patches import patched
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.scale import scale_of
@@ -48,6 +51,7 @@ class World:
         self.chaos_over = False
         self.joiners: list[Joiner] = []
         self.speed = Speed(mean=random.choice(scale.means))
+        self.fused = {pool for pool in self.pools if random.random() < scale.fused}
         self._make_accounts()
         self.invariants = Invariants(self)
         self.relay = RelayProcess(self, store or WatchedStore())
@@ -75,7 +79,11 @@ class World:
     # -- the run --------------------------------------------------------------
 
     def run(self) -> Tally:
-        """All of it. Raises Violation with the seed's story so far."""
+        """All of it, with the bounds of its scale. Raises Violation."""
+        with patched((*self.scale.bounds, (htex, 'time', SimpleNamespace(monotonic=lambda: self.clock.now)), (htex.logger, 'disabled', True))):
+            return self._run()
+
+    def _run(self) -> Tally:
         random = self.clock.random
         length = random.choice((15.0, 40.0, 80.0))
         self.clock.after_step = self.invariants.after_step
