@@ -28,6 +28,9 @@ import psutil
 
 from relay_parsl.errors import ConfigError, HomeError
 from relay_parsl.home import write_private
+from relay_parsl.supervisor import alive, tell
+
+__all__ = ['PidFile', 'Process', 'alive', 'detach', 'ready', 'settle', 'terminated_by']
 
 READY = 'RELAY_PARSL_READY_FD'
 """The environment variable that hands a detached process the pipe on which it says that it serves."""
@@ -205,6 +208,7 @@ def guard_memory() -> None:
 
 def ready(text: str = '') -> None:
     """Tell whoever started this process detached that it serves now; `text` is for people. In the foreground nothing happens."""
+    tell(f'READY=1\nSTATUS={text.splitlines()[0] if text else ""}')
     fd = os.environ.pop(READY, '')
     if fd:
         with suppress(OSError):  # whoever started us may have gone
@@ -289,6 +293,7 @@ def terminated_by(handler: Callable[[], None]) -> Iterator[None]:
     """SIGTERM and SIGINT call `handler` while the block runs. Only in the main thread."""
 
     def on_signal(_number: int, _frame: object) -> None:
+        tell('STOPPING=1')
         handler()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}

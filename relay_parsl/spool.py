@@ -84,6 +84,15 @@ class Spool:
         found = [_NAME.fullmatch(name) for name in sorted(os.listdir(self.directory))]
         return [(bytes.fromhex(each[1]), int(each[2]), each[3]) for each in found if each]
 
+    def total(self) -> int:
+        """Bytes of all bodies; one that goes meanwhile counts for nothing."""
+        size = 0
+        with os.scandir(self.directory) as found:
+            for each in found:
+                with suppress(FileNotFoundError):
+                    size += each.stat(follow_symlinks=False).st_size
+        return size
+
     def _file(self, key: Key) -> str:
         """Without a `Path`, which costs more than what is done with the file."""
         task_id, attempt, direction = key
@@ -115,6 +124,8 @@ class Helper:
         self._pool = ThreadPoolExecutor(HANDS, 'relay-parsl-spool')
         self._doomed: set[Key] = set()
         self._deleting = Lock()
+        self.bytes = 0
+        """Of all bodies, when they were last measured."""
 
     def sync(self, key: Key) -> None:
         """Have the body on disk for sure, then call `finished`."""
@@ -136,6 +147,10 @@ class Helper:
             with self._deleting:
                 self._doomed.discard(key)
 
+    def measure(self) -> None:
+        """Have `bytes` brought up to date."""
+        self._pool.submit(self._measure)
+
     def close(self) -> None:
         """Finish what was asked for, and end the threads."""
         self._pool.shutdown()
@@ -147,6 +162,9 @@ class Helper:
             self._finished(key, error)
         else:
             self._finished(key, None)
+
+    def _measure(self) -> None:
+        self.bytes = self._spool.total()
 
     def _delete(self, key: Key) -> None:
         with self._deleting:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay_parsl import logs as log_lines
 from relay_parsl.cli import boot
 from relay_parsl.cli.check import check
 from relay_parsl.cli.endpoint_show import how_to_join, show, summary
 from relay_parsl.cli.from_script import from_script
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
 from relay_parsl.cli.render import keep_template, render
+from relay_parsl.cli.serving import serving_options
 from relay_parsl.cli.show import BadInput, json_option, listing, log_at
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ def leave_nothing(place: Place) -> None:
 @name_argument
 @detach_option
 @take_over_option
+@serving_options
 @click.pass_context
 def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
     """Serve NAME: take tasks from the relay, run them, send results back.
@@ -180,13 +183,15 @@ def serve(place: Place, take_over: bool) -> int:
     from relay_parsl import daemon
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.endpoint import Endpoint
+    from relay_parsl.metrics import published
 
     config = load_endpoint_config(place.config)
     daemon.guard_memory()  # before there are keys in it; the engine's process, which tasks run under, has none
     relay, credentials = place.identity()
     log_at(logging.DEBUG if config.debug else logging.INFO)
-    with place.pid_file.held(take_over=take_over):
-        running = Endpoint(place.root, config, relay, credentials, take_over=take_over)
+    log_lines.about(endpoint=place.name)
+    with place.pid_file.held(take_over=take_over), published() as publisher:
+        running = Endpoint(place.root, config, relay, credentials, take_over=take_over, publisher=publisher)
         return int(running.run() or 0)
 
 
@@ -208,6 +213,7 @@ def stop(name: str, grace: float) -> None:
 @detach_option
 @take_over_option
 @grace_option
+@serving_options
 @click.pass_context
 def restart(ctx: click.Context, name: str, detach: bool, take_over: bool, grace: float) -> None:
     """Stop NAME and start it again, for a changed file."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay_parsl.cli.serving import serving_options
 from relay_parsl.cli.show import BadInput, log_at
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ GRACE = 20.0
 
 
 @click.command()
+@serving_options
 @click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in flows/engine.log of the home.')
 @click.option('--stop', is_flag=True, help='Stop the engine that serves this home. Runs stay as they are, and go on with the next one.')
 def serve(detach: bool, stop: bool) -> None:
@@ -60,12 +62,13 @@ def be_engine(home: Home) -> None:
     from relay_parsl.flows.engine import Engine
     from relay_parsl.flows.journal import Journal
     from relay_parsl.flows.settings import load_settings
+    from relay_parsl.metrics import published
 
     daemon.guard_memory()
     log_at(logging.INFO)
     stop = threading.Event()
-    with Journal.open(home) as journal, daemon.terminated_by(stop.set):
-        engine = Engine(journal, load_settings(home))
+    with published() as publisher, Journal.open(home) as journal, daemon.terminated_by(stop.set):
+        engine = Engine(journal, load_settings(home), publisher=publisher)
         text = f'engine of flows ({daemon.Process.current()}), journal and settings in {home.root}'
         click.echo(text)
         daemon.ready(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from relay_parsl import logs
 from relay_parsl.cli.accounts import account, invite, join
 from relay_parsl.cli.audit import audit
 from relay_parsl.cli.doctor import doctor
@@ -58,7 +59,7 @@ def main(verbose: int) -> None:
     Shell completion:  eval "$(_RELAY_PARSL_COMPLETE=bash_source relay-parsl)"   (or zsh_source, fish_source)
     """  # noqa: D301  click takes the backspaces for its marks
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(level=level, format='%(asctime)s %(levelname)-7s %(name)s  %(message)s')
+    logs.begin(level)
 
 
 for command in (relay, invite, join, account, endpoint, task, flow, audit, doctor, quickstart):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay_parsl.cli.serving import bind_option, serving_options
 from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, relay_options
 from relay_parsl.cli.sizes import read_size
 from relay_parsl.version import VERSION
@@ -66,6 +67,8 @@ def relay() -> None:
     type=click.Choice(('required', 'best-effort')),
     help='While the audit log cannot be written: take nothing new, or go on.  [default: required]',
 )
+@bind_option
+@serving_options
 @click.option('--detach', is_flag=True, help='Go on in the background.')
 def start(bind: str, public: str | None, user: str | None, detach: bool, **limits: float | str | None) -> None:
     """Serve, until Ctrl-C, SIGTERM or `relay stop`.
@@ -99,17 +102,18 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
 def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[str, Any]) -> None:
     """Be the relay, until it is told to stop. `limits`: as the options of `start` name them."""
     from relay_parsl import daemon
+    from relay_parsl.metrics import published
     from relay_parsl.relay.reactor import RelaySettings
     from relay_parsl.relay.server import RelayServer
 
     daemon.guard_memory()
     home.directory('relay')
-    with pid_file(home).held():
+    with pid_file(home).held(), published() as publisher:
         first = not (home.root / 'relay' / 'relay.db').exists()
         founders = enrol_founders(home, user)
         settings = RelaySettings.limited(limits, versions={'relay-parsl': VERSION})
         bootstrap = [(each.name, each.role, each.card, None) for each in founders]
-        server = RelayServer(home, f'tcp://{listen}', bootstrap=bootstrap, settings=settings)
+        server = RelayServer(home, f'tcp://{listen}', bootstrap=bootstrap, settings=settings, publisher=publisher)
         server.start()
         log_at(logging.INFO)  # from here on: the self-test before refuses a stranger, and that is no news
         told = told.removesuffix(':0') + f':{server.port}' if told.endswith(':0') else told

@@ -81,6 +81,10 @@ class Crew:
             except Exception:  # noqa: PERF203  an engine may be anybody's
                 log.exception('the engine of pool %r does not start what it was given', pool)
 
+    def statuses(self) -> dict[str, EngineStatus]:
+        """How each engine is, by pool; the one pool of a file with `engine` is `default`."""
+        return {pool or 'default': status for pool, status in self._status.items()}
+
     def python(self, pool: str) -> str | None:
         """The Python version of a pool's workers, once it is known."""
         return self._status[pool].python

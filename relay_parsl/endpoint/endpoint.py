@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -26,14 +27,16 @@ from relay_parsl.endpoint.crew import Crew
 from relay_parsl.endpoint.gate import Gate
 from relay_parsl.endpoint.hands import Hands, Tools
 from relay_parsl.endpoint.journal import SqliteJournal
+from relay_parsl.endpoint.meter import Meter
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.endpoint.trust import Trusted
-from relay_parsl.engines.base import Changed
+from relay_parsl.engines.base import Changed, Finished, Lost, Running
 from relay_parsl.errors import ConfigError, HomeError, StoreError
 from relay_parsl.home import Credentials, RelayEntry
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
+from relay_parsl.metrics import Publisher
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.transport.memory import keep_buffers
@@ -66,7 +69,15 @@ class Endpoint:
     """One endpoint process. `run` it once, in any thread; `stop` from any other, or by SIGTERM."""
 
     def __init__(
-        self, home_dir: Path, config: EndpointConfig, relay: RelayEntry, credentials: Credentials, *, take_over: bool = False, grace: float = 30.0
+        self,
+        home_dir: Path,
+        config: EndpointConfig,
+        relay: RelayEntry,
+        credentials: Credentials,
+        *,
+        take_over: bool = False,
+        grace: float = 30.0,
+        publisher: Publisher | None = None,
     ) -> None:
         """Nothing is opened or started yet.
 
@@ -77,7 +88,9 @@ class Endpoint:
             credentials: the endpoint's own.
             take_over: end another process of this endpoint that the relay believes to live.
             grace: seconds that `stop` leaves to running tasks.
+            publisher: of metrics.
         """
+        self._meter, self._publisher = Meter(), publisher or Publisher()
         self._home, self._config, self._relay, self._credentials = Path(home_dir), config, relay, credentials
         self._take_over, self._grace = take_over, grace
         self._clock = time.time() - time.monotonic()
@@ -249,12 +262,21 @@ class Endpoint:
     # -- A turn ------------------------------------------------------------------------------------------------------
 
     def _turn(self, *, arrived: bool) -> None:
-        now = self._now()
+        now, start = self._now(), time.perf_counter()
         if self._stuck_since is None:
             self._take_in(now, arrived=arrived)
         if self._commit(now):
             self._hands.act(self._reactor.take())
             self._record()
+        self._meter.turn(time.perf_counter() - start)
+        daemon.alive()
+        if self._publisher.due():
+            self._publish()
+
+    def _publish(self) -> None:
+        sizes = [path.stat().st_size for path in self._home.glob('journal.db*')]
+        facts = {'handshakes': self._dealer.handshakes, 'journal': sum(sizes), 'free': shutil.disk_usage(self._home).free}
+        self._publisher.publish(self._meter.families(self._reactor.census(), self._crew.statuses(), facts))
 
     def _take_in(self, now: float, *, arrived: bool) -> None:
         self._greet_again(now)
@@ -265,6 +287,7 @@ class Endpoint:
                 self._reactor.capacity(pool, event.status.capacity, now)
                 self._report()
             else:
+                self._count(event)
                 self._hands.hear(event, now)
         for key in self._sync.done():
             self._reactor.spooled(key, now)
@@ -292,9 +315,12 @@ class Endpoint:
         try:
             self._journal.begin()
             self._reactor.flush(now)
+            start = time.perf_counter()
             self._journal.commit()
+            self._meter.commit(time.perf_counter() - start)
         except StoreError as error:
             self._journal.rollback()
+            self._meter.error()
             if self._journal.broken:
                 raise
             if self._stuck_since is None:
@@ -308,7 +334,14 @@ class Endpoint:
         return True
 
     def _note(self, event: str, **fields: Any) -> None:
+        self._meter.noted(event, fields)
         self._audit.note(self._now(), event, fields)
+
+    def _count(self, event: Running | Finished | Lost) -> None:
+        if isinstance(event, Finished):
+            self._meter.finished(ok=event.ok, cancelled=event.cancelled)
+        elif isinstance(event, Lost):
+            self._meter.lost(event.cause)
 
     def _record(self) -> bool:
         """Put on record what was noted; whether it may happen. While nothing may, no task is asked for."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from relay_parsl.endpoint.announce import Announcer
 from relay_parsl.endpoint.books import Books, EndpointSettings
+from relay_parsl.endpoint.census import Census
 from relay_parsl.endpoint.effects import BodyKey, Effect, Ended, Exit, Start
 from relay_parsl.endpoint.idleness import Idleness
 from relay_parsl.endpoint.intake import Intake
@@ -150,6 +151,13 @@ class EndpointReactor:
     def pause(self, *, paused: bool) -> None:
         """Ask for no more tasks, or ask again; what is here goes on."""
         self._books.paused = paused
+
+    def census(self) -> Census:
+        """How much there is."""
+        books, pools = self._books, self._books.holdings.pools
+        started = sum(each.started for each in pools.values())
+        held = {name: each.held for name, each in pools.items()}
+        return Census(len(books.holdings), started, len(books.outbox), books.link.live, books.paused, books.draining, held)
 
     @property
     def live(self) -> bool:

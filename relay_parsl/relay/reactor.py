@@ -21,6 +21,7 @@ from typing import Any
 
 from relay_parsl.relay.admin import Admin, Enrolment
 from relay_parsl.relay.calendar import Calendar
+from relay_parsl.relay.census import Census, census
 from relay_parsl.relay.core import Core, PeerLike, RelaySettings
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.doors import Doors
@@ -176,6 +177,10 @@ class RelayReactor:
         self._delivery.flush(now)
         self._watches.flush()
         self._core.quotas.flush()
+
+    def census(self, now: float) -> Census:
+        """How much there is."""
+        return census(self._core, now)
 
     def records(self) -> list[Audit]:
         """What this turn puts on record, once: `take` gives no line that was given here. For a loop that writes them before it commits."""

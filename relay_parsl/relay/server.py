@@ -15,12 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.daemon import settle, terminated_by
+from relay_parsl.daemon import alive, settle, terminated_by
 from relay_parsl.errors import ProtocolError, SealError, StoreError
 from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
+from relay_parsl.metrics import Publisher
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
+from relay_parsl.relay.meter import Meter
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage
 from relay_parsl.relay.sqlite import SqliteStore
@@ -58,8 +60,11 @@ class RelayServer:
 
     _reactor: RelayReactor
 
-    def __init__(self, home: Home, bind: str, *, bootstrap: Sequence[Founder] = (), settings: RelaySettings | None = None) -> None:
-        """`bind`: `tcp://address:port`; `bootstrap`: accounts that are put into the store if they are not there."""
+    def __init__(
+        self, home: Home, bind: str, *, bootstrap: Sequence[Founder] = (), settings: RelaySettings | None = None, publisher: Publisher | None = None
+    ) -> None:
+        """`bind`: `tcp://address:port`; `bootstrap`: accounts that are put into the store if they are not there; `publisher`: of metrics."""
+        self._meter, self._publisher = Meter(), publisher or Publisher()
         self._home, self._bind, self._bootstrap = home, bind, bootstrap
         self._settings = settings or RelaySettings(versions={'relay-parsl': VERSION})
         self._stopping = False
@@ -191,7 +196,7 @@ class RelayServer:
         waiting = self._events or self._reactor.busy
         self._router.wait(0 if waiting else max(0.0, self._ticked + TICK - now))
         heard = self._router.receive(1 if self._reactor.full else DRAIN)  # what a turn writes must fit into the reserve
-        now = self._now()
+        now, start = self._now(), time.perf_counter()
         self._brace(heard)
         try:
             self._decide(heard, now)
@@ -203,6 +208,10 @@ class RelayServer:
         if now - self._looked >= LOOK_AT_DISK:
             self._looked = now
             self._look_at_disk()
+        self._meter.turn(time.perf_counter() - start)
+        alive()
+        if self._publisher.due():
+            self._publish(now)
 
     def _decide(self, heard: Sequence[tuple[Peer, Message | ProtocolError]], now: float) -> None:
         self._store.begin()
@@ -215,7 +224,12 @@ class RelayServer:
             self._reactor.tick(now)
         self._reactor.flush(now)
         self._record(now)
+        self._commit()
+
+    def _commit(self) -> None:
+        start = time.perf_counter()
         self._store.commit()
+        self._meter.commit(time.perf_counter() - start)
 
     def _record(self, now: float) -> None:
         """The lines of a turn are written before it is committed. The first that cannot be undoes its turn; later ones, of sessions, wait."""
@@ -228,6 +242,7 @@ class RelayServer:
 
     def _hear(self, peer: Peer, message: Message | ProtocolError, now: float) -> None:
         """What needs hashing or a signature is checked here: the reactor is pure."""
+        self._meter.heard(message)
         if isinstance(message, ProtocolError):
             self._reactor.junk(peer, f'{type(message).__name__}: {message}')
         elif isinstance(message, Enrol):
@@ -250,6 +265,7 @@ class RelayServer:
     def _start_over(self, error: StoreError) -> None:
         """Nothing of the turn leaves. The reactor is made anew from what is stored, and sessions say Hello again."""
         log.error('the store refused: %s', error)
+        self._meter.error()
         if self._store.broken:
             raise error
         self._reactor.full = True  # until the disk was looked at: most likely that is what it is
@@ -278,6 +294,11 @@ class RelayServer:
         short = min(RESERVE, usage.total // 10) + coming - usage.free
         return short > 0 and short > self._store.spare()
 
+    def _publish(self, now: float) -> None:
+        sizes = {'store': self._store.size(), 'spool': self._helper.bytes, 'free': shutil.disk_usage(self._home.root).free}
+        self._helper.measure()
+        self._publisher.publish(self._meter.families(self._reactor.census(now), sizes, self._audit.halted))
+
     # -- Effects ----------------------------------------------------------------------------------------------------
 
     def _act(self, effect: Effect) -> None:
@@ -286,6 +307,7 @@ class RelayServer:
     def _send(self, effect: Send) -> None:
         try:
             sent = self._router.send(effect.routing, effect.message)
+            self._meter.sent(effect.message)
         except ProtocolError:
             log.exception('could not be sent: %s', type(effect.message).__name__)
             sent = False

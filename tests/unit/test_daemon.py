@@ -148,7 +148,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_detach_returns_what_the_process_says_when_it_serves(program: Path, tmp_path: Path) -> None:
     source = Path(daemon.__file__).read_text().split('\n# -- Detached')[1].split('def detach')[0]
     program.write_text(
-        f'import os, sys, time\nfrom contextlib import suppress\nREADY = {daemon.READY!r}\n#{source}\n'
+        f'import os, sys, time\nfrom contextlib import suppress\nREADY = {daemon.READY!r}\ntell = print\n#{source}\n'
         'print("args", *sys.argv[1:], flush=True)\nready(f"serving as {os.getpid()}\\nand well")\ntime.sleep(60)\n'
     )
     log = tmp_path / 'log'

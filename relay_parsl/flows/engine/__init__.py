@@ -17,6 +17,7 @@ from relay_parsl.flows.actions.base import Action
 from relay_parsl.flows.catalogue import GROUP, load
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.engine.loop import Loop
+from relay_parsl.flows.engine.meter import Meter
 from relay_parsl.flows.engine.providers import Find, Providers
 from relay_parsl.flows.journal import Journal
 from relay_parsl.flows.journal.book import Book
@@ -24,6 +25,7 @@ from relay_parsl.flows.journal.file import JournalFile, StoreWaits
 from relay_parsl.flows.journal.lease import LENGTH, Lease, LeaseLost
 from relay_parsl.flows.settings import Settings
 from relay_parsl.flows.terms import TERMS
+from relay_parsl.metrics import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,15 @@ STANDBY = 0.5
 class Engine:
     """Runs the flows of one journal."""
 
-    def __init__(self, journal: Journal, settings: Settings | None = None, *, find: Find | None = None, lease: float = LENGTH) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        settings: Settings | None = None,
+        *,
+        find: Find | None = None,
+        lease: float = LENGTH,
+        publisher: Publisher | None = None,
+    ) -> None:
         """Nothing is opened or claimed yet.
 
         Args:
@@ -42,7 +52,9 @@ class Engine:
             settings: The defaults where it is None.
             find: Where the classes of actions come from, by their names in the catalogue: this package, installed plug-ins and the settings.
             lease: Seconds of silence after which another engine may take over; the same for all engines of a journal.
+            publisher: Of metrics.
         """
+        self._meter = Meter(publisher or Publisher())
         self._path, self._settings, self._length = journal.file.path, settings or Settings(), lease
         self._find = find or partial(find_action, self._settings)
         self.holding = threading.Event()
@@ -70,6 +82,8 @@ class Engine:
                     return True
             except StoreWaits as error:
                 log.warning('%s', error)
+            if self._meter.due:
+                self._meter.tell(holds=False, runs=0, waiting=0, due=0, actions=())
             stop.wait(min(STANDBY, self._length / 8))
         return False
 
@@ -87,7 +101,7 @@ class Engine:
         heart.start()
         self.holding.set()
         try:
-            Loop(book, self._settings, providers, heard, TERMS).run(ended)
+            Loop(book, self._settings, providers, heard, TERMS, self._meter).run(ended)
         except (LeaseLost, StoreWaits) as error:  # it stands by, and may have it again
             log.warning('%s', error)
         finally:

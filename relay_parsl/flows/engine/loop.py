@@ -21,6 +21,7 @@ from typing import Any
 
 from relay_parsl.flows.engine.errands import PROGRESS, Errand, Outcome, judge, next_call
 from relay_parsl.flows.engine.live import Happening, Live, Stage, revive
+from relay_parsl.flows.engine.meter import Meter
 from relay_parsl.flows.engine.providers import Providers
 from relay_parsl.flows.journal.book import Book, Opened
 from relay_parsl.flows.journal.file import StoreWaits
@@ -50,8 +51,9 @@ GRACE = 2.0
 class Loop:
     """One engine while it holds the lease."""
 
-    def __init__(self, book: Book, settings: Settings, providers: Providers, heard: SimpleQueue[Any], terms: Terms) -> None:
+    def __init__(self, book: Book, settings: Settings, providers: Providers, heard: SimpleQueue[Any], terms: Terms, meter: Meter) -> None:
         """Nothing is read yet; `heard` is where the providers' reports arrive, as pairs of an action's name and an action id."""
+        self._meter = meter
         self._book, self._settings, self._providers, self._heard, self._terms = book, settings, providers, heard, terms
         self._runs: dict[str, Live] = {}
         self._errands: dict[str, Errand] = {}
@@ -76,6 +78,7 @@ class Loop:
                 self._look()
                 self._fire()
                 self._turn(stop)
+                self._tell()
         finally:
             self._book.post.close()
             end = time.monotonic() + GRACE
@@ -247,8 +250,8 @@ class Loop:
     def _turn(self, stop: threading.Event) -> None:
         if not (self._waiting or self._book.taken or self._book.post):
             return
-        stage, batch = Stage(time.time(), self._terms), []
-        end = time.monotonic() + TURN
+        stage, batch, start = Stage(time.time(), self._terms), [], time.monotonic()
+        end = start + TURN
         while self._waiting and time.monotonic() < end:
             batch.append(self._waiting.popleft())
             self._play(stage, batch[-1])
@@ -257,9 +260,16 @@ class Loop:
         except StoreWaits as error:
             log.warning('%s', error)
             self._waiting.extendleft(reversed(batch))
+            self._meter.wait()
             stop.wait(1.0)
             return
+        self._meter.turn(time.monotonic() - start, len(batch))
         self._carry_out(stage, batch)
+
+    def _tell(self) -> None:
+        if self._meter.due:
+            under_way = [each.deed.command.action for each in self._errands.values()]
+            self._meter.tell(holds=True, runs=len(self._runs), waiting=len(self._waiting), due=len(self._due), actions=under_way)
 
     def _play(self, stage: Stage, happening: Happening) -> None:
         errand, live = happening.errand, self._runs.get(happening.run_id)
