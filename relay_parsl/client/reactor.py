@@ -256,7 +256,8 @@ class ClientReactor:
     def _unknown(self, rejection: Rejection) -> None:
         """What was accepted from here is lost; what is merely followed does not exist."""
         if self.open.accepted_here(rejection.task_id):
-            self._finish(Delivered(rejection.task_id, Status.FAILED, b'', 'lost: the relay no longer knows this task', Body(b'')))
+            why = f'lost: the relay no longer knows this task ({rejection.reason})'
+            self._finish(Delivered(rejection.task_id, Status.FAILED, b'', why, Body(b'')))
         else:
             self._close(rejection.task_id)
             self._effects.append(Reject(rejection))

@@ -13,7 +13,8 @@ Files are replaced atomically: a crash leaves the old one or the new one.
 
 from __future__ import annotations
 
-from relay_parsl.home.files import HOME, check_name, read_private, write_private
+from relay_parsl.home.backup import lock, unlock
+from relay_parsl.home.files import HOME, check_name, from_json, read_private, to_bytes, to_json, to_text, write_private
 from relay_parsl.home.place import CREDENTIALS, RELAY, Home
 from relay_parsl.home.records import Credentials, Invitation, PendingInvite, Pin, RelayEntry
 
@@ -28,6 +29,12 @@ __all__ = [
     'Pin',
     'RelayEntry',
     'check_name',
+    'from_json',
+    'lock',
     'read_private',
+    'to_bytes',
+    'to_json',
+    'to_text',
+    'unlock',
     'write_private',
 ]

@@ -9,10 +9,10 @@ from typing import Any
 from relay_parsl.relay.accounts import MAY_INVITE, Denied
 from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
-from relay_parsl.relay.effects import Send, Stop
+from relay_parsl.relay.effects import Send, Snapshot, Stop
 from relay_parsl.relay.functions import Functions
 from relay_parsl.relay.quotas import NAMES, UNLIMITED
-from relay_parsl.relay.records import AccountRow, InviteRow, Stage, Standing, TaskInfo
+from relay_parsl.relay.records import AccountRow, InviteRow, Progress, Stage, Standing, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.watch import Watches
 from relay_parsl.wire import codec
@@ -65,7 +65,7 @@ class Admin:
         self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
             'invite': self._invite, 'vouch': self._vouch, 'revoke': self._revoke, 'delete-endpoint': self._delete,
             'share': self._share, 'unshare': self._unshare, 'register': functions.register, 'unregister': functions.drop,
-            'status': self._status, 'stop': self._stop, 'quota': self._quota, 'drain': self._drain,
+            'status': self._status, 'stop': self._stop, 'quota': self._quota, 'drain': self._drain, 'backup': self._backup,
         }  # fmt: skip
 
     # -- What sessions ask ------------------------------------------------------------------------------------------
@@ -258,6 +258,21 @@ class Admin:
         row = replace(row, quota={**(row.quota if keep else {}), **given})
         self._core.put_account(row)
         return row
+
+    def _backup(self, asker: AccountRow, args: Row, _now: float) -> Row:
+        """Have a snapshot taken on the relay's own disk, or say how the one of this name stands. Whoever is on that machine makes a backup of it."""
+        name = args.get('name')
+        if asker.role != 'operator':
+            raise Denied('denied', 'only an operator may back the relay up')
+        if not (isinstance(name, str) and 0 < len(name) <= 64 and name.isascii() and name.isalnum()):
+            raise Denied('malformed', 'a snapshot has a name of letters and digits')
+        at = self._core.snapshot
+        if at.name != name:
+            if at.state == 'running' and at.name:
+                raise Denied('limit', 'another backup is being made: wait for its end')
+            at = self._core.snapshot = Progress(name)
+            self._core.do(Snapshot(name))
+        return {'name': name, 'state': at.state, 'left': at.left, 'total': at.total, 'why': at.why}
 
     def _drain(self, asker: AccountRow, args: Row, _now: float) -> Row:
         """Before a stop: no new tasks come in, none goes out, and results still pass; `off` takes it back."""

@@ -11,7 +11,7 @@ from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete, hurried
 from relay_parsl.relay.heads import Heads
 from relay_parsl.relay.quotas import NAMES, Quota, Quotas
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Progress, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.refusals import Refusals
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
@@ -77,6 +77,9 @@ class RelaySettings:
     audit: str = 'required'
     """Or `best-effort`: whether what is not on record may happen."""
 
+    restored: str = ''
+    """For people, when the store was restored and from a backup of when; empty if it never was. What parties know of the time between is true."""
+
     @classmethod
     def limited(cls, limits: Mapping[str, Any], **more: Any) -> RelaySettings:
         """With limits as an operator names them: fields of these settings, and `quota_tasks`, `quota_bytes`, `quota_rate`."""
@@ -101,6 +104,7 @@ class Core:
         self.accounts = Directory(store.accounts(), store.invites())
         self.quotas = Quotas(store, self.accounts, settings.quota)
         self.draining = False
+        self.snapshot = Progress('')
         self.sessions: dict[bytes, Session] = {}
         self.endpoints: dict[Id, EndpointSession] = {}
         self.followers: dict[tuple[Id, Id], set[ClientSession]] = defaultdict(set)
@@ -178,6 +182,12 @@ class Core:
         """The numbers of new tasks."""
         first, self.number = self.number + 1, self.number + count
         return range(first, self.number + 1)
+
+    @property
+    def no_such_task(self) -> str:
+        """Why a task is unknown."""
+        restored = self.settings.restored
+        return f'no such task: this relay was {restored}, and what came between is not in it' if restored else 'no such task'
 
     def drain(self, *, on: bool) -> None:
         """Whether to take no new tasks and give out no leases."""

@@ -44,7 +44,7 @@ class Delivery:
         for info in mine.values():
             self.follow_group(session, info.group)
         self.ask(session, [info.id for info in mine.values() if info.stage == Stage.DONE])
-        unknown = tuple([Rejection(each, 'unknown', 'no such task') for each in message.ids if each not in mine])
+        unknown = tuple([Rejection(each, 'unknown', self._core.no_such_task) for each in message.ids if each not in mine])
         if unknown:  # forgotten, never there, or another account's: the same to the asker, and on record
             self._core.refused('unknown', session.account, verb='Follow', tasks=len(unknown))
             self._core.send(session, Rejected(unknown))

@@ -65,7 +65,14 @@ class Stop:
     """An operator has asked the relay to stop."""
 
 
-Effect = Union[Send, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Audit, Stop]
+@dataclass(frozen=True)
+class Snapshot:
+    """An operator has asked for a copy of all that is stored, under this name."""
+
+    name: str
+
+
+Effect = Union[Send, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Audit, Stop, Snapshot]
 
 
 def hurried(effects: list[Effect]) -> list[Effect]:

@@ -273,7 +273,7 @@ class Intake:
             for task_id in unknown:
                 self._pulls.drop((task_id, 0, 'task'), session.account)
             self._core.refused('unknown', session.account, verb='Cancel', tasks=len(unknown))
-            self._core.send(session, Rejected(tuple([Rejection(each, 'unknown', 'no such task') for each in unknown])))
+            self._core.send(session, Rejected(tuple([Rejection(each, 'unknown', self._core.no_such_task) for each in unknown])))
 
     def _pass_on(self, leased: Iterable[TaskInfo]) -> None:
         for info in leased:

@@ -88,6 +88,8 @@ class Leases:
             for lease in session.leases.values()
             if (lease.session < session.number or lease.serial <= up_to) and (lease.id, lease.attempt) not in held
         ]
+        adopted = self._adopt(session, held) if self._core.settings.restored and not session.judged else set()
+        absent = [lease for lease in absent if lease.id not in adopted]
         extra = [
             Attempt(task_id, attempt)
             for (task_id, attempt), phase in held.items()
@@ -96,6 +98,33 @@ class Leases:
         self._lose(session, absent)
         marked = [Attempt(lease.id, lease.attempt) for lease in session.leases.values() if lease.cancel]
         self.cancel_attempts(session, extra + marked)
+
+    def _adopt(self, session: EndpointSession, held: dict[tuple[Id, int], Phase]) -> set[Id]:
+        """A store that was restored knows less than its endpoints: what they hold of its open tasks, in that attempt or a later one, is leased.
+
+        Else it would be cancelled there and sent out once more: what runs would run again, and a result that is on its way be refused.
+        """
+        newest = dict(sorted(held, key=lambda each: each[1]))
+        known = self._core.store.find(list(newest))
+        mine = [info for info in known if info.endpoint == session.account and info.stage != Stage.DONE]
+        mine = [info for info in mine if newest[info.id] >= info.attempt + (info.stage == Stage.LEASED)]
+        self._give(session, [info for info in mine if info.stage == Stage.QUEUED and info.attempt < newest[info.id]])
+        self._requeue([(info, newest[info.id]) for info in mine if info.stage == Stage.LEASED])
+        for info in mine:
+            info.attempt = newest[info.id]
+        self._give(session, mine)
+        return {info.id for info in mine}
+
+    def _give(self, session: EndpointSession, tasks: Sequence[TaskInfo]) -> None:
+        """Leases of this moment, without a dispatch."""
+        if not tasks:
+            return
+        session.serial += 1
+        for info in tasks:
+            self._core.wait(info, -1)
+            info.stage, info.session, info.serial, info.epoch = Stage.LEASED, session.number, session.serial, session.hello.epoch
+        self._core.store.lease(tasks)
+        self._core.hold(session, tasks)
 
     def _lose(self, session: EndpointSession, lost: Sequence[TaskInfo]) -> None:
         """In the same epoch it was never started, for the endpoint would know. With an older epoch it may have been."""

@@ -29,6 +29,7 @@ from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, Spo
 from relay_parsl.relay.intake import Intake
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pull, Pulls
+from relay_parsl.relay.records import Progress
 from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
@@ -140,6 +141,10 @@ class RelayReactor:
     def unreachable(self, routing: bytes, _now: float) -> None:
         """A send failed, after the commit: the session is over as soon as the next turn ends."""
         self._lost.append(routing)
+
+    def snapshot(self, progress: Progress) -> None:
+        """How the copy of the store stands."""
+        self._core.snapshot = progress
 
     def spooled(self, key: Key, now: float) -> None:
         """A body is complete and on the disk. Raises StoreError."""

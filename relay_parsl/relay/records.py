@@ -195,3 +195,14 @@ class Forgotten:
     account: Id = NO_ID
     size: int = 0
     """Bytes of the result that are gone, the spooled ones included."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a snapshot stands: `state` is `running`, `done` or `failed`."""
+
+    name: str
+    state: str = 'running'
+    left: int = 0
+    total: int = 0
+    why: str = ''

@@ -21,10 +21,11 @@ from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
 from relay_parsl.metrics import Publisher
-from relay_parsl.relay.effects import Audit, Effect, Key, Send, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
+from relay_parsl.relay.effects import Audit, Effect, Key, Send, Snapshot, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.meter import Meter
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
-from relay_parsl.relay.records import AccountRow, Stage
+from relay_parsl.relay.records import AccountRow, Progress, Stage
+from relay_parsl.relay.snapshot import Snapshots
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.spool import Helper, Spool
 from relay_parsl.spool import Key as SpoolKey
@@ -77,7 +78,7 @@ class RelayServer:
         self._lives = 0
         self._acts: dict[type, Callable[[Any], None]] = {
             Send: self._send, SpoolWrite: self._spool_write, SpoolSync: self._spool_sync, SpoolSend: self._spool_send,
-            SpoolDelete: self._spool_delete, Stop: lambda _effect: self.stop(),
+            SpoolDelete: self._spool_delete, Snapshot: lambda effect: self._snapshots.begin(effect.name), Stop: lambda _effect: self.stop(),
         }  # fmt: skip
 
     # -- From outside -----------------------------------------------------------------------------------------------
@@ -136,19 +137,24 @@ class RelayServer:
         self._spool = Spool(self._home.directory('relay', 'spool'))
         self._audit = Recorder(AuditLog(directory / 'audit.log', keys), self._settings.audit)
         self._open.append(self._audit.close)
+        self._snapshots = Snapshots(directory, self._store.copy_to, self._snapshot_went)
+        self._open.append(self._snapshots.close)
         self._found()
         self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))
         self._open.append(self._router.close)
         self._wake = self._router.wake
         self._helper = Helper(self._spool, self._synced)
         self._open.append(self._helper.close)
-        self._audit.note(self._now(), 'start', {'version': VERSION, 'port': self.port})
+        self._audit.note(
+            self._now(), 'start', {'version': VERSION, 'port': self.port, **({'store': self._settings.restored} if self._settings.restored else {})}
+        )
         self._audit.commit(self._now())
         self._reactor.unrecorded = self._audit.halted
 
     def _found(self) -> None:
         """The store's first turn: founders, the reactor, and a spool without what nobody refers to."""
         self._store.begin()
+        self._settings = replace(self._settings, restored=restored(self._store.restored()))
         self._base = self._store.start() << 32
         known = {row.id: row for row in self._store.accounts()}
         for name, role, card, owner in self._bootstrap:
@@ -199,7 +205,8 @@ class RelayServer:
         now, start = self._now(), time.perf_counter()
         self._brace(heard)
         try:
-            self._decide(heard, now)
+            with self._snapshots.turn:
+                self._decide(heard, now)
         except StoreError as error:
             self._start_over(error)
             return
@@ -352,6 +359,11 @@ class RelayServer:
             self._events.append(lambda now: self._reactor.spooled(key, now))
         self._wake()
 
+    def _snapshot_went(self, progress: Progress) -> None:
+        """In the snapshot's thread."""
+        self._events.append(lambda _now: self._reactor.snapshot(progress))
+        self._wake()
+
     def _spool_failed(self, key: Key) -> None:
         self._events.append(lambda _now: self._reactor.spool_failed(key))
 
@@ -364,6 +376,14 @@ def refuse_cold_start(directory: Path) -> None:
             f'{store} is gone, but {audit.name} beside it says that this relay has run: put the store back from a backup, '
             f'or move {directory} away to begin a new relay, which knows none of its accounts and tasks'
         )
+
+
+def restored(times: tuple[float, float] | None) -> str:
+    """When a store was restored, and from a backup of when, for people."""
+    if times is None:
+        return ''
+    when, made = (time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(each)) for each in times)
+    return f'restored at {when} from a backup of {made}'
 
 
 def raise_open_files() -> int:

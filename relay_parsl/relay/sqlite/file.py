@@ -12,7 +12,7 @@ from typing import Any
 
 from relay_parsl.errors import StoreError
 from relay_parsl.relay.schema import APPLICATION, BOOKS, TASKS, VERSION, WAYS
-from relay_parsl.relay.sqlite.copies import copy
+from relay_parsl.relay.sqlite.copies import Step, copy
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +198,18 @@ class StoreFile:
         """Count this start."""
         self._run("INSERT INTO marks VALUES ('start', 1) ON CONFLICT DO UPDATE SET value = value + 1")
         return int(self._one("SELECT value FROM marks WHERE name = 'start'")[0])
+
+    def copy_to(self, target: Path, step: Step) -> None:
+        """A copy of this moment, in another thread than the turns': none may run during a step. Raises OSError, StoreError."""
+        try:
+            copy(self._db, target, step)
+        except sqlite3.Error as error:
+            raise StoreError(f'{self._path} cannot be copied to {target}: {error}') from error
+
+    def restored(self) -> tuple[float, float] | None:
+        """When this store was restored, and when the backup was made; None for one that never was."""
+        marks = dict(self._all("SELECT name, value FROM marks WHERE name IN ('restored', 'saved')"))
+        return (marks['restored'], marks['saved']) if len(marks) == 2 else None
 
     def size(self) -> int:
         """Bytes of the pages in use."""
