@@ -47,7 +47,7 @@ def install(staging: Path, relay: Path, now: float) -> Path | None:
     """
     aside = None
     if any((relay / name).exists() for name in STORE):
-        aside = relay / f'before-restore-{time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))}'
+        aside = relay / f'before-restore-{time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))}-{int(now * 1000) % 1000:03}'
         aside.mkdir(mode=0o700)
         for name in STORE[1:]:
             if (relay / name).exists():

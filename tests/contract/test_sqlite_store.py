@@ -355,6 +355,10 @@ def test_a_file_of_version_1_is_brought_to_this_one(path: Path, tmp_path: Path) 
     assert store.last() == (3, 5)
     assert store.usage() == {ANN: Usage(2, task(1).size + task(2).size + 28)}
     assert store.migrated == (1, str(tmp_path / 'old.db.1'))
+    kept = sqlite3.connect(tmp_path / 'old.db.1')
+    assert kept.execute('PRAGMA user_version').fetchone() == (1,)
+    assert kept.execute('SELECT count(*) FROM results').fetchone() == (1,)
+    kept.close()
     assert store.evict(9) == [Forgotten(task(3).id, task=False, result=1, account=ANN, size=28)]
     store.commit()
     store.close()

@@ -46,7 +46,10 @@ ROWS = {
     39: Row('Bit flip in WAL / db page / payload', 'detected by row hash, quarantined, alarm; never executed or returned as good'),
     40: Row('Journal file deleted / read-only / wrong owner', 'refuse to start with a clear message; no cold start over old state'),
     41: Row('Two relays on one store / two endpoints with one identity', 'second refuses (lease) or first is fenced; never both'),
-    42: Row('Restore of an old backup (state goes back in time)', 'epoch mismatch detected; endpoints re-offer unacked results; no silent loss'),
+    42: Row(
+        'Restore of an old backup (state goes back in time)',
+        'what endpoints hold of open tasks is taken over and nothing runs twice; tasks that came later end as lost, with the reason',
+    ),
     43: Row('Clock jump ±1 day, DST', 'monotonic clocks for leases; TTLs do not mass-expire'),
     44: Row('fd limit 64', 'refuse new connections, recover'),
     45: Row('Thread/process limit, /tmp not writable, HOME on read-only fs', 'clear error'),
