@@ -10,6 +10,7 @@ import click
 from relay_parsl import logs
 from relay_parsl.cli.accounts import account, invite, join
 from relay_parsl.cli.audit import audit
+from relay_parsl.cli.backups import backup, migrate, restore
 from relay_parsl.cli.doctor import doctor
 from relay_parsl.cli.endpoint import endpoint
 from relay_parsl.cli.flow import flow
@@ -62,5 +63,7 @@ def main(verbose: int) -> None:
     logs.begin(level)
 
 
+for command in (backup, restore, migrate):
+    relay.add_command(command)
 for command in (relay, invite, join, account, endpoint, task, flow, audit, doctor, quickstart):
     main.add_command(command)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.backups import backup, migrate, restore
 from relay_parsl.cli.serving import bind_option, serving_options
 from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, relay_options
 from relay_parsl.cli.sizes import read_size
@@ -217,10 +216,6 @@ def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
         known['address'] = desk.entry.url
         known.update(desk.order('status'))
     facts(known, as_json=as_json)
-
-
-for command in (backup, restore, migrate):
-    relay.add_command(command)
 
 
 def is_own(home: Home, relay: str | None, credentials: str | None) -> bool:
