@@ -149,7 +149,7 @@ def tell(known: dict[str, Any]) -> None:
     report = known.get('report') or {}
     named = {'backlog': 'waiting at the relay', 'leases': 'held by the endpoint'}
     shown = {named.get(key, key): value for key, value in known.items() if key not in ('report', 'hardware')}
-    facts({**shown, **{key: report[key] for key in ('host', 'python') if report.get(key) and not shown.get(key)}}, as_json=False)
+    facts({**shown, **{key: report[key] for key in ('host', 'python', 'audit', 'clock') if report.get(key) and not shown.get(key)}}, as_json=False)
     rows = {'pools': standing.pool_rows(known), 'blocks': standing.block_rows(known), 'managers': standing.manager_rows(known)}
     for title, columns in TABLES.items():
         if rows[title]:

@@ -64,7 +64,7 @@ class Relay:
         versions: What it runs.
         full: Whether its disk is; `audit`: how its audit log stands, '' where it did not tell.
         own: Whether it is the relay of this home, and `pid` its process, 0 for none.
-        port_of: Who listens on its port on this host, '' for nobody or unknown.
+        port_of: Who listens on its port on this host, '' for nobody or unknown; `bound`: at which address.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Relay:
     own: bool = False
     pid: int = 0
     port_of: str = ''
+    bound: str = ''
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Endpoint:
     online: bool
     version: str
     audit: str = ''
+    clock: str = ''
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ SOON = 30 * 86400.0
 """Seconds before the end of a card from which its end is worth a warning."""
 SKEW_WARNS, SKEW_FAULTS = 5.0, 240.0
 """Seconds between two clocks. Grants bear 300: beyond, endpoints refuse what clients sign."""
+SET_CLOCK = 'timedatectl set-ntp true, or chronyc makestep'
 SLOW = 1.0
 """Seconds for a handshake from which it is slow."""
 RESERVE = 64 << 20
@@ -71,7 +72,10 @@ def judge(facts: Facts, now: float) -> list[Finding]:
         found += some[:MANY]
         if len(some) > MANY:
             found.append(Finding(some[0].check, some[0].verdict, f'{len(some) - MANY} more of the kind'))
-    found += [Finding(what, WARNING, 'the look did not end in time: a filesystem or a name server hangs') for what in facts.late]
+    found += [
+        Finding(what, WARNING, 'the look did not end in time, or could not be made: a filesystem or a name server hangs, or a mode forbids it')
+        for what in facts.late
+    ]
     return found
 
 
@@ -281,6 +285,9 @@ def relay_says(relay: Relay, where: str, own: str) -> Iterator[Finding]:
     theirs = relay.versions.get('relay-parsl', '')
     if theirs and theirs != own:
         yield Finding('relay', WARNING, f'{where} runs relay-parsl {theirs}, this is {own}', 'update the relay first, then endpoints, then clients')
+    if relay.bound.startswith('127.') and not relay.url.removeprefix('tcp://').startswith(('127.', 'localhost')):
+        seen = f'{where}: it listens at {relay.bound} only, where no other host reaches it'
+        yield Finding('relay', FAULT, seen, 'relay-parsl relay stop, then relay-parsl relay start --bind 0.0.0.0:PORT --detach')
     if relay.full:
         yield Finding('relay', FAULT, f'{where}: its disk is full, new tasks are refused', 'make room on its host')
     if relay.audit not in ('', 'written'):
@@ -298,7 +305,7 @@ def clocks(facts: Facts, _now: float) -> Iterator[Finding]:
                 f', {"its" if each.skew > 0 else "this"} is ahead' if apart > 1 else ''
             )
             verdict = FAULT if apart >= SKEW_FAULTS else WARNING if apart >= SKEW_WARNS else OK
-            yield Finding('clock', verdict, seen, '' if verdict == OK else 'timedatectl set-ntp true, or chronyc makestep, on the host that is wrong')
+            yield Finding('clock', verdict, seen, '' if verdict == OK else f'{SET_CLOCK}, on the host that is wrong')
 
 
 def endpoints(facts: Facts, _now: float) -> Iterator[Finding]:
@@ -309,6 +316,8 @@ def endpoints(facts: Facts, _now: float) -> Iterator[Finding]:
             yield Finding('endpoints', WARNING, seen, f'on its host: update, then relay-parsl endpoint restart {each.name} --detach')
         if each.audit:
             yield Finding('endpoints', FAULT, f'endpoint {each.name!r}: its audit log {each.audit}', 'make room on its host')
+        if each.clock:
+            yield Finding('clock', WARNING, f'endpoint {each.name!r}: its clock is {each.clock}', f'{SET_CLOCK}, there')
         if not each.online:
             yield Finding(
                 'endpoints', WARNING, f'endpoint {each.name!r} is not connected', f'on its host: relay-parsl endpoint start {each.name} --detach'

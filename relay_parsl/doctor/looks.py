@@ -60,7 +60,8 @@ def files(home: Home) -> Iterator[Seen]:
         path = todo.pop()
         yield seen(path)
         if path.is_dir() and not path.is_symlink() and path.name not in LOOSE:
-            todo += sorted(islice(path.iterdir(), MOST))
+            with suppress(PermissionError):  # whose it is, is told
+                todo += sorted(islice(path.iterdir(), MOST))
 
 
 def seen(path: Path) -> Seen:

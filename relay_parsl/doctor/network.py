@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,9 @@ def endpoint(row: dict[str, Any]) -> Endpoint:
     """One row of the relay's list."""
     report = row.get('report') or {}
     versions = row.get('versions') or {}
-    return Endpoint(str(row['name']), bool(row['online']), str(versions.get('relay_parsl', '')), str(report.get('audit', '')))
+    return Endpoint(
+        str(row['name']), bool(row['online']), str(versions.get('relay_parsl', '')), str(report.get('audit', '')), str(report.get('clock', ''))
+    )
 
 
 def own_relay(home: Home, entry: RelayEntry) -> dict[str, Any]:
@@ -108,17 +112,25 @@ def own_relay(home: Home, entry: RelayEntry) -> dict[str, Any]:
         process = PidFile(home.root / 'relay' / 'relay.pid', 'the relay').running() if own else None
     except RelayError:
         return {}
-    return {'own': own, 'pid': process.pid if process else 0, 'port_of': listener(int(entry.url.rpartition(':')[2])) if own else ''}
+    who, where = listener(int(entry.url.rpartition(':')[2])) if own else ('', '')
+    return {'own': own, 'pid': process.pid if process else 0, 'port_of': who, 'bound': where}
 
 
-def listener(port: int) -> str:
-    """Who listens on a port of this host; '' for nobody, or where the system does not tell."""
+def listener(port: int) -> tuple[str, str]:
+    """Who listens on a port of this host, and at which address; '' for nobody, or where the system does not tell."""
     for table in (Path('/proc/net/tcp'), Path('/proc/net/tcp6')):
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             words = line.split()
             if words[3] == LISTENS and int(words[1].rpartition(':')[2], 16) == port:
-                return f'{holder(words[9])} of uid {words[7]}'
-    return ''
+                return f'{holder(words[9])} of uid {words[7]}', dotted(words[1].rpartition(':')[0])
+    return '', ''
+
+
+def dotted(address: str) -> str:
+    """An address of such a table, which has words of four bytes as this machine has them."""
+    raw = b''.join(bytes.fromhex(address[at : at + 8])[:: -1 if sys.byteorder == 'little' else 1] for at in range(0, len(address), 8))
+    found = ip_address(raw)
+    return str(getattr(found, 'ipv4_mapped', None) or found)
 
 
 def holder(inode: str) -> str:

@@ -42,11 +42,13 @@ from relay_parsl.transport import Dealer
 from relay_parsl.transport.memory import keep_buffers
 from relay_parsl.version import VERSION
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Id
+from relay_parsl.wire.messages import Id, Welcome
 from relay_parsl.wire.payload import PYTHON
 
 log = logging.getLogger(__name__)
 
+SKEW = 5.0
+"""Seconds between this host's clock and the relay's from which it is reported."""
 IDLE = 0.5
 """Seconds between two ticks of an idle loop."""
 WINDOW_TASKS, WINDOW_BYTES = 1000, 64 << 20
@@ -97,6 +99,7 @@ class Endpoint:
         self._stops = self._stops_seen = 0
         self._stuck_since: float | None = None
         self._ticked = 0.0
+        self._skew = 0
         self._handshakes = 0
         self._wake: Callable[[], None] = lambda: None
 
@@ -282,6 +285,8 @@ class Endpoint:
         self._greet_again(now)
         for message in self._dealer.receive() if arrived else ():
             self._reactor.receive(message, now)
+            if isinstance(message, Welcome):
+                self._compare_clocks(message.time)
         for pool, event in self._crew.events():
             if isinstance(event, Changed):
                 self._reactor.capacity(pool, event.status.capacity, now)
@@ -351,9 +356,18 @@ class Endpoint:
             self._report()
         return may
 
+    def _compare_clocks(self, theirs: float) -> None:
+        """Grants have times in them: this host's clock is what the relay's is held to, not that of a process that runs for days."""
+        apart = theirs - time.time()
+        self._skew = round(apart) if abs(apart) >= SKEW else 0
+        if self._skew:
+            log.warning("this host's clock and the relay's are %d s apart: set the wrong one (timedatectl, chronyc)", abs(self._skew))
+        self._report()
+
     def _report(self) -> None:
         about = {'host': platform.node(), 'display_name': self._config.display_name, 'relay_parsl': VERSION}
         trouble = {'audit': 'cannot be written' + ('; no new tasks are taken' if self._audit.halted else '')} if self._audit.failing else {}
+        trouble |= {'clock': f'{abs(self._skew)} s {"behind" if self._skew > 0 else "ahead of"} that of the relay'} if self._skew else {}
         self._reactor.report({**about, **trouble, **self._crew.report()})
 
 

@@ -108,7 +108,9 @@ class Hands:
         elif isinstance(event, Running):
             self._reactor.running(Id(event.task_id), event.attempt, event.detail, now)
         elif self._inside.pop((event.task_id, event.attempt), None) is not None:
-            log.info('task %s, attempt %d: lost with its %s: %s', event.task_id.hex(), event.attempt, event.cause, event.evidence)
+            log.info(
+                'task %s, attempt %d: lost with its %s: %s', event.task_id.hex(), event.attempt, event.cause, event.evidence, extra=_of(event.task_id)
+            )
             self._reactor.lost(Id(event.task_id), event.attempt, event.cause, event.evidence, now, final=event.final)
 
     def _finished(self, event: Finished, now: float) -> None:
@@ -156,7 +158,7 @@ class Hands:
             self._crew.engines[info.pool].submit(work)
             self._pools.add(info.pool)
         except Exception as error:  # an engine may be anybody's, and options are the sender's: what it stumbles over ends this task, not all of them
-            log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex())
+            log.exception('the engine of pool %r does not take task %s', info.pool, info.task_id.hex(), extra=_of(info.task_id))
             del self._inside[info.task_id, effect.attempt]
             self._reject(effect, TaskRejected(f'the engine does not take it: {type(error).__name__}: {error}'))
 
@@ -179,12 +181,12 @@ class Hands:
         return None
 
     def _refuse(self, info: TaskHeader, reason: str) -> None:
-        log.warning('task %s is refused: %s', info.task_id.hex(), reason)
+        log.warning('task %s is refused: %s', info.task_id.hex(), reason, extra=_of(info.task_id))
         self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=reason)
 
     def _reject(self, effect: do.Start, error: TaskError) -> None:
         info = effect.info
-        log.info('task %s may not run here: %s', info.task_id.hex(), error)
+        log.info('task %s may not run here: %s', info.task_id.hex(), error, extra=_of(info.task_id))
         self._audit('reject', task=info.task_id.hex(), grant=info.grant.hex(), reason=str(error))
         self._reactor.finished(self._gate.failure(info, effect.attempt, error), self._now())
         self.again = True
@@ -254,3 +256,8 @@ class Hands:
 
     def _end(self, effect: do.Exit) -> None:
         self.exit = effect
+
+
+def _of(task_id: bytes) -> dict[str, str]:
+    """For lines of a log that machines read: which task they are about."""
+    return {'task': task_id.hex()}

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from relay_parsl.cli.audit import since_when
+from relay_parsl.cli.audit import lines_of, since_when
 from relay_parsl.cli.main import main
 from relay_parsl.cli.show import BadInput
 from relay_parsl.home import Credentials, Home
-from relay_parsl.home.audit import AuditLog
+from relay_parsl.home.audit import AuditLog, files
 
 NOW = 1_800_000_000.0
 
@@ -87,3 +87,18 @@ def test_times_are_read() -> None:
     assert since_when('2026-11-25T08:00+00:00', NOW) == 1795593600
     with pytest.raises(BadInput, match='7d'):
         since_when('yesterday', NOW)
+
+
+def test_follow_goes_on_with_the_file_that_comes_after_a_full_one(home: Home) -> None:
+    path, found = home.root / 'relay' / 'audit.log', []
+    keys = Credentials.load(home.root / 'relay' / 'relay.key').keys
+    log = AuditLog(path, keys, largest=1500)
+    for data in lines_of(path, follow=True):
+        found.append(json.loads(data)['number'])
+        if found[-1] == 30:
+            break
+        if found[-1] >= 4:
+            log.write(NOW, 'event', {})
+    log.close()
+    assert found == list(range(1, 31))
+    assert len(files(path)) > 3

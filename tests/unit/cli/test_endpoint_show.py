@@ -54,6 +54,15 @@ def test_blocks_managers_and_queue_are_tables(capsys: pytest.CaptureFixture[str]
     )
 
 
+def test_what_keeps_an_endpoint_from_work_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint_show.tell(
+        {'name': 'polaris', 'report': {'audit': 'cannot be written; no new tasks are taken', 'clock': '12 s behind that of the relay'}}
+    )
+    out = capsys.readouterr().out
+    assert 'audit  cannot be written; no new tasks are taken\n' in out
+    assert 'clock  12 s behind that of the relay\n' in out
+
+
 def test_an_endpoint_that_never_reported_has_no_tables(capsys: pytest.CaptureFixture[str]) -> None:
     endpoint_show.tell({'name': 'polaris', 'report': {}})
     assert capsys.readouterr().out == 'name  polaris\n'

@@ -75,6 +75,8 @@ CASES: dict[str, tuple[Facts, str, str, str]] = {
     'old endpoint': (replace(HEALTHY, endpoints=[Endpoint('polaris', True, '0.9')]), 'endpoints', 'warning', 'relay-parsl endpoint restart polaris'),
     'endpoint away': (replace(HEALTHY, endpoints=[Endpoint('polaris', False, '1.0')]), 'endpoints', 'warning', 'relay-parsl endpoint start polaris'),
     'endpoint halts': (replace(HEALTHY, endpoints=[Endpoint('polaris', True, '1.0', 'cannot be written')]), 'endpoints', 'fault', 'make room'),
+    'endpoint clock': (replace(HEALTHY, endpoints=[Endpoint('polaris', True, '1.0', clock='9 s behind')]), 'clock', 'warning', 'timedatectl'),
+    'bound to this host': (replace(HEALTHY, relays=[replace(RELAY, bound='127.0.0.1', own=True, pid=7)]), 'relay', 'fault', '--bind 0.0.0.0'),
     'audit': (replace(HEALTHY, audits=[Checked('endpoint polaris', '/a', ('line 3',))]), 'audit', 'fault', 'relay-parsl audit verify polaris'),
     'store': (replace(HEALTHY, stores=[Checked('relay', '/r/relay.db', ('malformed',))]), 'store', 'fault', 'docs/operations.md'),
     'late': (replace(HEALTHY, late=['disks']), 'disks', 'warning', ''),
