@@ -53,7 +53,10 @@ ROWS = {
     43: Row('Clock jump ±1 day, DST', 'monotonic clocks for leases; TTLs do not mass-expire'),
     44: Row('fd limit 64', 'refuse new connections, recover'),
     45: Row('Thread/process limit, /tmp not writable, HOME on read-only fs', 'clear error'),
-    46: Row('Rolling upgrade N-1↔N in each order; downgrade', 'works or refuses with version message; store migrated with backup'),
+    46: Row(
+        'Rolling upgrade N-1↔N in each order, under load; downgrade',
+        'every pair of versions works; the store is brought to the new tables and kept as it was; the older version refuses it and names the version',
+    ),
     47: Row('Unknown message type / field / truncated frame count', 'NAK, keep session; fuzz 1 M frames, no crash, no leak'),
     48: Row('Duplicate delivery of any single message; drop of any single message; swap of two adjacent', 'same final state'),
     49: Row('Cancel races: cancel before start / during / after done / endpoint offline', 'one terminal state; running process group is dead'),
