@@ -36,6 +36,8 @@ READY = 'RELAY_PARSL_READY_FD'
 """The environment variable that hands a detached process the pipe on which it says that it serves."""
 SLACK = 2.0
 """Seconds by which two readings of one process's creation may differ, for the clock may be set in between."""
+ENDING = 0.05
+"""Seconds between two looks at whether a process has ended."""
 TAIL = 20
 """Lines of a log that a failed start shows."""
 PR_SET_DUMPABLE = 4
@@ -151,21 +153,27 @@ class PidFile:
             self.path.unlink(missing_ok=True)
             return None
         _end(
-            found,
+            process,
             grace,
             f'{self.what}, {process}, still runs after {grace:g} s: it may be draining; look again, or end it with kill -9 {process.pid}',
         )
         return process
 
 
-def _end(found: psutil.Process, grace: float, late: str) -> None:
-    try:
-        found.terminate()
-        found.wait(grace)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        raise TimeoutError(late) from None
+def _end(process: Process, grace: float, late: str) -> None:
+    """A process that has ended and that nobody has asked for its exit code (a zombie) has ended."""
+    end = time.monotonic() + grace
+    found = _same(process)
+    with suppress(psutil.Error):
+        if found is not None:
+            found.terminate()
+    while _same(process) is not None:
+        if time.monotonic() > end:
+            raise TimeoutError(late)
+        time.sleep(ENDING)
+    with suppress(psutil.Error):
+        if found is not None:
+            found.wait(0)  # if it was a child of ours
 
 
 @contextmanager

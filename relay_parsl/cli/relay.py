@@ -184,13 +184,36 @@ def next_commands(founders: Sequence[Credentials], told: str) -> str:
 
 @relay.command()
 @click.option('--grace', default=20.0, show_default=True, metavar='SECONDS', help='How long to wait for its end.')
-def stop(grace: float) -> None:
-    """Stop the relay of this home. Nothing is lost: clients and endpoints wait, and go on when it is started again."""
+@click.option('--drain', type=click.FloatRange(0), metavar='SECONDS', help='Before that, let tasks that are under way end; see above.')
+def stop(grace: float, drain: float | None) -> None:
+    """Stop the relay of this home. Nothing is lost: clients and endpoints wait, and go on when it is started again.
+
+    With --drain it first takes no new tasks and gives none out, and stops when endpoints have brought the results of all that they hold, or after
+    so many seconds in any case. Clients keep new tasks meanwhile. What is still under way then goes on at its endpoint, and is brought later.
+    """
     from relay_parsl.home import Home
 
     home = Home.find()
+    if drain is not None and (home.root / 'relay').exists() and pid_file(home).running():
+        left = drained(drain)
+        click.echo(f'{left} tasks are still at endpoints after {drain:g} s' if left else 'nothing is under way')
     stopped = pid_file(home).stop(grace) if (home.root / 'relay').exists() else None
     click.echo(f'relay stopped ({stopped})' if stopped else f'no relay of {home.root} runs')
+
+
+def drained(seconds: float) -> int:
+    """Have the relay drain for so long at most; how many tasks are still under way. Whoever interrupts this leaves it as it was."""
+    from relay_parsl.cli.desk import open_desk
+
+    end = time.monotonic() + seconds
+    with open_desk(None, None, (OPERATOR,)) as desk:
+        try:
+            while (left := int(desk.order('drain')['leases'])) and time.monotonic() < end:
+                time.sleep(0.2)
+        except BaseException:
+            desk.order('drain', off=True)
+            raise
+    return left
 
 
 @relay.command()

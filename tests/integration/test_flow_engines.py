@@ -163,6 +163,7 @@ def test_of_two_engines_one_works_and_the_other_takes_over(site: Site) -> None:
     check(site, ids)
 
 
+@pytest.mark.fault(50)
 def test_an_engine_that_is_told_to_end_gives_its_lease_back(site: Site) -> None:
     engine = site.engine()
     until(lambda: site.holder() == engine.pid, 'it has the lease')
