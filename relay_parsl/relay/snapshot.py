@@ -95,8 +95,11 @@ def link_all(source: Path, target: Path) -> None:
 
 
 def copy_audit(relay: Path, target: Path) -> None:
-    """The audit log as it is now, its files that ended before included. Raises OSError."""
-    for path in relay.glob('audit.*'):
+    """The audit log as it is now, its files that ended before included. Raises OSError.
+
+    First its head: one that is older than the log says less, one that is newer would say that the log was cut off.
+    """
+    for path in sorted(relay.glob('audit.*')):
         shutil.copyfile(path, target / path.name)
 
 
