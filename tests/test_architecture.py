@@ -30,7 +30,7 @@ MAY_IMPORT = {
     'endpoint': 'version errors metrics wire home spool transport config daemon providers launchers engines',
     'executors': 'version errors client',
     'local': 'version errors home daemon client relay endpoint',
-    'flows': 'version errors metrics home config daemon client',
+    'flows': 'version errors supervisor metrics home config daemon client',
     'doctor': 'version errors home daemon transport client relay endpoint',
     'cli': 'version errors metrics logs home config daemon shell client relay endpoint local flows doctor',
     'testing': 'version errors wire home spool transport config client relay engines endpoint flows',

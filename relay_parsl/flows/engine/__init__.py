@@ -26,6 +26,7 @@ from relay_parsl.flows.journal.lease import LENGTH, Lease, LeaseLost
 from relay_parsl.flows.settings import Settings
 from relay_parsl.flows.terms import TERMS
 from relay_parsl.metrics import Publisher
+from relay_parsl.supervisor import alive
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Engine:
                     return True
             except StoreWaits as error:
                 log.warning('%s', error)
+            alive()
             if self._meter.due:
                 self._meter.tell(holds=False, runs=0, waiting=0, due=0, actions=())
             stop.wait(min(STANDBY, self._length / 8))

@@ -29,6 +29,7 @@ from relay_parsl.flows.machine.parameters import Terms
 from relay_parsl.flows.messages import CancelRequested, Continue, Continued, ResumeRequested, RunAction, RunRecord, SetTimer, TimerFired
 from relay_parsl.flows.pool import Pool
 from relay_parsl.flows.settings import Settings
+from relay_parsl.supervisor import alive
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Loop:
                 self._fire()
                 self._turn(stop)
                 self._tell()
+                alive()
         finally:
             self._book.post.close()
             end = time.monotonic() + GRACE

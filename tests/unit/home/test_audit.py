@@ -12,6 +12,7 @@ import pytest
 
 from relay_parsl.home import audit
 from relay_parsl.home.audit import AuditLog, verify
+from relay_parsl.home.chain import read_head
 from relay_parsl.wire.seal import Keys
 
 KEYS = Keys.generate()
@@ -85,6 +86,9 @@ def test_a_log_that_was_written_anew_does_not_fit_its_head(path: Path) -> None:
 def test_a_head_signed_by_another_counts_for_nothing(path: Path) -> None:
     written(path, 5)
     assert [each.kind for each in verify(path, identity=Keys.generate().identity_public)] == ['head']
+    head = read_head((path.parent / 'audit.head').read_bytes())
+    (path.parent / 'audit.head').write_bytes(head.signed(Keys.generate()))
+    assert [each.text for each in verify(path)] == ['the signature does not hold'], 'who it is stands in it, and is no proof'
     (path.parent / 'audit.head').write_text('{}')
     assert kinds(path) == [(0, 'head')]
     (path.parent / 'audit.head').unlink()
