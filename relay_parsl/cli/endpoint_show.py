@@ -102,7 +102,12 @@ def relays_view(place: Place) -> dict[str, Any]:
 
 def at_relay(row: dict[str, Any]) -> dict[str, Any]:
     """What there is to tell of one row of the relay's list."""
-    return {key: row.get(key) for key in ('online', 'last_seen', 'backlog', 'leases', 'versions', 'report')}
+    known = {key: row.get(key) for key in ('online', 'last_seen', 'backlog', 'leases', 'versions', 'report')}
+    if policy := (row.get('report') or {}).get('function_policy'):
+        known['function_policy'] = policy
+    for key in ('shared', 'terms'):  # with whom, for the owner; for what and until when, for a guest
+        known.update({key: row[key]} if row.get(key) else {})
+    return known
 
 
 def elsewhere(name: str) -> dict[str, Any]:

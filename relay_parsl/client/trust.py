@@ -134,7 +134,7 @@ def question(home: Home, reference: str) -> dict[str, Any]:
     pin = pins.get(reference)
     if pin is None:
         return {'name': reference}
-    if pin.kind != 'endpoint':
+    if pin.kind not in ('endpoint', 'shared'):
         raise _unknown(pins, reference)
     return {'id': uuid_of(pin.identity)}
 

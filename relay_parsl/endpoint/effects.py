@@ -79,6 +79,13 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What the relay says that the owner has signed about guests: check it, and call `shared` when it is new."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Drop:
     """Nothing refers to this object and the space is needed."""
 
@@ -138,6 +145,6 @@ class Exit:
 
 # fmt: off
 Effect = Union[
-    Send, Start, Declined, CancelWork, Withdraw, Fail, Keep, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
+    Send, Start, Declined, CancelWork, Withdraw, Fail, Keep, Statement, Drop, SpoolWrite, SpoolSync, SpoolSend, SpoolDelete, Demand, Reconnect, Exit,
 ]
 # fmt: on

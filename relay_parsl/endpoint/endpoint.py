@@ -29,6 +29,7 @@ from relay_parsl.endpoint.hands import Hands, Tools
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.meter import Meter
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
+from relay_parsl.endpoint.shares import Shares
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.endpoint.trust import Trusted
 from relay_parsl.engines.base import Changed, Finished, Lost, Running
@@ -142,9 +143,12 @@ class Endpoint:
         epoch = self._next_epoch()
         spool = self._open_spool()
         self._sync = Syncer(spool, self._wake)
-        gate = Gate(self._credentials.keys, self._credentials.id, epoch, self._config.function_policy, trusted)
+        self._shares = Shares(self._credentials.id, trusted, self._journal.share())
+        self._gate = Gate(self._credentials.keys, epoch, self._config.function_policy, trusted, self._shares)
         self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
-        self._hands = Hands(self._reactor, Tools(self._dealer, self._crew, gate, spool, self._sync, self._note, self._record), self._now)
+        self._hands = Hands(
+            self._reactor, Tools(self._dealer, self._crew, self._gate, spool, self._sync, self._shares, self._note, self._record), self._now
+        )
         labels = {pool: spec.label for pool, spec in self._config.pools.items()}
         self._crew.start(self._home / 'runs', lambda pool: f'{labels[pool]}-{epoch}')
         try:
@@ -298,6 +302,7 @@ class Endpoint:
             self._reactor.spooled(key, now)
         if now - self._ticked >= IDLE:
             self._ticked = now
+            self._look_at_rights(now)
             self._reactor.tick(now)
         if self._stops != self._stops_seen:
             self._drain(now)
@@ -308,6 +313,16 @@ class Endpoint:
             if self._handshakes:
                 self._reactor.connect(now)
             self._handshakes = self._dealer.handshakes
+
+    def _look_at_rights(self, now: float) -> None:
+        """Whose trust or share has ended: what of theirs has not begun does not begin. A new statement may say that what runs is ended."""
+        gone, share = self._gate.lapsed(now), self._shares.current
+        new = self._reported_share != self._shares.serial
+        if gone:
+            self._note('lapsed', grants=[each.hex() for each in gone])
+            self._reactor.revoked(gone, cancel=new and share is not None and share.cancel)
+        if new:
+            self._report()
 
     def _drain(self, now: float) -> None:
         grace = 0.0 if self._stops_seen or self._stops > 1 else self._grace
@@ -368,7 +383,9 @@ class Endpoint:
         about = {'host': platform.node(), 'display_name': self._config.display_name, 'relay_parsl': VERSION}
         trouble = {'audit': 'cannot be written' + ('; no new tasks are taken' if self._audit.halted else '')} if self._audit.failing else {}
         trouble |= {'clock': f'{abs(self._skew)} s {"behind" if self._skew > 0 else "ahead of"} that of the relay'} if self._skew else {}
-        self._reactor.report({**about, **trouble, **self._crew.report()})
+        self._reported_share = self._shares.serial
+        shares = {'share': self._reported_share} if self._reported_share else {}
+        self._reactor.report({**about, 'function_policy': self._config.function_policy.kind, **trouble, **shares, **self._crew.report()})
 
 
 def _signals(stop: Callable[[], None]) -> AbstractContextManager[None]:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from relay_parsl.endpoint.effects import Ended, Start
 from relay_parsl.endpoint.policy import FunctionPolicy
+from relay_parsl.endpoint.shares import Shares
 from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejected
 from relay_parsl.wire import codec, payload
-from relay_parsl.wire.messages import INLINE, Body, Hash, Id, Object, Result, ResultHeader, Status, TaskHeader
+from relay_parsl.wire.messages import INLINE, Body, Hash, Object, Result, ResultHeader, Status, TaskHeader
 from relay_parsl.wire.payload import Call, FunctionInfo, Outcome
 from relay_parsl.wire.seal import Grant, Keys, open_grant, sealed_size, uuid_of
 
@@ -50,13 +51,21 @@ class Opened(NamedTuple):
 class Gate:
     """Grants and functions of this process, and the checks on what comes under them."""
 
-    def __init__(self, keys: Keys, endpoint: Id, epoch: int, policy: FunctionPolicy, trusted: Callable[[], Collection[bytes]]) -> None:
-        """`trusted` gives the identity keys that may send tasks now: one that is taken off is refused from then on, with its services."""
+    def __init__(
+        self, keys: Keys, epoch: int, policy: FunctionPolicy, trusted: Callable[[], Collection[bytes]], shares: Shares | None = None
+    ) -> None:
+        """`trusted` gives the identity keys that may send tasks now: one that is taken off is refused from then on, with its services.
+
+        `shares` are the guests besides: each for itself, not for its services, and for the functions that its share names.
+        """
+        endpoint = uuid_of(keys.identity_public)
         self._keys = keys
         self._endpoint = endpoint
         self._epoch = epoch
         self._policy = policy
         self._trusted = trusted
+        self._shares = shares or Shares(endpoint, trusted)
+        self._lapsed: set[Hash] = set()
         self._grants: dict[Hash, Grant] = {}
         self._sealed: dict[Hash, bytes] = {}
         self._functions: dict[tuple[Hash, Hash], Function] = {}
@@ -71,7 +80,11 @@ class Gate:
             self._sealed[found.hash] = found.data
             return ''
         try:
-            self._grants[found.hash] = open_grant(found.data, self._keys, now=now, trusted=self._trusted())
+            trusted = {*self._trusted(), *self._shares.identities(now)}
+            grant = open_grant(found.data, self._keys, now=now, trusted=trusted)
+            if not self._may(grant, now):
+                raise SealError(f'a service of account {uuid_of(grant.voucher.signer).hex() if grant.voucher else "?"}, which is a guest itself')
+            self._grants[found.hash] = grant
         except SealError as error:
             return f'denied: {error}'
         return ''
@@ -81,11 +94,14 @@ class Gate:
         grant = self._grants[each]
         about = {'grant': each.hex(), 'account': grant.account.hex(), 'label': grant.label, 'until': grant.not_after}
         voucher = grant.voucher
+        if not grant.trusted_by(self._trusted(), grant.not_before):
+            about['guest_by'] = self._shares.serial
         return about if voucher is None else {**about, 'name': voucher.name, 'voucher_of': uuid_of(voucher.signer).hex()}
 
     def drop(self, each: Hash) -> None:
         """The object is not needed now."""
         self._grants.pop(each, None)
+        self._lapsed.discard(each)
         self._sealed.pop(each, None)
         for key in [key for key in self._functions if each in key]:
             del self._functions[key]
@@ -109,13 +125,16 @@ class Gate:
         function = self._function(grant, start.info.function)
         if function.digest != call.function:
             raise TaskRejected('the function that came is not the one that the call names')
-        if not self._policy.allows(function.digest, function.info.how, function.info.name):
-            raise TaskRejected(f'the function policy of this endpoint does not allow {call.name or function.info.name!r}')
+        policies = self._policies(grant, now)
+        for whose, policy in policies:
+            if not policy.allows(function.digest, function.info.how, function.info.name):
+                raise TaskRejected(policy.refusal(function.digest, call.name or function.info.name, whose))
         if bool(call.body_key) != bool(start.info.body) or (call.body_key and sealed_size(call.length) != start.info.body):
             raise TaskRejected('the spooled arguments are not as long as the call says')
         call.options.pop(ALLOWED, None)
-        if self._policy.serializers is not None:
-            call.options[ALLOWED] = list(self._policy.serializers)
+        for _, policy in policies:
+            if policy.serializers is not None:
+                call.options[ALLOWED] = list(policy.serializers)
         return Opened(grant, call, function)
 
     def python(self, opened: Opened, worker: str | None) -> None:
@@ -130,9 +149,26 @@ class Gate:
             raise Refusal('denied: the task is not addressed to this endpoint under a grant that it has')
         if now > grant.not_after:
             raise Refusal('denied: its grant has expired')
-        if not grant.trusted_by(self._trusted(), now):
-            raise Refusal('denied: this endpoint does not trust its signer any more, nor whoever vouches for it')
+        if not self._may(grant, now):
+            raise Refusal('denied: this endpoint does not trust its signer any more, nor whoever vouches for it, and is not shared with it')
         return grant
+
+    def _may(self, grant: Grant, now: float) -> bool:
+        return grant.trusted_by(self._trusted(), now) or self._shares.guest(grant.signer, now) is not None
+
+    def _policies(self, grant: Grant, now: float) -> list[tuple[str, FunctionPolicy]]:
+        """All of which must allow a function: the endpoint's, and of a guest its own."""
+        policies = [('this endpoint', self._policy)]
+        guest = None if grant.trusted_by(self._trusted(), now) else self._shares.guest(grant.signer, now)
+        if guest is not None:
+            policies.append(('the share of this endpoint with your account', FunctionPolicy(guest.policy, frozenset(guest.functions))))
+        return policies
+
+    def lapsed(self, now: float) -> set[Hash]:
+        """Grants whose signers were allowed when this was last asked, and are not any more."""
+        gone = {each for each, grant in self._grants.items() if not self._may(grant, now)}
+        new, self._lapsed = gone - self._lapsed, gone
+        return new
 
     def _function(self, grant: Grant, name: Hash) -> Function:
         found = self._functions.get((grant.hash, name))

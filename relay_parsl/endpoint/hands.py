@@ -12,12 +12,14 @@ from relay_parsl.endpoint import effects as do
 from relay_parsl.endpoint.crew import Crew
 from relay_parsl.endpoint.gate import Gate, Opened, Refusal
 from relay_parsl.endpoint.reactor import EndpointReactor
+from relay_parsl.endpoint.shares import Shares
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.engines.base import Finished, Lost, Running, SealedBody, Work
-from relay_parsl.errors import ManagerLost, ProtocolError, TaskCancelled, TaskError, TaskRejected, WalltimeExceeded, WorkerLost
+from relay_parsl.errors import ManagerLost, ProtocolError, SealError, TaskCancelled, TaskError, TaskRejected, WalltimeExceeded, WorkerLost
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.wire.messages import Body, Id, Segment, Status, TaskHeader
+from relay_parsl.wire.seal import Guest
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Tools:
     gate: Gate
     spool: Spool
     sync: Syncer
+    shares: Shares
     audit: Callable[..., None]
     """Called with an event and its fields."""
     record: Callable[[], bool]
@@ -54,7 +57,7 @@ class Hands:
         """`now` is the loop's clock."""
         self._reactor, self._now = reactor, now
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
-        self._audit, self._record = tools.audit, tools.record
+        self._audit, self._record, self._shares = tools.audit, tools.record, tools.shares
         self._ready: dict[tuple[bytes, int], Ready] = {}
         self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
         self._pools: set[str] = set()
@@ -71,6 +74,7 @@ class Hands:
             do.Fail: self._fail,
             do.Declined: lambda effect: self._refuse(effect.info, effect.reason),
             do.Keep: self._keep,
+            do.Statement: self._state,
             do.Drop: lambda effect: self._gate.drop(effect.hash),
             do.SpoolWrite: self._write,
             do.SpoolSync: lambda effect: self._sync.sync(effect.key),
@@ -229,6 +233,20 @@ class Hands:
             self._reactor.kept(effect.object.hash, self._now())
         self.again = True
 
+    def _state(self, effect: do.Statement) -> None:
+        try:
+            new = self._shares.take(effect.data)
+        except SealError as error:
+            log.warning('%s: refused', error)
+            self._audit('refuse', share=effect.data[-8:].hex(), reason=str(error))
+            return
+        share = self._shares.current
+        if new and share is not None:
+            log.info('this endpoint is shared with %d accounts, by statement %d', len(share.guests), share.serial)
+            self._audit('share', serial=share.serial, guests=[_about(each) for each in share.guests])
+            self._reactor.shared(share.data)
+            self.again = True
+
     def _write(self, effect: do.SpoolWrite) -> None:
         self._sync.spare(effect.key)
         try:
@@ -261,3 +279,8 @@ class Hands:
 def _of(task_id: bytes) -> dict[str, str]:
     """For lines of a log that machines read: which task they are about."""
     return {'task': task_id.hex()}
+
+
+def _about(guest: Guest) -> dict[str, Any]:
+    """A guest, for the record."""
+    return {'account': guest.id.hex(), 'policy': guest.policy, 'functions': list(guest.functions), 'until': guest.not_after}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import Drop, Keep, SpoolWrite, Withdraw
+from relay_parsl.endpoint.effects import CancelWork, Drop, Keep, SpoolWrite, Withdraw
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
@@ -109,6 +110,17 @@ class Intake:
             if holding.phase is Phase.QUEUED:
                 self.give_back(holding)
             elif holding.phase is Phase.STARTED and not holding.info.at_most_once:
+                self._books.out.append(Withdraw(holding.info.task_id, holding.attempt, holding.info.pool))
+
+    def revoked(self, grants: Collection[Hash], *, cancel: bool) -> None:
+        """Have the engines give back what came under these grants and waits in them, or with `cancel` end it. What waits here meets the gate."""
+        for holding in self._books.holdings.values():
+            if holding.info.grant not in grants or holding.phase is not Phase.STARTED:
+                continue
+            if cancel:
+                holding.cancelled = True
+                self._books.out.append(CancelWork(holding.info.task_id, holding.attempt, holding.info))
+            elif not holding.info.at_most_once:
                 self._books.out.append(Withdraw(holding.info.task_id, holding.attempt, holding.info.pool))
 
     def give_back(self, holding: Holding) -> None:

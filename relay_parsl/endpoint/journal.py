@@ -39,6 +39,8 @@ _FROM_1 = """
     UPDATE results SET sum = row_sum(task, header, payload);
     PRAGMA user_version = 2;
 """
+_SHARE = 'CREATE TABLE IF NOT EXISTS share (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL)'
+"""Came later. Who does not know it leaves it alone, so the format is the same."""
 
 
 class SqliteJournal:
@@ -135,6 +137,15 @@ class SqliteJournal:
         """Forget a result."""
         self._write('DELETE FROM results WHERE task = ?', task_id)
 
+    def share(self) -> bytes:
+        """The last statement about guests that held here; empty: there was none."""
+        rows = self._run('SELECT data FROM share').fetchall()
+        return bytes(rows[0][0]) if rows else b''
+
+    def put_share(self, data: bytes) -> None:
+        """Replace it."""
+        self._write('INSERT OR REPLACE INTO share VALUES (1, ?)', data)
+
     # -- SQLite ------------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -147,6 +158,7 @@ class SqliteJournal:
         self._database.create_function('row_sum', 3, _sum, deterministic=True)
         for statement in filter(str.strip, {0: _SCHEMA, 1: _FROM_1}.get(version, '').split(';')):
             self._database.execute(statement)
+        self._database.execute(_SHARE)
         self._database.execute('COMMIT')
 
     def _write(self, statement: str, *values: Any) -> None:

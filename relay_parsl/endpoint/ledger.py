@@ -74,6 +74,12 @@ class Journal(Protocol):
     def forget(self, task_id: Id) -> None:
         """The relay has recorded the task's result."""
 
+    def share(self) -> bytes:
+        """The last statement about guests that held here; empty: there was none."""
+
+    def put_share(self, data: bytes) -> None:
+        """Replace it."""
+
 
 class MemoryJournal:
     """A journal with real commits and rollbacks and no disk, for simulations and tests."""
@@ -84,6 +90,7 @@ class MemoryJournal:
         self._epoch = 0
         self._spent: dict[Hash, Spent] = {}
         self._results: dict[Id, Kept] = {}
+        self._share = b''
         self._turn: list[Callable[[], None]] | None = None
 
     def begin(self) -> None:
@@ -136,6 +143,15 @@ class MemoryJournal:
         """Forget a result."""
         self._change('forget', lambda: _discard(self._results, task_id))
 
+    def share(self) -> bytes:
+        """The last statement about guests."""
+        self._before('share')
+        return self._share
+
+    def put_share(self, data: bytes) -> None:
+        """Replace it."""
+        self._change('put_share', lambda: setattr(self, '_share', data))
+
     def _change(self, statement: str, change: Callable[[], None]) -> None:
         self._before(statement)
         if self._turn is None:
@@ -165,6 +181,7 @@ class Ledger:
         self._ended: set[Hash] = set()
         self._keeps: dict[Id, Kept] = {}
         self._forgets: set[Id] = set()
+        self._share = b''
         self._urgent = False
         self._written = now
 
@@ -195,6 +212,11 @@ class Ledger:
         self._keeps.pop(task_id, None)
         self._forgets.add(task_id)
 
+    def share(self, data: bytes) -> None:
+        """Remember a statement about guests: none before it counts any more."""
+        self._share = data
+        self._urgent = True
+
     def tick(self, now: float) -> None:
         """Write what was gathered, once a second; end grants whose tasks have all expired."""
         if now - self._written < LAZY:
@@ -223,6 +245,8 @@ class Ledger:
         for grant in self._dirty:
             found = self._numbers[grant]
             self._journal.spend(Spent(grant, found.sequences.encode(), found.until))
+        if self._share:
+            self._journal.put_share(self._share)
 
     def committed(self) -> None:
         """What `write` wrote is durable."""
@@ -231,6 +255,7 @@ class Ledger:
             self._keeps.clear()
             self._ended.clear()
             self._dirty.clear()
+            self._share = b''
             self._urgent = False
 
     @property

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay_parsl.config import Located, Report
+from relay_parsl.errors import ConfigError
 from relay_parsl.wire.seal import hash_uuid
 
 HOW = """write `function_policy: any`, or `function_policy: {hashes: [...]}`, or `function_policy: {names: ['package.module:function']}`"""
@@ -37,10 +39,31 @@ class FunctionPolicy:
             return digest.hex() in self.allowed or hash_uuid(digest) in self.allowed
         return self.kind == 'any' or (how == 'import' and name in self.allowed)
 
+    def refusal(self, digest: bytes, name: str, whose: str) -> str:
+        """What to tell who sent a function that may not run: which policy, and the remedy. `whose`: whose word the policy is."""
+        if self.kind == 'hashes':
+            how = f'it allows functions by their ids only, and not that of {name!r}, which is {hash_uuid(digest)}: ask the owner to add that id'
+        else:
+            some = ', '.join(sorted(self.allowed)[:5]) + (', …' if len(self.allowed) > 5 else '')
+            how = f'it allows importable functions by their names only ({some}), and not {name!r}: submit one of those by its name, or ask the owner'
+        return f'{whose} (function policy: {self.kind}) does not allow this: {how}'
+
     @property
     def serializers(self) -> tuple[str, ...] | None:
         """Serializers that arguments may use; None: all. Code that is not the owner's choice gets data only."""
         return None if self.kind == 'any' else ('json',)
+
+
+def policy_of(functions: Sequence[str]) -> FunctionPolicy:
+    """The policy that lists these: all hashes or ids, or all names. None is `any`. Raises ConfigError, which names the one that is neither."""
+    if not functions:
+        return FunctionPolicy()
+    kind = 'names' if ':' in functions[0] else 'hashes'
+    for value in functions:
+        fault = _bad_hash(value) if kind == 'hashes' else _bad_name(value)
+        if fault:
+            raise ConfigError(f'{fault}. Give hashes and ids, or names, not both')
+    return FunctionPolicy(kind, frozenset(value.lower() if kind == 'hashes' else value for value in functions))
 
 
 def read_policy(root: Located, report: Report) -> FunctionPolicy:

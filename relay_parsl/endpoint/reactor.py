@@ -13,13 +13,13 @@ asserts is on disk. After a StoreError the loop rolls back and simply goes on: e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from relay_parsl.endpoint.announce import Announcer
 from relay_parsl.endpoint.books import Books, EndpointSettings
 from relay_parsl.endpoint.census import Census
-from relay_parsl.endpoint.effects import BodyKey, Effect, Ended, Exit, Start
+from relay_parsl.endpoint.effects import BodyKey, Effect, Ended, Exit, Start, Statement
 from relay_parsl.endpoint.idleness import Idleness
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.endpoint.ledger import Journal
@@ -102,6 +102,14 @@ class EndpointReactor:
     def unusable(self, each: Hash, reason: str, now: float) -> None:
         """The object of a `Keep` is not; `reason` reaches the user of every task that waited for it."""
         self._intake.unusable(each, reason, now)
+
+    def shared(self, data: bytes) -> None:
+        """The statement of a `Statement` holds from now on, also after a restart."""
+        self._books.ledger.share(data)
+
+    def revoked(self, grants: Collection[Hash], *, cancel: bool) -> None:
+        """These grants count no more: what has not begun comes back, to be refused; what runs goes on, or with `cancel` is ended."""
+        self._intake.revoked(grants, cancel=cancel)
 
     def finished(self, ended: Ended, now: float) -> None:
         """A task has ended, and the loop has sealed how (or refused it, unsealed)."""
@@ -227,6 +235,8 @@ class EndpointReactor:
             self._books.out.append(Start(holding.attempt, holding.header, holding.payload, holding.tries, holding.info))
 
     def _welcome(self, message: Welcome, now: float) -> None:
+        if message.share:
+            self._books.out.append(Statement(message.share))
         fresh = message.session != self._books.link.session
         if self._books.link.welcome(message):
             self._intake.open_session(fresh=fresh)

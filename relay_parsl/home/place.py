@@ -166,6 +166,20 @@ class Home:
         """The joiner is confirmed, or never came."""
         (self.directory('invites') / f'{invite.token_hash.hex()}.json').unlink(missing_ok=True)
 
+    # -- shares ---
+
+    def share(self, endpoint: bytes) -> bytes:
+        """What an account of this home has last signed, or seen of its own, about the guests of an endpoint; empty: nothing. Raises HomeError."""
+        path = self.directory('shares') / f'{endpoint.hex()}.json'
+        if not path.exists():
+            return b''
+        with damaged(path):
+            return to_bytes(from_json(path, read_private(path))['statement'])
+
+    def keep_share(self, endpoint: bytes, statement: bytes) -> None:
+        """Remember it: a relay that shows an older one is not believed."""
+        write_private(self.directory('shares') / f'{endpoint.hex()}.json', to_json({'statement': to_text(statement)}))
+
     # -- moving an account ---
 
     def export_account(self, name: str, path: Path | str, passphrase: str) -> None:

@@ -14,6 +14,7 @@ from relay_parsl.relay.functions import Functions
 from relay_parsl.relay.quotas import NAMES, UNLIMITED
 from relay_parsl.relay.records import AccountRow, InviteRow, Progress, Stage, Standing, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
+from relay_parsl.relay.sharing import Sharing
 from relay_parsl.relay.watch import Watches
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
@@ -58,13 +59,14 @@ class Admin:
         self._drop = drop
         self._joined: dict[bytes, tuple[Id, bytes]] = {}
         functions = Functions(core)
+        self._sharing = sharing = Sharing(core, self._find)
         self._lists: dict[str, Callable[[AccountRow, m.List], tuple[list[Row], str]]] = {
             'accounts': self._accounts, 'endpoints': self._endpoints, 'cards': self._cards, 'invites': self._invites, 'tasks': self._tasks,
             'functions': functions.rows,
         }  # fmt: skip
         self._verbs: dict[str, Callable[[AccountRow, Row, float], Row]] = {
             'invite': self._invite, 'vouch': self._vouch, 'revoke': self._revoke, 'delete-endpoint': self._delete,
-            'share': self._share, 'unshare': self._unshare, 'register': functions.register, 'unregister': functions.drop,
+            'share': sharing.share, 'unshare': sharing.unshare, 'register': functions.register, 'unregister': functions.drop,
             'status': self._status, 'stop': self._stop, 'quota': self._quota, 'drain': self._drain, 'backup': self._backup,
         }  # fmt: skip
 
@@ -121,6 +123,8 @@ class Admin:
 
     def _cards(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
         rows = [row for row in self._visible(asker, message.filter) if row.standing == Standing.ACTIVE]
+        if not rows and (other := self._sharing.by_id(asker, message.filter)):
+            return [other], ''
         return _page(message, (
             {'id': row.id, 'name': row.name, 'role': row.role, 'card': row.card, 'mac': row.mac, 'owner': row.owner,
              'voucher': row.voucher} for row in rows
@@ -128,15 +132,15 @@ class Admin:
 
     def _endpoints(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
         found = [row for row in self._visible(asker, message.filter) if row.role == 'endpoint' and row.standing == Standing.ACTIVE]
-        return _page(message, map(self._endpoint, found))
+        return _page(message, (self._endpoint(row, asker, message) for row in found))
 
-    def _endpoint(self, row: AccountRow) -> Row:
+    def _endpoint(self, row: AccountRow, asker: AccountRow, message: m.List) -> Row:
         session = self._core.endpoints.get(row.id)
         waiting = self._core.waiting.get(row.id, {})
         return {
             'id': row.id, 'name': row.name, 'online': session is not None, 'owner': row.owner, 'versions': row.versions, 'report': row.report,
             'backlog': sum(sum(accounts.values()) for accounts in waiting.values()), 'leases': len(session.leases) if session else 0,
-            'last_seen': session.heard if session else row.seen, 'shared': list(row.shared),
+            'last_seen': session.heard if session else row.seen, **self._sharing.about(row, asker, whole='id' in message.filter),
         }  # fmt: skip
 
     def _invites(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
@@ -196,21 +200,6 @@ class Admin:
         self._end(row, Standing.DELETED)
         self._calendar.delete(row.id)
         return {'id': row.id, 'name': row.name}
-
-    def _share(self, asker: AccountRow, args: Row, _now: float) -> Row:
-        return self._set_shared(asker, args, add=True)
-
-    def _unshare(self, asker: AccountRow, args: Row, _now: float) -> Row:
-        return self._set_shared(asker, args, add=False)
-
-    def _set_shared(self, asker: AccountRow, args: Row, *, add: bool) -> Row:
-        """Which account it is comes as a UUID: names of others are not looked up here."""
-        row, other = self._find(asker, args), args.get('account')
-        if row.role != 'endpoint' or row.owner != asker.id or not (isinstance(other, bytes) and len(other) == 16):
-            raise Denied('not-found', 'no such endpoint of yours, or no account id')
-        others = {each for each in row.shared if each != other} | ({Id(other)} if add else set())
-        self._core.put_account(replace(row, shared=tuple(sorted(others))))
-        return {'id': row.id, 'name': row.name, 'shared': sorted(others)}
 
     def _vouch(self, asker: AccountRow, args: Row, _now: float) -> Row:
         """Keep what an owner has signed about an account. Whether it holds is for those who read it."""

@@ -15,7 +15,7 @@ from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Progress, St
 from relay_parsl.relay.refusals import Refusals
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
-from relay_parsl.wire.messages import INLINE, Id, Message, Status, TaskState
+from relay_parsl.wire.messages import INLINE, Id, Message, Status, TaskState, Welcome
 
 T = TypeVar('T')
 
@@ -139,6 +139,14 @@ class Core:
     def send(self, session: Session, message: Message) -> None:
         """To a session."""
         self._effects.append(Send(session.routing, message))
+
+    def welcome(self, session: Session) -> None:
+        """The session is open; an endpoint hears who its guests are. Said again it changes nothing else."""
+        settings, share = self.settings, b''
+        if isinstance(session, EndpointSession) and (row := self.accounts.get(session.account)):
+            session.welcomed, share = self.now, row.share
+        limits = {'payload': settings.payload_limit, 'body': settings.body_limit, 'object': settings.object_limit, 'silence': int(settings.dead)}
+        self.send(session, Welcome(session.number, self.now, limits, share))
 
     def do(self, *effects: Effect) -> None:
         """Anything else."""

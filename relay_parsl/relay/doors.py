@@ -38,7 +38,7 @@ class Doors:
         session = self._core.sessions.get(peer.routing)
         if session is not None and session.key == peer.key and session.hello == hello:
             session.heard = now
-            self._welcome(session, now)  # doubled, or the answer was lost
+            self._core.welcome(session)  # doubled, or the answer was lost
         elif hello.epoch not in EPOCHS or len(codec.pack(hello.versions)) > VERSIONS:
             self._refuse(peer.routing, 'malformed', 'epoch or versions out of bounds')
         elif hello.role == 'endpoint' and account.role == 'endpoint':
@@ -50,7 +50,7 @@ class Doors:
                 self._core.refused('crowded', account.id, why=crowd)
                 self._refuse(peer.routing, 'limit', crowd)
                 return
-            self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now), now)
+            self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now))
         else:
             self._core.refused('refused', account.id, role=hello.role[:32])
             self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
@@ -128,17 +128,12 @@ class Doors:
         self._core.hold(session, self._core.store.leases(account.id))
         said = self._core.said.pop(account.id, {})
         session.details = {task_id: state for task_id, state in said.items() if task_id in session.leases}
-        self._open(session, now)
+        self._open(session)
 
-    def _open(self, session: Session, now: float) -> None:
+    def _open(self, session: Session) -> None:
         self._core.sessions[session.routing] = session
         self._core.audit('session', session.account, role=session.hello.role, session=session.number, instance=session.hello.instance.hex())
-        self._welcome(session, now)
-
-    def _welcome(self, session: Session, now: float) -> None:
-        settings = self._core.settings
-        limits = {'payload': settings.payload_limit, 'body': settings.body_limit, 'object': settings.object_limit, 'silence': int(settings.dead)}
-        self._core.send(session, m.Welcome(session.number, now, limits))
+        self._core.welcome(session)
 
     def _end_all(self, over: Callable[[Session], bool]) -> None:
         for session in [each for each in self._core.sessions.values() if over(each)]:
@@ -184,6 +179,9 @@ class Doors:
             self.end(session)
         else:
             self._leases.tick_backlog(session, now)
+            row = self._core.accounts.get(session.account)
+            if row and row.report.get('share', 0) != row.share_serial and now - session.welcomed >= self._core.settings.quiet:
+                self._core.welcome(session)  # what was said of its guests is lost, or was refused
 
     def _refuse(self, routing: bytes, code: str, reason: str) -> None:
         self._core.do(Send(routing, m.Refused(code, reason)))

@@ -56,6 +56,11 @@ class AccountRow:
     """What its owner has signed about it, for others to verify. New fields stand last: rows of older stores end before them."""
     quota: dict[str, float] = field(default_factory=dict)
     """What an operator has set for it instead of the relay's defaults: `tasks`, `bytes`, `rate`; -1 for no limit."""
+    share: bytes = b''
+    """What its owner has signed about its guests, for the endpoint to verify."""
+    share_serial: int = 0
+    terms: dict[str, Any] = field(default_factory=dict)
+    """By the id of each account in `shared` (hex): function policy and end, as its owner told them, for that account to know."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class EndpointSession(Session):
     opened: float = 0.0
     backlog: dict[str, tuple[int, float]] = field(default_factory=dict)
     backlog_said: float = 0.0
+    welcomed: float = 0.0
+    """When it was last told what its owner has signed about guests."""
 
 
 @dataclass(eq=False)

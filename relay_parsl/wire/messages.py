@@ -72,6 +72,8 @@ class Welcome:
     session: int
     time: float
     limits: dict[str, int] = field(default_factory=dict)
+    share: bytes = b''
+    """To an endpoint: what its owner has signed last about its guests, empty for nothing. Said again, in the same session, when it changes."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,15 @@ def test_results_come_in_order_and_one_a_task(place: Any) -> None:
     assert place.again().results() == [kept(3), kept(2, attempt=4)]
 
 
+def test_the_last_statement_about_guests_is_kept(place: Any) -> None:
+    journal = place.journal
+    assert journal.share() == b''
+    turn(journal, lambda: journal.put_share(b'one'), lambda: journal.put_share(b'two'))
+    journal.begin()
+    journal.put_share(b'three')
+    assert place.again().share() == b'two', 'what was not committed is not'
+
+
 def test_a_grant_is_replaced_and_forgotten(place: Any) -> None:
     journal = place.journal
     turn(journal, lambda: journal.spend(Spent(GRANT, b'1', 5.0)))

@@ -6,6 +6,7 @@
  bodies     large bodies, a key each, in segments
  functions  registered functions, sealed by an account to itself
  vouchers   what an account signs about those that it invited
+ shares     what an endpoint's owner signs about the accounts that may use it
 ```
 
 The composition is written down in `docs/security.md`. Keys are 32 raw bytes everywhere. The one error is `relay_parsl.errors.SealError`.
@@ -17,21 +18,28 @@ from relay_parsl.wire.seal.bodies import new_body_key, open_body, open_stream, s
 from relay_parsl.wire.seal.functions import function_id, open_function, seal_function
 from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
+from relay_parsl.wire.seal.shares import ALWAYS, GUESTS, LONGEST_SHARE, Guest, Share, issue_share, read_share
 from relay_parsl.wire.seal.vouchers import LONGEST_VOUCHER, Voucher, issue_voucher, read_voucher
 
 __all__ = [
+    'ALWAYS',
     'DIRECTIONS',
+    'GUESTS',
     'KINDS',
+    'LONGEST_SHARE',
     'LONGEST_VOUCHER',
     'Card',
     'Grant',
+    'Guest',
     'Keys',
+    'Share',
     'Voucher',
     'curve_public',
     'enrolment_mac',
     'function_id',
     'hash_uuid',
     'issue_card',
+    'issue_share',
     'issue_voucher',
     'mac_holds',
     'make_grant',
@@ -42,6 +50,7 @@ __all__ = [
     'open_grant',
     'open_stream',
     'read_card',
+    'read_share',
     'read_voucher',
     'reopen_grant',
     'seal_body',

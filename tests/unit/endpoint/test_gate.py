@@ -32,7 +32,7 @@ class Site:
 
     def __init__(self, policy: FunctionPolicy | None = None, *, signer: Keys = ALICE) -> None:
         self.trusted = {ALICE.identity_public}
-        self.gate = Gate(SITE, CARD.id, 3, policy or FunctionPolicy(), lambda: self.trusted)
+        self.gate = Gate(SITE, 3, policy or FunctionPolicy(), lambda: self.trusted)
         self.sender = Sender(signer, CARD, NOW)
         self.function = self.sender.function(BLOB)
         self.refused = self.gate.keep(self.sender.grant_object, NOW), self.gate.keep(self.function, NOW)

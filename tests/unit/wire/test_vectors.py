@@ -25,6 +25,7 @@ from relay_parsl.wire.seal import (
     open_function,
     open_grant,
     read_card,
+    read_share,
     read_voucher,
     reopen_grant,
 )
@@ -107,6 +108,17 @@ def test_the_fixed_voucher_and_the_grant_that_it_is_on() -> None:
     Ed25519PublicKey.from_public_bytes(inviter).verify(signature, b'relay-parsl/1/voucher\0' + body)
     assert codec.unpack(body) == [inviter, 'robot', 'service', identity, 2e9]
     assert codec.unpack(grant.data)[2] == data
+
+
+def test_the_fixed_share_statement() -> None:
+    fixed, owner = VECTORS['share'], keys_of('account').identity_public
+    data, guest = bytes.fromhex(fixed['data']), bytes.fromhex(fixed['guest'])
+    share = read_share(data)
+    assert (share.signer, share.endpoint.hex(), share.serial, share.cancel) == (owner, VECTORS['endpoint']['id'], fixed['serial'], True)
+    assert [(each.identity, each.policy, each.functions, each.not_after) for each in share.guests] == [(guest, 'names', ('math:sqrt',), 2e9)]
+    body, signature = codec.unpack(data)  # by hand, as it is written down
+    Ed25519PublicKey.from_public_bytes(owner).verify(signature, b'relay-parsl/1/share\0' + body)
+    assert codec.unpack(body) == [owner, bytes.fromhex(VECTORS['endpoint']['id']), fixed['serial'], True, [[guest, 'names', ['math:sqrt'], 2e9]]]
 
 
 def test_fixed_bodies() -> None:
