@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay_parsl.cli import dates
 from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, relay_options
 from relay_parsl.cli.sizes import read_limit
 
@@ -24,9 +25,10 @@ ROLES = ('user', 'endpoint', 'service', 'operator')
 @click.command()
 @click.argument('name')
 @click.option('--role', type=click.Choice(ROLES), default='user', show_default=True, help='What the joiner may do; see above.')
+@click.option('--until', callback=dates.until, metavar='DATE', help='When its account ends: 2027-01-31, or 90d.  [default: in ten years]')
 @click.option('--wait', is_flag=True, help='Stay until the joiner came, and confirm its key at once.')
 @relay_options
-def invite(name: str, role: str, wait: bool, relay: str | None, credentials: str | None) -> None:
+def invite(name: str, role: str, until: float | None, wait: bool, relay: str | None, credentials: str | None) -> None:
     """Let someone, or an endpoint, join the relay as NAME: prints a URL.
 
     \b
@@ -41,6 +43,8 @@ def invite(name: str, role: str, wait: bool, relay: str | None, credentials: str
 
     Both sides keep the other's identity key. The relay takes no part in that and can put nobody in between. The joiner is confirmed by the next
     command that talks to the relay here, or right away with --wait; until then a service cannot run anything.
+
+    With --until the relay shuts it out when that is over, live sessions too, and endpoints take no task of such a service any more.
     """  # noqa: D301  click takes the backspaces for its marks
     from relay_parsl.cli.desk import open_desk
     from relay_parsl.client import enrol
@@ -48,7 +52,7 @@ def invite(name: str, role: str, wait: bool, relay: str | None, credentials: str
 
     home = Home.find()
     with open_desk(relay, credentials, enrol.MAY_INVITE[role]) as desk:
-        invitation = enrol.invite(home, desk, name, role)
+        invitation = enrol.invite(home, desk, name, role, until or 0.0)
         click.echo(invitation.link())
         click.echo(f'valid once, until {moment(invitation.expires)}; on the other machine: relay-parsl join URL (in quotes)', err=True)
         if invitation.url.startswith(('tcp://127.', 'tcp://localhost', 'tcp://[::1]')):
@@ -144,7 +148,7 @@ def account() -> None:
 def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> None:
     """List accounts: those that you invited and your own, or, as an operator, all."""
     from relay_parsl.cli.desk import open_desk
-    from relay_parsl.home import Home
+    from relay_parsl.home import Home, ending
 
     with open_desk(relay, credentials) as desk:
         rows = desk.rows('accounts')
@@ -156,6 +160,9 @@ def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> 
         if row['you'] and not as_json:
             row['confirmed'] = 'you'  # one's own key needs nobody's word
     listing(rows, ['name', 'role', 'id', 'standing', 'seen', 'not_after', 'confirmed'], as_json=as_json, empty='no accounts')
+    for row in rows:
+        if row['standing'] == 'active' and (soon := ending(row['name'], row['role'], row['not_after'], time.time())):
+            click.echo(f'note: {soon}', err=True)
 
 
 @account.command()

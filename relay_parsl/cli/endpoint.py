@@ -186,12 +186,15 @@ def serve(place: Place, take_over: bool) -> int:
     from relay_parsl import daemon
     from relay_parsl.endpoint.config import load_endpoint_config
     from relay_parsl.endpoint.endpoint import Endpoint
+    from relay_parsl.home import ending
     from relay_parsl.metrics import published
 
     config = load_endpoint_config(place.config)
     daemon.guard_memory()  # before there are keys in it; the engine's process, which tasks run under, has none
     relay, credentials = place.identity()
     log_at(logging.DEBUG if config.debug else logging.INFO)
+    if soon := ending(credentials.name, credentials.role, credentials.card.not_after, time.time()):
+        logging.getLogger(__name__).warning('%s', soon)
     log_lines.about(endpoint=place.name)
     with place.pid_file.held(take_over=take_over), published() as publisher:
         running = Endpoint(place.root, config, relay, credentials, take_over=take_over, publisher=publisher)

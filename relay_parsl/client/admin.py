@@ -121,7 +121,9 @@ def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: 
         dealer.close()
 
 
-def unanswered(url: str, timeout: float, failure: str, refused: str = 'your account there was revoked, or is another one') -> RelayUnavailable:
+def unanswered(
+    url: str, timeout: float, failure: str, refused: str = 'your account there was revoked, its time is over, or it is another'
+) -> RelayUnavailable:
     """What is the matter with a relay that is silent. `failure` is the dealer's; `refused` is what it means when the relay refuses our key."""
     if failure == 'unknown-key':
         return RelayUnavailable(f'no session with the relay at {url}: the relay refuses your key: {refused}')

@@ -33,8 +33,10 @@ LIFETIME = 10 * 365.25 * 86400
 """Seconds that a new card holds."""
 
 
-def invite(home: Home, desk: Desk, name: str, role: str) -> Invitation:
+def invite(home: Home, desk: Desk, name: str, role: str, until: float = 0.0) -> Invitation:
     """Announce a joiner to the relay, and remember what will prove that it was the one invited.
+
+    `until`: when its account ends, in seconds since 1970; 0: with its card, in ten years.
 
     Raises:
         AccessDenied: one's own role may not invite this one.
@@ -43,9 +45,12 @@ def invite(home: Home, desk: Desk, name: str, role: str) -> Invitation:
     if desk.credentials.role not in MAY_INVITE[role]:
         needed = ' or '.join(MAY_INVITE[role])
         raise AccessDenied(f'{desk.credentials.name!r} is a {desk.credentials.role}, and it takes a {needed} to invite a {role}: give --credentials')
-    invitation = Invitation.create(desk.entry, desk.credentials, name, role, time.time() + VALID)
+    invitation = Invitation.create(desk.entry, desk.credentials, name, role, time.time() + VALID, until)
     arguments = {'curve': invitation.curve_public, 'token': invitation.token_hash, 'expires': invitation.expires}
-    desk.order('invite', name=name, role=role, **arguments)
+    arguments |= {'until': until} if until else {}
+    done = desk.order('invite', name=name, role=role, **arguments)
+    if done.get('until', 0.0) != until:
+        raise ConfigError('this relay does not know how to end an account by itself: its operator must update it')
     home.add_invite(invitation.pending(desk.entry.name))
     return invitation
 
@@ -64,7 +69,9 @@ def join(invitation: Invitation, *, keep: Callable[[Credentials], None], drop: C
     """
     if invitation.expires < time.time():
         raise ConfigError(f'this invitation of {invitation.name!r} has expired: ask for a new one, it holds for {VALID / 60:g} minutes')
-    credentials = Credentials.create(invitation.name, invitation.role, now=time.time(), lifetime=LIFETIME, inviter=invitation.inviter_identity)
+    now = time.time()
+    lifetime = min(LIFETIME, invitation.until - now) if invitation.until else LIFETIME
+    credentials = Credentials.create(invitation.name, invitation.role, now=now, lifetime=lifetime, inviter=invitation.inviter_identity)
     mac = enrolment_mac(invitation.secret, credentials.card.data, invitation.name, invitation.role)
     keep(credentials)
     try:
@@ -92,7 +99,7 @@ def confirm(home: Home, desk: Desk) -> list[Pin]:
             if card.kind == pending.role and mac_holds(pending.secret, card.data, pending.name, pending.role, row['mac']):
                 pinned.append(Pin(pending.name, card.identity, card.kind))
                 home.pin(pinned[-1])
-                desk.order('vouch', id=card.id, voucher=issue_voucher(desk.credentials.keys, pending.name, card).data)
+                desk.order('vouch', id=card.id, voucher=issue_voucher(desk.credentials.keys, pending.name, card, pending.until).data)
                 home.drop_invite(pending)
         if pending.expires + VALID < time.time():
             home.drop_invite(pending)

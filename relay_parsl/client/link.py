@@ -57,7 +57,7 @@ class Link:
     def goodbye(self, message: Goodbye, now: float) -> None:
         """The session is over; many may say so, one greeting answers them."""
         if message.reason == 'revoked':
-            self._give_up('revoked', 'the relay has revoked this account')
+            self._give_up('revoked', 'the relay has revoked this account, or its time is over')
         elif self._phase == 'open':
             self.connect(now)
 

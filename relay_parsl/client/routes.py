@@ -169,7 +169,7 @@ class Routes:
             with suppress(RelayError, OSError):
                 self._target.home.drop_invite(invite)
 
-        voucher = issue_voucher(self._target.credentials.keys, invite.name, found.card)
+        voucher = issue_voucher(self._target.credentials.keys, invite.name, found.card, invite.until)
         arguments = {'id': found.card.id, 'voucher': voucher.data}
         self._tell('vouch', arguments, kept, lambda error: log.info('the voucher of %s is not at the relay yet: %s', invite.name, error))
 

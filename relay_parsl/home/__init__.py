@@ -16,10 +16,11 @@ from __future__ import annotations
 from relay_parsl.home.backup import lock, unlock
 from relay_parsl.home.files import HOME, check_name, from_json, read_private, to_bytes, to_json, to_text, write_private
 from relay_parsl.home.place import CREDENTIALS, RELAY, Home
-from relay_parsl.home.records import Credentials, Invitation, PendingInvite, Pin, RelayEntry
+from relay_parsl.home.records import ENDS_SOON, Credentials, Invitation, PendingInvite, Pin, RelayEntry, ending
 
 __all__ = [
     'CREDENTIALS',
+    'ENDS_SOON',
     'HOME',
     'RELAY',
     'Credentials',
@@ -29,6 +30,7 @@ __all__ = [
     'Pin',
     'RelayEntry',
     'check_name',
+    'ending',
     'from_json',
     'lock',
     'read_private',

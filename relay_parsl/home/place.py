@@ -152,13 +152,13 @@ class Home:
         with damaged(path):
             secret, expires = to_bytes(values['secret']), float(values['expires'])
             about = str(values['name']), str(values['role']), secret, bytes.fromhex(path.stem), expires
-            return PendingInvite(*about, str(values['relay']), to_bytes(values.get('inviter', '')))
+            return PendingInvite(*about, str(values['relay']), to_bytes(values.get('inviter', '')), float(values.get('until', 0.0)))
 
     def add_invite(self, invite: PendingInvite) -> None:
         """Keep it until the joiner is confirmed, and vouched for at the relay."""
         values = {
             'name': invite.name, 'role': invite.role, 'secret': to_text(invite.secret), 'expires': invite.expires, 'relay': invite.relay,
-            'inviter': to_text(invite.inviter),
+            'inviter': to_text(invite.inviter), 'until': invite.until,
         }  # fmt: skip
         write_private(self.directory('invites') / f'{invite.token_hash.hex()}.json', to_json(values))
 

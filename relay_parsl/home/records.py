@@ -19,6 +19,17 @@ from relay_parsl.wire.messages import Id
 from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card, uuid_of
 
 SCHEME = 'relay-parsl'
+ENDS_SOON = 14 * 86400.0
+"""Seconds before the end of an account from which on one is told."""
+
+
+def ending(name: str, role: str, not_after: float, now: float) -> str:
+    """What to say of an account that is over or ends soon, with the remedy; '' for others. `not_after`, `now`: seconds since 1970."""
+    left = not_after - now
+    if left > ENDS_SOON:
+        return ''
+    how = f'{role} {name!r} ' + ('is over' if left <= 0 else f'ends in {left / 86400:.0f} days' if left >= 86400 else 'ends today')
+    return f'{how}: whoever invited it must invite it anew (`relay-parsl account revoke {name}`, then `relay-parsl invite {name} --role {role}`)'
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,8 @@ class PendingInvite:
     expires: float
     relay: str = ''
     inviter: bytes = b''
+    until: float = 0.0
+    """When the joiner's account is to end, whatever its card says; 0: with its card."""
 
     def is_of(self, account: Credentials) -> bool:
         """Whether this account gave it out, of those that may share a home."""
@@ -148,12 +161,13 @@ class Invitation:
     name: str
     role: str
     expires: float
+    until: float = 0.0
 
     @classmethod
-    def create(cls, entry: RelayEntry, inviter: Credentials, name: str, role: str, expires: float) -> Invitation:
-        """A new one, with fresh secrets, to the relay of `entry`."""
+    def create(cls, entry: RelayEntry, inviter: Credentials, name: str, role: str, expires: float, until: float = 0.0) -> Invitation:
+        """A new one, with fresh secrets, to the relay of `entry`. `until`: when the joiner's account ends, 0 for the end of its card."""
         one_use = new_curve(), secrets.token_bytes(32), secrets.token_bytes(32)
-        return cls(entry.url, entry.key, inviter.keys.identity_public, *one_use, check_name(name), role, expires)
+        return cls(entry.url, entry.key, inviter.keys.identity_public, *one_use, check_name(name), role, expires, until)
 
     @property
     def curve_public(self) -> bytes:
@@ -167,12 +181,13 @@ class Invitation:
 
     def pending(self, relay: str = '') -> PendingInvite:
         """What the inviter keeps. `relay` is its name for the relay."""
-        return PendingInvite(self.name, self.role, self.secret, self.token_hash, self.expires, relay, self.inviter_identity)
+        return PendingInvite(self.name, self.role, self.secret, self.token_hash, self.expires, relay, self.inviter_identity, self.until)
 
     def link(self) -> str:
         """`relay-parsl://HOST:PORT/#…`: the part after # never reaches a server's log."""
         keys = [self.relay_key, self.inviter_identity, self.curve, self.token, self.secret]
-        rest = urlsafe_b64encode(pack([1, *keys, self.name, self.role, self.expires])).rstrip(b'=').decode()
+        until = [self.until] if self.until else []  # links without an end are as they always were
+        rest = urlsafe_b64encode(pack([1, *keys, self.name, self.role, self.expires, *until])).rstrip(b'=').decode()
         return f'{SCHEME}://{self.url.removeprefix("tcp://")}/#{rest}'
 
     @classmethod
@@ -181,10 +196,10 @@ class Invitation:
         try:
             parts = urlsplit(link.strip())
             version, *rest = unpack(urlsafe_b64decode(parts.fragment + '=' * (-len(parts.fragment) % 4)))
-            right = parts.scheme == SCHEME and parts.port and parts.hostname and version == 1 and len(rest) == 8
-            relay_key, inviter, curve, token, secret, name, role, expires = rest
+            right = parts.scheme == SCHEME and parts.port and parts.hostname and version == 1 and len(rest) in (8, 9)
+            relay_key, inviter, curve, token, secret, name, role, expires, until = [*rest, 0.0][:9]
             if not right or any(type(key) is not bytes or len(key) != 32 for key in rest[:5]):
                 raise ValueError
-            return cls(f'tcp://{parts.netloc}', relay_key, inviter, curve, token, secret, check_name(name), str(role), float(expires))
+            return cls(f'tcp://{parts.netloc}', relay_key, inviter, curve, token, secret, check_name(name), str(role), float(expires), float(until))
         except (ValueError, TypeError, ProtocolError):
             raise ConfigError(f'this is no invitation: copy the whole {SCHEME}://… line that `relay-parsl invite` printed, in quotes') from None

@@ -183,7 +183,7 @@ class Admin:
             self._free(invite)
             self._core.store.put_invite(invite)
             self._core.accounts.invites[invite.curve] = invite
-        return {'name': invite.name, 'role': invite.role, 'expires': invite.expires}
+        return {'name': invite.name, 'role': invite.role, 'expires': invite.expires, **({'until': invite.until} if invite.until else {})}
 
     def _revoke(self, asker: AccountRow, args: Row, _now: float) -> Row:
         row = self._find(asker, args)
@@ -327,7 +327,8 @@ class Admin:
     def _take_in(self, key: bytes, invite: InviteRow, new: Enrolment) -> None:
         self._core.store.drop_invite(key)
         del self._core.accounts.invites[key]
-        self._core.put_account(AccountRow(new.id, invite.name, invite.role, new.card, new.curve, new.not_after, owner=invite.owner, mac=new.mac))
+        over = min(new.not_after, invite.until) if invite.until else new.not_after
+        self._core.put_account(AccountRow(new.id, invite.name, invite.role, new.card, new.curve, over, owner=invite.owner, mac=new.mac))
         if len(self._joined) >= INVITES:
             self._joined.clear()
         self._joined[key] = (new.id, new.card)
@@ -342,7 +343,10 @@ def _invitation(args: Row, owner: Id) -> InviteRow:
     keys = [each for each in (curve, token) if isinstance(each, bytes) and len(each) == 32]
     if not (isinstance(role, str) and len(keys) == 2 and isinstance(expires, (int, float))):
         raise Denied('malformed', 'an invitation needs role, curve (32 bytes), token (32 bytes), expires')
-    return InviteRow(keys[0], keys[1], name, role, owner, float(expires))
+    until = args.get('until', 0.0)
+    if not isinstance(until, (int, float)) or until < 0:
+        raise Denied('malformed', 'until is a time in seconds since 1970')
+    return InviteRow(keys[0], keys[1], name, role, owner, float(expires), float(until))
 
 
 def _page(message: m.List, rows: Iterable[Row]) -> tuple[list[Row], str]:

@@ -73,6 +73,8 @@ class InviteRow:
     role: str
     owner: Id
     expires: float
+    until: float = 0.0
+    """When the account of whoever takes it is over, whatever its card says; 0: by its card."""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ def test_invites_come_and_go(store: Store) -> None:
     store.put_invite(row)
     turn(store)
     assert store.invites() == [row]
+    ends = replace(row, curve=b'e' * 32, until=99.5)
+    store.put_invite(ends)
+    assert sorted(each.until for each in store.invites()) == [0.0, 99.5]
+    store.drop_invite(ends.curve)
     store.drop_invite(row.curve)
     store.drop_invite(row.curve)
     assert store.invites() == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay_parsl.errors import ConfigError, HomeError
-from relay_parsl.home import Credentials, Home, Invitation, PendingInvite, Pin, RelayEntry, check_name, read_private, write_private
+from relay_parsl.home import Credentials, Home, Invitation, PendingInvite, Pin, RelayEntry, check_name, ending, read_private, write_private
 from relay_parsl.wire.codec import pack
 
 NOW = 1_750_000_000.0
@@ -283,6 +283,22 @@ def test_a_link_holds_the_invitation() -> None:
     assert (invite.relay_key, invite.inviter_identity) == (ENTRY.key, ALICE.keys.identity_public)
     assert len({invite.curve, invite.token, invite.secret, invite.curve_public, invite.token_hash}) == 5
     assert invitation().token != invite.token
+
+
+def test_a_link_says_when_the_account_ends_and_is_as_before_without(tmp_path: Path) -> None:
+    ends = Invitation.create(ENTRY, ALICE, 'bob', 'service', NOW + 600, NOW + 5000)
+    assert Invitation.read(ends.link()) == ends
+    assert Invitation.read(invitation().link()).until == 0.0
+    home = Home(tmp_path / 'home')
+    home.add_invite(ends.pending('lab'))
+    assert [each.until for each in home.invites()] == [NOW + 5000]
+
+
+@pytest.mark.parametrize(('left', 'said'), [(15, ''), (13, 'ends in 13 days'), (0.5, 'ends today'), (-1, 'is over')])
+def test_one_is_told_two_weeks_before_an_account_ends(left: float, said: str) -> None:
+    found = ending('robot', 'service', NOW + left * 86400, NOW)
+    assert said in found
+    assert bool(found) == bool(said)
 
 
 def test_an_ipv6_relay_keeps_its_brackets() -> None:

@@ -52,7 +52,8 @@ class Books(StoreFile, Store):
         return [InviteRow(curve, *codec.unpack(data)) for curve, data in self._all('SELECT curve, data FROM invites')]
 
     def put_invite(self, row: InviteRow) -> None:
-        data = codec.pack([row.token, row.name, row.role, row.owner, row.expires])
+        until = [row.until] if row.until else []  # a version before this one reads rows without it
+        data = codec.pack([row.token, row.name, row.role, row.owner, row.expires, *until])
         self._run('INSERT OR REPLACE INTO invites VALUES (?, ?)', (row.curve, data))
 
     def drop_invite(self, curve: bytes) -> None:

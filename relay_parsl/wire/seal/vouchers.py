@@ -35,9 +35,9 @@ class Voucher:
     data: bytes = field(repr=False)
 
 
-def issue_voucher(keys: Keys, name: str, card: Card) -> Voucher:
-    """Vouch for the party of `card`, which the caller has made sure of, as `name`: for as long as that card is valid."""
-    body = pack([keys.identity_public, name, card.kind, card.identity, float(card.not_after)])
+def issue_voucher(keys: Keys, name: str, card: Card, until: float = 0.0) -> Voucher:
+    """Vouch for the party of `card`, which the caller has made sure of, as `name`: while that card is valid, and not after `until`, if given."""
+    body = pack([keys.identity_public, name, card.kind, card.identity, float(min(card.not_after, until or card.not_after))])
     return read_voucher(sign(keys, _VOUCHER, body))
 
 

@@ -57,9 +57,9 @@ def test_the_commands_are_these() -> None:
         'relay start', 'relay stop', 'relay status', 'invite', 'join', 'account list', 'account revoke', 'account export', 'account import',
         'endpoint configure', 'endpoint check', 'endpoint from-script', 'endpoint start', 'endpoint stop', 'endpoint restart', 'endpoint list',
         'endpoint show', 'endpoint logs', 'endpoint delete', 'endpoint enable-on-boot', 'endpoint disable-on-boot',
-        'endpoint render', 'account quota', 'relay backup', 'relay restore', 'relay migrate',
-        'task list', 'task show', 'task cancel', 'quickstart',
-        'audit verify', 'audit show', 'doctor',
+        'endpoint render', 'endpoint share', 'endpoint unshare', 'endpoint shares', 'endpoint confirm',
+        'account quota', 'relay backup', 'relay restore', 'relay migrate',
+        'task list', 'task show', 'task cancel', 'quickstart', 'audit verify', 'audit show', 'doctor',
         'flow validate', 'flow run', 'flow list', 'flow show', 'flow log', 'flow cancel', 'flow resume', 'flow release',
         'flow web-inputs', 'flow respond', 'flow serve',
     }  # fmt: skip

@@ -234,6 +234,25 @@ def test_ones_own_name_and_that_of_ones_endpoint_are_told_apart_by_id(stage: Sta
     assert isinstance(act(ann, 'revoke', id=an_id('new')), m.Done)
 
 
+def test_an_account_is_over_when_its_invitation_said_so_whatever_its_card_says(stage: Stage) -> None:
+    ann = stage.client('ann')
+    assert act(ann, 'invite', **invitation(role='service', until=2000.0)).result['until'] == 2000.0  # type: ignore[union-attr]
+    enrol(stage, kind='service', not_after=FAR)
+    robot = Party(stage, replace(account('new', 'service'), curve=b'n' * 32), b'robot')
+    stage.parties[b'robot'] = robot
+    robot.say(m.Hello('client', an_id('robot', 1)))
+    robot.one(m.Welcome)
+    stage.now = 1999.0
+    assert stage.reactor.admits(b'n' * 32, stage.now)
+    stage.now = 2001.0
+    stage.turn(tick=True)
+    assert len(robot.got(m.Goodbye)) == 1, 'its live session ends'
+    robot.say(m.Hello('client', an_id('robot', 2)))
+    assert robot.got(m.Welcome) == []
+    assert not stage.reactor.admits(b'n' * 32, stage.now)
+    assert {row['name']: row['not_after'] for row in ask(stage.client('ann', 'two'), 'accounts')}['new'] == 2000.0
+
+
 # -- Vouchers --------------------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,12 @@ def test_a_voucher_ends() -> None:
         read_voucher(VOUCHER.data, now=NOW + 1e6 + 1)
 
 
+def test_a_voucher_may_end_before_the_card() -> None:
+    card = card_of(ROBOT, 'service')
+    assert issue_voucher(ALICE, 'robot', card, NOW + 60).not_after == NOW + 60
+    assert issue_voucher(ALICE, 'robot', card, NOW + 1e9).not_after == card.not_after
+
+
 def test_nobody_vouches_in_the_name_of_another() -> None:
     body = codec.pack([ALICE.identity_public, 'robot', 'service', OTHER.identity_public, NOW])
     with pytest.raises(SealError, match='signature'):
