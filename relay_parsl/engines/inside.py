@@ -195,5 +195,5 @@ def pack(inside: Inside, numbers: Sequence[int], place: Place, needs: Callable[[
     keys = [(work.task_id, work.attempt) for work in works]
     specification = {**needs(works[0]), 'priority': urgency(works[0])} if works else {'priority': 0}  # all of a chunk are equally urgent
     known = [inside.load.seconds(hash(work.function)) for work in works]
-    seconds = None if None in known else sum(filter(None, known))
+    seconds = None if None in known else sum([each or 0.0 for each in known], 0.0)  # a whole number would be refused as no time
     return [kept, keys, specification, seconds, any(map(inside.is_strict, works)), encode_chunk(frames)], refused

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from relay_parsl.engines.base import Work
-from relay_parsl.engines.inside import SHOW_AFTER, Inside
+from relay_parsl.engines.base import Finished, Work
+from relay_parsl.engines.control import Refill, hear_refill, say_refill
+from relay_parsl.engines.frames import Place
+from relay_parsl.engines.inside import SHOW_AFTER, Inside, pack
 
 
 def work(number: int, attempt: int = 1) -> Work:
@@ -62,3 +64,14 @@ def test_what_is_withdrawn_is_out_and_a_worker_that_comes_after_all_is_told() ->
     assert not inside.withdraw(work(0).task_id, 7)
     assert inside.orders() == [numbers[1]]
     assert (len(inside), inside.load._size, inside.chunks) == (1, 1, 1)
+
+
+def test_a_worker_takes_a_chunk_whose_functions_were_measured_at_no_time() -> None:
+    inside = Inside()
+    (first,) = inside.admit([work(1)], 0.0)
+    inside.pop(first)
+    inside.learn([(work(1), Finished(work(1).task_id, 1, False, b''))], 0.0)
+    packed, _ = pack(inside, inside.admit([work(2)], 1.0), Place(), lambda _work: {})
+    refill = Refill(1, 1, packed[3], packed[5])
+    assert hear_refill(say_refill(refill)) == refill
+    assert refill.seconds == 0.0
