@@ -12,6 +12,7 @@ have to do with that message. Passes count once `FILE` is there, so that a test 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import importlib
 import os
@@ -154,7 +155,8 @@ def change(setting: str) -> None:
     module, _, name = place.partition(':')
     if module == 'relay':
         reactor = importlib.import_module('relay_parsl.relay.reactor')
-        reactor.RelaySettings = functools.partial(reactor.RelaySettings, **{name: float(value)})  # type: ignore[attr-defined]
+        own = [(name, float, float(value))]  # another default of the field, in a class with all that the settings can do
+        reactor.RelaySettings = dataclasses.make_dataclass('RelaySettings', own, bases=(reactor.RelaySettings,), frozen=True)  # type: ignore[attr-defined]
         return
     owner = importlib.import_module(module)
     assert hasattr(owner, name), setting
