@@ -13,8 +13,10 @@ class Row:
         what: What is done.
         expected: What must come of it.
         why_not: Why it cannot be tried on one machine, wholly or in part; else empty.
+        open: What of it no test has tried yet; else empty.
     """
 
     what: str
     expected: str
     why_not: str = ''
+    open: str = ''

@@ -16,6 +16,7 @@ import pytest
 
 from tests.attacks.table import ROWS as ATTACKS
 from tests.faults.table import ROWS as FAULTS
+from tests.row import Row
 
 ROOT = Path(__file__).parents[1]
 LISTS = {'faults': FAULTS, 'attacks': ATTACKS}
@@ -64,8 +65,12 @@ def table(name: str) -> str:
     lines = ['| # | what happens | what must come of it | tests |', '|---|---|---|---|']
     for number, row in LISTS[name].items():
         tests = ', '.join(f'`{path}`' for path in files.get(number, ()))
-        lines.append(f'| {number} | {_cell(row.what)} | {_cell(row.expected)} | {". ".join(filter(None, (tests, _cell(row.why_not))))} |')
+        lines.append(f'| {number} | {_cell(row.what)} | {_cell(row.expected)} | {". ".join(filter(None, (tests, _cell(row.why_not), _open(row))))} |')
     return '\n'.join(lines)
+
+
+def _open(row: Row) -> str:
+    return f'Not tried yet: {_cell(row.open)}' if row.open else ''
 
 
 def _cell(text: str) -> str:
@@ -75,10 +80,10 @@ def _cell(text: str) -> str:
 def in_document(name: str) -> str:
     """The document with its table made anew."""
     before, begin, rest = DOCUMENTS[name].read_text().partition(f'<!-- {name} -->\n')
-    _, end, after = rest.partition(f'\n<!-- /{name} -->')
+    _, end, after = rest.partition(f'<!-- /{name} -->')
     assert begin, f'{DOCUMENTS[name]} has no place for the {name}'
     assert end, f'{DOCUMENTS[name]} has no place for the {name}'
-    return before + begin + table(name) + end + after
+    return before + begin + table(name) + '\n' + end + after
 
 
 def run(name: str, arguments: list[str]) -> int:
@@ -87,7 +92,7 @@ def run(name: str, arguments: list[str]) -> int:
     code = pytest.main(['-m', MARKERS[name], '--quiet', str(ROOT / 'tests'), *arguments], plugins=[verdicts])
     words = {number: verdicts.of(number) for number in LISTS[name]}
     for number, row in LISTS[name].items():
-        tests = f'{len(verdicts.seen[number])} tests' if verdicts.seen[number] else row.why_not or 'no test'
+        tests = f'{len(verdicts.seen[number])} tests' if verdicts.seen[number] else row.why_not or _open(row)
         say(f'{number:3} {words[number]:8} {row.what}: {tests}')
     say(', '.join(f'{list(words.values()).count(word)} {word}' for word in ('passed', 'failed', 'skipped')))
     return int(code)

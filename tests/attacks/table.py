@@ -19,6 +19,7 @@ ROWS = {
     9: Row(
         "Another account's task, whose id is known, is listed, followed, cancelled, watched or fetched",
         'The very answer as for one that is not there, on record',
+        open='the time that the answers take, and lines on record for lists, watches and fetches',
     ),
     10: Row('A task for an endpoint that the account may not use', '`not-found` before anything is stored, on record'),
     11: Row('A task that no trusted account has sealed', 'Refused at the endpoint, on record; nothing is unpickled'),
@@ -30,17 +31,23 @@ ROWS = {
     ),
     15: Row('A task that is over, or for a time far ahead; clocks that differ by a day', 'Not taken by the relay, not run by the endpoint'),
     16: Row('The relay makes up a result, changes how a task ended, or swaps two results', 'The client raises `SealError`, and unpickles nothing'),
-    17: Row("The relay delivers an older attempt's result under a newer one", 'The attempt is under the seal: `SealError`'),
+    17: Row(
+        "The relay delivers an older attempt's result under a newer one",
+        'The attempt is under the seal: `SealError`',
+        open='two real results of two attempts',
+    ),
     18: Row('An endpoint that is not trusted returns a pickle', 'It is not read; from such endpoints come JSON and text'),
     19: Row('An exception with a hostile `__reduce__`, or of a module that is not here', '`RemoteError` with its text'),
     20: Row('Pickles where JSON is said, or the serializer is changed on the way', 'What is under the seal counts, and its reader refuses'),
     21: Row(
         'A function with a name that is listed and other code: one byte changed, white space, the right hash in the clear header',
         'refused: what counts is the hash of what was unsealed',
+        open='one byte, white space, and the right hash in the clear, each by itself',
     ),
     22: Row(
         'A function policy of names, and `os:system`, `builtins:eval`, `m:f.__globals__`, `..`, letters that look alike, a module in the directory',
         'refused; a name is listed as it stands, or it is not',
+        open='a module in the working directory',
     ),
     23: Row('Arguments as a pickle where only data may come', 'refused before anything is unpickled'),
     24: Row(
@@ -50,8 +57,13 @@ ROWS = {
     25: Row(
         'Names, ids and groups with `../`, NUL, 10 KB, marks from right to left, quotes of SQL, newlines',
         'refused, or written as one escaped word; files are called by our own hexadecimal ids',
+        open='names of 10 KB, lines in logs',
     ),
-    26: Row('A key that is revoked while its session is open', 'the session ends within a second, and nothing that it says counts'),
+    26: Row(
+        'A key that is revoked while its session is open',
+        'the session ends at once, and nothing that it says counts',
+        open='with real processes, and within a second',
+    ),
     27: Row('A key file of mode 0644, a directory that others may write, a link, a foreign owner', 'refused, with the command that mends it'),
     28: Row('umask 000 when keys are made', 'files of mode 0600 in directories of 0700'),
     29: Row(
@@ -60,15 +72,18 @@ ROWS = {
     ),
     30: Row(
         'An invitation used twice, by two at once, after its end, with guessed tokens',
-        'one joins; ten wrong tokens close it; the relay knows the hash alone',
+        'one joins, before its end and with its token; the relay knows the hash alone',
+        open='two at once; guessed tokens, for which there is no limit',
     ),
     31: Row(
         'A task looks for keys: its environment, its open files, its ancestors; another user of the host looks into the home',
         'nothing is there; refused',
+        open='another user of the host',
     ),
     32: Row(
         'Another user of the host dials the ports of an engine, or reads its certificates',
         'refused: CURVE with keys in directories of 0700, for HtexEngine and MPIEngine alike',
+        open='all',
     ),
     33: Row(
         'A link or a file in the place of one that will be made: logs, parts, spools, sockets',
@@ -76,14 +91,24 @@ ROWS = {
     ),
     34: Row(
         '10,000 connections that say nothing, or begin a handshake and do not go on',
-        'cut after 5 s, and never so many that files run out; others are served',
+        'cut when they say nothing; others are served',
+        open='real connections: nothing bounds how many are open',
     ),
-    35: Row('One account sends tiny tasks as fast as it can', 'refused with the time after which to come again; others are served meanwhile'),
+    35: Row(
+        'One account sends tiny tasks as fast as it can',
+        'refused with the time after which to come again; others are served meanwhile',
+        open='with real processes',
+    ),
     36: Row(
         'A frame that is too long, a message of 800 frames, one that never ends',
         'the connection is cut, or the message is refused; memory stays bounded, and nothing that was accepted is lost',
+        open='all',
     ),
-    37: Row('Results that nobody fetches fill the store', 'a quota for each account; bodies that were received go first, the oldest before others'),
+    37: Row(
+        'Results that nobody fetches fill the store',
+        'a quota for each account; bodies that were received go first, the oldest before others',
+        open='with real processes',
+    ),
     38: Row(
         'Bombs: nested or huge JSON, msgpack with extension types and false lengths, doubled keys, NaN, deep definitions and schemas',
         'an error of ours, soon, in bounded memory',
@@ -96,6 +121,7 @@ ROWS = {
     41: Row(
         'A relay or a client says an older protocol, leaves the seal off, or takes the payload away',
         "refused: what must be sealed is the endpoint's own rule, and nothing negotiates it",
+        open='a seal that is taken away',
     ),
     42: Row(
         'A line of the audit log is changed, removed or cut off; its disk is full',
@@ -104,8 +130,13 @@ ROWS = {
     43: Row(
         "Rows of the relay's store written by hand: a new task, another endpoint, another account",
         'the endpoint refuses what was not sealed for it; a damaged row ends its task',
+        open='all',
     ),
-    44: Row('The key of an operator is stolen', 'no task can be signed or read with it; what it does is audited'),
+    44: Row(
+        'The key of an operator is stolen',
+        'no task can be signed or read with it; what it does is audited',
+        open='what else than submitting the key can do',
+    ),
     45: Row(
         'A dependency with a known hole; code that unpickles or evaluates where it should not',
         '`make lint` fails; `make sbom` lists what is installed',

@@ -180,6 +180,7 @@ def test_a_stranger_is_refused(site: Site) -> None:
 # -- What goes wrong -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(13)
 def test_a_worker_that_dies_more_often_than_allowed_is_named_with_its_evidence(site: Site) -> None:
     site.serve()
     site.give(double, 21)

@@ -58,6 +58,7 @@ def die(how: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.fault(12)
 def test_the_death_of_user_code_is_charged_to_its_task_alone(rigs: Callable[..., Rig], tmp_path: Path) -> None:
     rig = rigs(heartbeat_period=60, heartbeat_threshold=180)
     neighbour = rig.submit(touch_and_wait, str(tmp_path / 'on'), str(tmp_path / 'off'), PATIENCE)
@@ -166,6 +167,7 @@ def test_user_code_sees_accelerators_that_exist(rigs: Callable[..., Rig], names:
     assert shown == [{mask: name} for name in expected.split()]
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize('victim', ['interchange', 'engines.child'])
 def test_a_dead_engine_is_killed_whole_and_built_anew(rigs: Callable[..., Rig], tmp_path: Path, victim: str) -> None:
     rig = rigs()
@@ -185,6 +187,7 @@ def test_a_dead_engine_is_killed_whole_and_built_anew(rigs: Callable[..., Rig], 
     rig.wait(lambda: rig.engine.status().state == 'ready' and rig.engine.status().workers == 2)
 
 
+@pytest.mark.fault(11)
 def test_a_dead_worker_and_a_dead_manager_are_named(rigs: Callable[..., Rig], tmp_path: Path) -> None:
     rig = rigs(max_workers_per_node=1, heartbeat_period=1, heartbeat_threshold=4)
     task_id = rig.submit(touch_and_sleep, str(tmp_path / 'a'), 600)

@@ -31,7 +31,7 @@ def cli(tmp_path: Path) -> Iterator[Commands]:
         yield made
 
 
-@pytest.mark.fault(31, 33)
+@pytest.mark.fault(31)
 def test_what_is_over_a_limit_is_refused_by_its_number(cli: Commands) -> None:
     cli.relay('--body-limit', '400kB', '--queue-limit', '1', '--store-limit', '1GiB')
     (cli.cwd / 'site.yaml').write_text(THREADS)
