@@ -332,7 +332,7 @@ def test_a_twin_is_refused_and_may_take_over(world: World, tmp_path: Path, monke
     client = world.client()
     client.wait_for(client.submit(double, 1))
     copy = tmp_path / 'copy'
-    shutil.copytree(world.place.root, copy, ignore=shutil.ignore_patterns('journal*', 'spool', 'runs'))
+    shutil.copytree(world.place.root, copy, ignore=shutil.ignore_patterns('journal*', 'audit*', 'spool', 'runs'))
     _advance(copy, 5)
     with pytest.raises(ConfigError, match='--take-over'):
         world.endpoint(copy).end()
@@ -349,7 +349,7 @@ def test_a_copy_with_an_older_journal_is_fenced(world: World, tmp_path: Path) ->
     client = world.client()
     client.wait_for(client.submit(double, 1))
     copy = tmp_path / 'copy'
-    shutil.copytree(world.place.root, copy, ignore=shutil.ignore_patterns('journal*', 'spool', 'runs'))
+    shutil.copytree(world.place.root, copy, ignore=shutil.ignore_patterns('journal*', 'audit*', 'spool', 'runs'))
     assert world.endpoint(copy).end() == 3
     client.wait_for(client.submit(double, 2))
 
