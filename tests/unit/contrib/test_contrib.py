@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from relay_parsl.flows.engine.meter import Meter as FlowsMeter
 from relay_parsl.metrics import Publisher, render
 from relay_parsl.relay.census import Census as RelayCensus
 from relay_parsl.relay.meter import Meter as RelayMeter
+from tests.integration.commands import until
 
 ROOT = Path(__file__).parents[3]
 UNITS = sorted((ROOT / 'contrib' / 'systemd').glob('*/*.service'))
@@ -154,3 +157,43 @@ def test_the_document_is_full_of_commands() -> None:
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_of_the_document_exists(command: str) -> None:
     check_command(shlex.split(command))
+
+
+def allowed(words: list[str], tmp: Path) -> set[str]:
+    """The system calls that a list of `SystemCallFilter` lines lets pass, by this systemd's own tables."""
+    passing: set[str] = set()
+    for line in words:
+        names = calls_of(line.removeprefix('~').split(), tmp)
+        passing = passing - names if line.startswith('~') else passing | names
+    return passing
+
+
+def calls_of(groups: list[str], tmp: Path) -> set[str]:
+    found: set[str] = set()
+    for group in groups:
+        told = systemd('syscall-filter', group, directory=tmp).stdout.splitlines()[1:]
+        inside = [line.strip() for line in told if line.strip() and not line.strip().startswith('#')]
+        found |= {each for each in inside if not each.startswith('@')} | calls_of([each for each in inside if each.startswith('@')], tmp)
+    return found
+
+
+@pytest.mark.slow
+def test_a_relay_makes_no_system_call_that_its_unit_forbids(tmp_path: Path) -> None:
+    if shutil.which('strace') is None:
+        pytest.skip('there is no strace here')
+    passing = allowed(settings(ROOT / 'contrib' / 'systemd' / 'system' / 'relay-parsl-relay.service')['SystemCallFilter'], tmp_path)
+    environment = {**os.environ, 'RELAY_PARSL_HOME': str(tmp_path / 'home')}
+    ours = [sys.executable, '-m', 'relay_parsl', 'relay']
+    trace = tmp_path / 'trace'
+    start = ['strace', '-f', '-qq', '-o', str(trace), *ours, 'start', '--bind', '127.0.0.1:0', '--metrics', str(tmp_path / 'relay.prom')]
+    relay = subprocess.Popen(start, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until((tmp_path / 'relay.prom').exists)
+        subprocess.run([*ours, 'status'], env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*ours, 'stop'], env=environment, check=True, stdout=subprocess.DEVNULL)
+    finally:
+        relay.terminate()
+        relay.wait(30)
+    used = set(re.findall(r'^\d+ +([a-z_0-9]+)\(', trace.read_text(errors='replace'), re.MULTILINE))
+    assert len(used) > 30
+    assert used - passing - {'fchown'} == set(), 'fchown: SQLite gives files of root to their owner, and the unit runs as nobody of that rank'
