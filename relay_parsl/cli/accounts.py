@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli import dates
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, relay_options
+from relay_parsl.cli.rotate import now_option, overlap_option, replace_keys
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, relay_option, relay_options
 from relay_parsl.cli.sizes import read_limit
 
 if TYPE_CHECKING:
@@ -283,3 +284,25 @@ def import_account(file: Path, passphrase: str) -> None:
 
     credentials = Home.find().import_account(file, passphrase)
     click.echo(f'{credentials.role} {credentials.name!r} is here now')
+
+
+@account.command()
+@click.option(
+    '--account', 'name', metavar='NAME', is_eager=True, callback=account_here, help='Which one.  [default: the only one here, or the only user]'
+)
+@overlap_option
+@now_option
+@relay_option
+def rotate(name: str, overlap: float, at_once: bool, relay: str | None) -> None:
+    """Give an account of this home new sealing and CURVE keys.
+
+    Its id and identity stay, and everybody who trusts it goes on. Old results stay readable: the old sealing keys are kept for them. Programs that
+    run now have the old keys, and must be started again before the overlap ends; and other machines of the account must get the new ones, by
+    `account export` here and `account import` there.
+    """
+    from relay_parsl.home import Home
+
+    home = Home.find()
+    known = list(home.relays().values())
+    entries = [entry for entry in known if relay in (entry.name, entry.url)] if relay else home.relays_of(name) or known
+    replace_keys(home.credentials_path(name), entries, 0.0 if at_once else overlap)

@@ -18,6 +18,7 @@ from relay_parsl.cli.endpoint_show import how_to_join, show, summary
 from relay_parsl.cli.from_script import from_script
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
 from relay_parsl.cli.render import keep_template, render
+from relay_parsl.cli.rotate import rotate
 from relay_parsl.cli.serving import serving_options
 from relay_parsl.cli.share import confirm, share, shares, unshare
 from relay_parsl.cli.show import BadInput, json_option, listing, log_at
@@ -60,7 +61,7 @@ endpoint.add_command(check)
 endpoint.add_command(render)
 endpoint.add_command(from_script)
 endpoint.add_command(show)
-for shared in (share, unshare, shares, confirm):
+for shared in (share, unshare, shares, confirm, rotate):
     endpoint.add_command(shared)
 
 

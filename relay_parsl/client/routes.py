@@ -14,7 +14,7 @@ from relay_parsl.client.futures import TaskFuture
 from relay_parsl.client.orders import Order
 from relay_parsl.client.reactor import ClientReactor
 from relay_parsl.client.trust import GRANT_USE, Found, Route, judge, new_route, own_voucher, question, worker_python
-from relay_parsl.errors import RelayError, TaskRejected
+from relay_parsl.errors import RelayError, SealError, TaskRejected
 from relay_parsl.home import PendingInvite
 from relay_parsl.wire.messages import Body, Hash, Object, Task, TaskHeader
 from relay_parsl.wire.seal import Grant, issue_voucher
@@ -126,6 +126,10 @@ class Routes:
             found = judge(self._target.home, self._target.credentials, reference, rows)
         except RelayError as error:
             self._lost(reference, error)
+            return
+        route = self._routes.get(reference)
+        if route is not None and found.card.serial < route.card.serial:
+            self._lost(reference, SealError(f'the relay shows an old card of endpoint {reference!r}, from before its keys were changed'))
             return
         if found.joined is not None:
             self._vouch(found, found.joined)

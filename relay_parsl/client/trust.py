@@ -140,6 +140,18 @@ def question(home: Home, reference: str) -> dict[str, Any]:
 
 
 def judge(home: Home, me: Credentials, reference: str, rows: Sequence[dict[str, Any]]) -> Found:
+    """As `_judged`; and of a party that is pinned no card of a lower serial is taken than it had before: that one's keys may be lost."""
+    found = _judged(home, me, reference, rows)
+    for pin in home.pins().values():
+        if pin.identity == found.card.identity and found.card.serial < pin.serial:
+            raise SealError(f'the relay shows an old card of endpoint {reference!r}, from before its keys were changed')
+        if pin.identity == found.card.identity and found.card.serial > max(1, pin.serial):
+            with suppress(HomeError):  # then it is not remembered, and the card is good all the same
+                home.pin(pin.at(found.card.serial))
+    return found
+
+
+def _judged(home: Home, me: Credentials, reference: str, rows: Sequence[dict[str, Any]]) -> Found:
     """The endpoint among the cards that the relay has shown. One that is proved by now is pinned.
 
     Args:

@@ -29,6 +29,7 @@ from relay_parsl.endpoint.hands import Hands, Tools
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.meter import Meter
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
+from relay_parsl.endpoint.renewal import Renewal
 from relay_parsl.endpoint.shares import Shares
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.endpoint.trust import Trusted
@@ -145,6 +146,7 @@ class Endpoint:
         self._sync = Syncer(spool, self._wake)
         self._shares = Shares(self._credentials.id, trusted, self._journal.share())
         self._gate = Gate(self._credentials.keys, epoch, self._config.function_policy, trusted, self._shares)
+        self._renewal = Renewal(self._home / 'endpoint.key', self._credentials, self._gate, self._dealer, self._note)
         self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
         self._hands = Hands(
             self._reactor, Tools(self._dealer, self._crew, self._gate, spool, self._sync, self._shares, self._note, self._record), self._now
@@ -316,6 +318,8 @@ class Endpoint:
 
     def _look_at_rights(self, now: float) -> None:
         """Whose trust or share has ended: what of theirs has not begun does not begin. A new statement may say that what runs is ended."""
+        if self._renewal.look():
+            self._reactor.connect(now)
         gone, share = self._gate.lapsed(now), self._shares.current
         new = self._reported_share != self._shares.serial
         if gone:

@@ -19,7 +19,7 @@ from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejecte
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import INLINE, Body, Hash, Object, Result, ResultHeader, Status, TaskHeader
 from relay_parsl.wire.payload import Call, FunctionInfo, Outcome
-from relay_parsl.wire.seal import Grant, Keys, open_grant, sealed_size, uuid_of
+from relay_parsl.wire.seal import Grant, Keys, is_boxed_to, open_grant, sealed_size, uuid_of
 
 ALLOWED = 'allowed_serializers'
 """The option that tells a runner what arguments may be made of; never the sender's own."""
@@ -66,6 +66,8 @@ class Gate:
         self._trusted = trusted
         self._shares = shares or Shares(endpoint, trusted)
         self._lapsed: set[Hash] = set()
+        self._void: set[Hash] = set()
+        """Grants to a sealing key that is gone: results of what runs under them are still sealed, and nothing else begins."""
         self._grants: dict[Hash, Grant] = {}
         self._sealed: dict[Hash, bytes] = {}
         self._functions: dict[tuple[Hash, Hash], Function] = {}
@@ -89,6 +91,13 @@ class Gate:
             return f'denied: {error}'
         return ''
 
+    def renew(self, keys: Keys) -> None:
+        """The endpoint has new keys. Grants to those before hold while `keys` says so, by its old ones."""
+        self._keys = keys
+        for each, grant in self._grants.items():
+            if not is_boxed_to(grant.data, keys):
+                self._void.add(each)
+
     def about(self, each: Hash) -> dict[str, Any]:
         """Whose a grant is, for the record."""
         grant = self._grants[each]
@@ -102,6 +111,7 @@ class Gate:
         """The object is not needed now."""
         self._grants.pop(each, None)
         self._lapsed.discard(each)
+        self._void.discard(each)
         self._sealed.pop(each, None)
         for key in [key for key in self._functions if each in key]:
             del self._functions[key]
@@ -147,6 +157,8 @@ class Gate:
         grant = self._grants.get(info.grant)
         if grant is None or info.endpoint != self._endpoint:
             raise Refusal('denied: the task is not addressed to this endpoint under a grant that it has')
+        if info.grant in self._void:
+            raise Refusal('denied: its grant was made to a key of this endpoint that was replaced: send the task again')
         if now > grant.not_after:
             raise Refusal('denied: its grant has expired')
         if not self._may(grant, now):
@@ -165,8 +177,8 @@ class Gate:
         return policies
 
     def lapsed(self, now: float) -> set[Hash]:
-        """Grants whose signers were allowed when this was last asked, and are not any more."""
-        gone = {each for each, grant in self._grants.items() if not self._may(grant, now)}
+        """Grants that counted when this was last asked and do not any more: their signers may not, or they were made to a key that is gone."""
+        gone = self._void | {each for each, grant in self._grants.items() if not self._may(grant, now)}
         new, self._lapsed = gone - self._lapsed, gone
         return new
 

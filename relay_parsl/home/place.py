@@ -118,7 +118,8 @@ class Home:
             known = pins.get(check_name(pin.name))
             if known and known.identity != pin.identity and not replace:
                 raise HomeError(f'{pin.name!r} is pinned to another identity: someone took the name, or it was made anew; unpin it if sure')
-            self._write_pins({**pins, pin.name: pin})
+            serial = max(pin.serial, known.serial if known and known.identity == pin.identity else 0)
+            self._write_pins({**pins, pin.name: pin.at(serial)})
 
     def unpin(self, name: str) -> None:
         """Forget a name, if it is known."""
@@ -185,13 +186,25 @@ class Home:
     def export_account(self, name: str, path: Path | str, passphrase: str) -> None:
         """Write the account `name`, its relays and all pins to `path`, under a passphrase. Raises ConfigError, HomeError."""
         source = self.credentials_path(name)
-        mine = [entry for entry in self.relays().values() if self._credentials(entry.credentials) == source]
         values = {
             'credentials': Credentials.load(source).plain(),
-            'relays': {entry.name: entry.plain() for entry in mine},
+            'relays': {entry.name: entry.plain() for entry in self.relays_of(name)},
             'pins': {pin.name: pin.plain() for pin in self.pins().values()},
         }
         write_private(path, lock(to_json(values), passphrase))
+
+    def relays_of(self, name: str) -> list[RelayEntry]:
+        """Where the account `name` is used when nobody says otherwise."""
+        source = self.credentials_path(name)
+        return [entry for entry in self.relays().values() if self._credentials(entry.credentials) == source]
+
+    @staticmethod
+    def _is_newer(credentials: Credentials, target: Path) -> bool:
+        """Whether these are keys of the account that is there already, after a rotation."""
+        if not target.exists():
+            return False
+        there = Credentials.load(target)
+        return there.id == credentials.id and there.card.serial < credentials.card.serial
 
     def import_account(self, path: Path | str, passphrase: str) -> Credentials:
         """Take in what `export_account` wrote elsewhere. Nothing that is here already is overwritten. Raises HomeError."""
@@ -201,7 +214,7 @@ class Home:
             entries = [RelayEntry.from_plain(name, each, str(path)) for name, each in values['relays'].items()]
             pins = [Pin.from_plain(name, each) for name, each in values['pins'].items()]
         target = self.credentials_path(credentials.name)
-        credentials.save(target)
+        credentials.save(target, replace=self._is_newer(credentials, target))
         known = self.relays()
         for entry in entries:
             if entry.name not in known:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def ending(name: str, role: str, not_after: float, now: float) -> str:
 
 
 @dataclass(frozen=True)
+class Retired:
+    """A sealing key from before a rotation, and the end of its overlap [s since 1970]."""
+
+    sealing: bytes = field(repr=False)
+    until: float
+
+
+@dataclass(frozen=True)
 class Credentials:
     """The private side of an account, an endpoint or a relay. `inviter` is the identity key of whoever invited it, where somebody did."""
 
@@ -41,6 +50,7 @@ class Credentials:
     keys: Keys
     card: Card
     inviter: bytes = b''
+    retired: tuple[Retired, ...] = ()
 
     @property
     def id(self) -> Id:
@@ -53,6 +63,13 @@ class Credentials:
         keys = Keys.generate()
         return cls(check_name(name), role, keys, issue_card(keys, role, serial=1, not_after=now + lifetime), inviter)
 
+    def rotated(self, *, now: float, overlap: float) -> Credentials:
+        """New sealing and CURVE keys under the next serial. The old sealing key opens things for `overlap` seconds more, an account's for ever."""
+        retired = _counting((*self.retired, Retired(self.keys.sealing, now + overlap)), self.role, now)
+        keys = Keys(self.keys.identity, new_curve(), new_curve(), tuple(each.sealing for each in retired))
+        card = issue_card(keys, self.role, serial=self.card.serial + 1, not_after=self.card.not_after)
+        return replace(self, keys=keys, card=card, retired=retired)
+
     def save(self, path: Path | str, *, replace: bool = False) -> None:
         """Write them to `path`. Raises HomeError when keys are there already, unless `replace`: lost keys are lost for ever."""
         if not replace and os.path.lexists(path):
@@ -64,23 +81,32 @@ class Credentials:
         """Read them. Raises HomeError for a mode that lets others in, and for anything that is not what `save` wrote."""
         return cls.from_plain(from_json(path, read_private(path)), str(path))
 
-    def plain(self) -> dict[str, str]:
+    def plain(self) -> dict[str, Any]:
         """As text, private keys included."""
         keys = {'identity': self.keys.identity, 'sealing': self.keys.sealing, 'curve': self.keys.curve, 'card': self.card.data}
         keys |= {'inviter': self.inviter} if self.inviter else {}
-        return {'name': self.name, 'role': self.role, **{key: to_text(value) for key, value in keys.items()}}
+        retired = [{'sealing': to_text(each.sealing), 'until': each.until} for each in self.retired]
+        texts = {key: to_text(value) for key, value in keys.items()}
+        return {'name': self.name, 'role': self.role, **texts, **({'retired': retired} if retired else {})}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], where: str) -> Credentials:
         """What `plain` wrote. Raises HomeError when keys and card do not belong together."""
         with damaged(where):
-            keys = Keys(to_bytes(values['identity']), to_bytes(values['sealing']), to_bytes(values['curve']))
-            card = read_card(to_bytes(values['card']))
             name, role = check_name(values['name']), str(values['role'])
+            retired = _counting((Retired(to_bytes(each['sealing']), float(each['until'])) for each in values.get('retired', ())), role, time.time())
+            old = tuple(each.sealing for each in retired)
+            keys = Keys(to_bytes(values['identity']), to_bytes(values['sealing']), to_bytes(values['curve']), old)
+            card = read_card(to_bytes(values['card']))
             inviter = to_bytes(values.get('inviter', ''))
         if (card.identity, card.sealing, card.curve, card.kind) != (keys.identity_public, keys.sealing_public, keys.curve_public, role):
             raise HomeError(f'{where} is damaged: its card belongs to other keys')
-        return cls(name, role, keys, card, inviter)
+        return cls(name, role, keys, card, inviter, retired)
+
+
+def _counting(retired: Iterable[Retired], role: str, now: float) -> tuple[Retired, ...]:
+    """Those that may still open something: of an endpoint until their overlap ends, of an account for ever, for its own old results."""
+    return tuple(each for each in retired if role != 'endpoint' or now < each.until)
 
 
 @dataclass(frozen=True)
@@ -113,20 +139,26 @@ class Pin:
     name: str
     identity: bytes
     kind: str
+    serial: int = 0
+    """The highest that a card of it had: an older one is not taken any more."""
 
     @property
     def id(self) -> Id:
         """The id that follows from the identity key."""
         return uuid_of(self.identity)
 
-    def plain(self) -> dict[str, str]:
+    def at(self, serial: int) -> Pin:
+        """The same, of a party whose card has this serial."""
+        return replace(self, serial=serial)
+
+    def plain(self) -> dict[str, Any]:
         """As text, without the name."""
-        return {'identity': to_text(self.identity), 'kind': self.kind}
+        return {'identity': to_text(self.identity), 'kind': self.kind, **({'serial': self.serial} if self.serial else {})}
 
     @classmethod
     def from_plain(cls, name: str, values: Mapping[str, Any]) -> Pin:
         """What `plain` wrote. Raises KeyError, TypeError, ValueError."""
-        return cls(check_name(name), to_bytes(values['identity']), str(values['kind']))
+        return cls(check_name(name), to_bytes(values['identity']), str(values['kind']), int(values.get('serial', 0)))
 
 
 @dataclass(frozen=True)

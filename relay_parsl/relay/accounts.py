@@ -43,8 +43,11 @@ class Directory:
         before = self._accounts.get(row.id)
         if before is not None:
             self._keys.pop(before.curve, None)
+            self._keys.pop(before.old_curve, None)
         self._accounts[row.id] = row
         self._keys[row.curve] = row.id
+        if row.old_curve:
+            self._keys[row.old_curve] = row.id
 
     def __iter__(self) -> Iterator[AccountRow]:
         return iter(self._accounts.values())
@@ -70,7 +73,13 @@ class Directory:
     def active(self, key: bytes, now: float) -> AccountRow | None:
         """The account that a key speaks for, unless that is over."""
         row = self._accounts.get(self._keys.get(key, Id(b'')))
-        return row if row and self.counts(row.id, now) else None
+        if row is None or (key == row.old_curve and now >= row.old_until):
+            return None
+        return row if self.counts(row.id, now) else None
+
+    def is_taken(self, key: bytes) -> bool:
+        """Whether a key speaks, or has spoken, for an account."""
+        return key in self._keys
 
     def counts(self, account: Id, now: float) -> bool:
         """Whether an account is neither revoked nor past its time; a service ends with its owner."""

@@ -25,6 +25,8 @@ PAGE = 500
 INVITE_LIFE = 86400.0
 """Seconds that an invitation may be open at most."""
 INVITES = 1000
+OVERLAP = 90 * 86400.0
+"""Seconds for which the key before a rotation is admitted, at most."""
 REPORT = 16 * 1024
 """Bytes of an endpoint's report, at most."""
 MOST = 1 << 62
@@ -47,6 +49,8 @@ class Enrolment:
     not_after: float
     card: bytes
     mac: bytes
+    serial: int = 0
+    overlap: float = 0.0
 
 
 class Admin:
@@ -307,10 +311,12 @@ class Admin:
 
     def enrol(self, peer: PeerLike, enrolment: Enrolment, now: float) -> None:
         """One joiner for each invitation. Said twice by the same joiner, it is answered twice."""
-        invite = self._core.accounts.invited(peer.key, now)
+        invite, row = self._core.accounts.invited(peer.key, now), self._core.accounts.active(peer.key, now)
         answer: m.Message
         if self._core.unrecorded:
             answer = m.Refused('full', self._core.closed)
+        elif row is not None:
+            answer = self._renew(row, enrolment, now)
         elif invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):
             row = self._core.accounts.get(enrolment.id)
             answer = m.Enrolled(enrolment.id, row.name if row else '', enrolment.kind)
@@ -323,6 +329,19 @@ class Admin:
             self._take_in(peer.key, invite, enrolment)
             answer = m.Enrolled(enrolment.id, invite.name, invite.role)
         self._core.do(Send(peer.routing, answer))
+
+    def _renew(self, row: AccountRow, new: Enrolment, now: float) -> m.Message:
+        """The next card of an account that is here, brought over its own key: the same identity has signed it."""
+        if new.card != row.card:
+            if (new.id, new.kind) != (row.id, row.role) or new.serial <= max(row.serial, 1) or self._core.accounts.is_taken(new.curve):
+                self._core.audit('enrol-denied', row.id)
+                return m.Refused('denied', 'this is not the next card of this account: its serial must be higher, and its CURVE key new')
+            until = now + min(max(new.overlap, 0.0), OVERLAP)
+            old = row.curve if until > now else b''
+            row = replace(row, card=new.card, curve=new.curve, serial=new.serial, old_curve=old, old_until=until)
+            self._core.put_account(replace(row, not_after=min(row.not_after, new.not_after)))
+            self._core.audit('rotated', row.id, serial=new.serial, old_until=until)
+        return m.Enrolled(row.id, row.name, row.role)
 
     def _take_in(self, key: bytes, invite: InviteRow, new: Enrolment) -> None:
         self._core.store.drop_invite(key)

@@ -159,7 +159,7 @@ class Doors:
     def tick(self, session: Session, now: float) -> None:
         """Silence and timers."""
         settings = self._core.settings
-        if now - session.heard >= settings.dead or not self._core.accounts.counts(session.account, now):
+        if now - session.heard >= settings.dead or self._core.accounts.active(session.key, now) is None:
             self._core.send(session, m.Goodbye('silent', hello=True))
             self.end(session)
             return

@@ -61,6 +61,11 @@ class AccountRow:
     share_serial: int = 0
     terms: dict[str, Any] = field(default_factory=dict)
     """By the id of each account in `shared` (hex): function policy and end, as its owner told them, for that account to know."""
+    serial: int = 0
+    """Of its card; 0 until the first rotation."""
+    old_curve: bytes = b''
+    """The key from before a rotation, admitted until `old_until`."""
+    old_until: float = 0.0
 
 
 @dataclass(frozen=True)

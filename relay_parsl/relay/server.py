@@ -159,8 +159,8 @@ class RelayServer:
         known = {row.id: row for row in self._store.accounts()}
         for name, role, card, owner in self._bootstrap:
             row = known.get(card.id) or AccountRow(card.id, name, role, card.data, card.curve, card.not_after, owner or NO_ID)
-            if card.id not in known or row.card != card.data:
-                self._store.put_account(replace(row, card=card.data, curve=card.curve, not_after=card.not_after))
+            if card.id not in known or (row.card != card.data and card.serial > row.serial):
+                self._store.put_account(replace(row, card=card.data, curve=card.curve, not_after=card.not_after, serial=card.serial))
         self._new_reactor()
         orphans = self._orphans()
         self._store.commit()
@@ -266,8 +266,8 @@ class RelayServer:
         except SealError as error:
             self._reactor.junk(peer, f'the card: {error}')
             return
-        token = hashlib.sha256(message.token).digest()
-        self._reactor.enrol(peer, Enrolment(token, card.id, card.kind, card.curve, card.not_after, message.card, message.mac), now)
+        about = hashlib.sha256(message.token).digest(), card.id, card.kind, card.curve, card.not_after
+        self._reactor.enrol(peer, Enrolment(*about, message.card, message.mac, card.serial, message.overlap), now)
 
     def _start_over(self, error: StoreError) -> None:
         """Nothing of the turn leaves. The reactor is made anew from what is stored, and sessions say Hello again."""

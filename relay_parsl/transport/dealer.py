@@ -102,8 +102,9 @@ class Dealer:
         """End a `wait`, from any thread."""
         self._waker.wake()
 
-    def reconnect(self) -> None:
-        """A fresh socket, and so a fresh connection: what was queued in the old one is gone."""
+    def reconnect(self, curve: bytes = b'') -> None:
+        """A fresh socket, and so a fresh connection: what was queued in the old one is gone. With another key of one's own, if given."""
+        self._curve = curve or self._curve
         self._drop()
         self._open()
 

@@ -116,6 +116,8 @@ class Enrol:
     token: bytes
     card: bytes
     mac: bytes
+    overlap: float = 0.0
+    """Over an account's own key, without token and MAC: the card is its next one, and for so many seconds the key of now is admitted too."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from relay_parsl.wire.seal.bodies import new_body_key, open_body, open_stream, seal_body, seal_parts, sealed_size
 from relay_parsl.wire.seal.functions import function_id, open_function, seal_function
-from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, make_grant, open_grant, reopen_grant
+from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, is_boxed_to, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
 from relay_parsl.wire.seal.shares import ALWAYS, GUESTS, LONGEST_SHARE, Guest, Share, issue_share, read_share
 from relay_parsl.wire.seal.vouchers import LONGEST_VOUCHER, Voucher, issue_voucher, read_voucher
@@ -38,6 +38,7 @@ __all__ = [
     'enrolment_mac',
     'function_id',
     'hash_uuid',
+    'is_boxed_to',
     'issue_card',
     'issue_share',
     'issue_voucher',

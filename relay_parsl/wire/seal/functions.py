@@ -12,6 +12,7 @@ Any machine of the account opens it. The relay cannot read it, nor put another f
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -54,10 +55,12 @@ def open_function(data: bytes, keys: Keys, wanted: Id) -> bytes:
     name, box = read_fields(body, bytes, bytes)
     if name != wanted:
         raise SealError('the relay shows another function than the one that was asked for')
-    try:
-        blob = _SUITE.decrypt(box, X25519PrivateKey.from_private_bytes(keys.sealing), info=_BOX + keys.identity_public + name)
-    except (InvalidTag, ValueError):
-        raise SealError('the function is not boxed to the sealing key of this account: register it again') from None
+    for sealing in (keys.sealing, *keys.old):
+        with suppress(InvalidTag, ValueError):
+            blob = _SUITE.decrypt(box, X25519PrivateKey.from_private_bytes(sealing), info=_BOX + keys.identity_public + name)
+            break
+    else:
+        raise SealError('the function is not boxed to the sealing key of this account: register it again')
     if function_id(blob) != wanted:
         raise SealError('the box holds another function than its id says')
     return blob

@@ -139,15 +139,20 @@ class _Claims:
             raise SealError('the voucher on this grant is about another account')
         return voucher
 
-    def session(self, recipient: bytes, sealing: bytes) -> bytes:
-        """The session key out of the box of `recipient`, checked against the commitment."""
-        try:
-            key = _SUITE.decrypt(self.boxes[recipient], X25519PrivateKey.from_private_bytes(sealing), info=_info(recipient, self.terms))
-        except (InvalidTag, ValueError):
-            raise SealError('the grant is not boxed to this sealing key') from None
+    def session(self, recipient: bytes, keys: Keys) -> bytes:
+        """The session key out of the box of `recipient`, with the sealing key of now or one from before, checked against the commitment."""
+        key = next(filter(None, (self._unboxed(recipient, each) for each in (keys.sealing, *keys.old))), b'')
+        if not key:
+            raise SealError('the grant is not boxed to this sealing key')
         if len(key) != KEY or not compare_digest(_commit(key), self.commitment):
             raise SealError('the grant boxes another key than the one it commits to')
         return key
+
+    def _unboxed(self, recipient: bytes, sealing: bytes) -> bytes:
+        try:
+            return _SUITE.decrypt(self.boxes[recipient], X25519PrivateKey.from_private_bytes(sealing), info=_info(recipient, self.terms))
+        except (InvalidTag, ValueError):
+            return b''
 
 
 def _trusts(trusted: Collection[bytes], signer: bytes, voucher: Voucher | None, now: float) -> bool:
@@ -215,7 +220,7 @@ def open_grant(data: bytes, keys: Keys, *, now: float, trusted: Collection[bytes
         raise SealError('the grant is addressed to another endpoint')
     if not (claims.not_before - SKEW <= now <= claims.not_after) or claims.not_after - claims.not_before > LONGEST:
         raise SealError('the grant is not valid now: it expired, starts later or lasts too long; compare the clocks')
-    return Grant(data, claims, claims.session(b'endpoint', keys.sealing))
+    return Grant(data, claims, claims.session(b'endpoint', keys))
 
 
 def reopen_grant(data: bytes, keys: Keys) -> Grant:
@@ -224,4 +229,12 @@ def reopen_grant(data: bytes, keys: Keys) -> Grant:
     if claims.signer != keys.identity_public:
         raise SealError('the grant was made by another account')
     verify(claims.signer, _GRANT, claims.body, claims.signature)
-    return Grant(data, claims, claims.session(b'account', keys.sealing))
+    return Grant(data, claims, claims.session(b'account', keys))
+
+
+def is_boxed_to(data: bytes, keys: Keys) -> bool:
+    """Whether a grant to the endpoint of `keys` opens with its sealing key of now, or one of the old ones that it has."""
+    try:
+        return bool(_Claims(data).session(b'endpoint', keys))
+    except SealError:
+        return False

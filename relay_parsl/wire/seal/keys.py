@@ -43,10 +43,12 @@ class Keys:
     identity: bytes = field(repr=False)
     sealing: bytes = field(repr=False)
     curve: bytes = field(repr=False)
+    old: tuple[bytes, ...] = field(default=(), repr=False)
+    """Sealing keys from before a rotation: what is boxed to them can still be opened, and nothing is boxed to them any more."""
 
     def __post_init__(self) -> None:
         """Raises SealError when a key has not 32 bytes."""
-        if any(type(key) is not bytes or len(key) != KEY for key in (self.identity, self.sealing, self.curve)):
+        if any(type(key) is not bytes or len(key) != KEY for key in (self.identity, self.sealing, self.curve, *self.old)):
             raise SealError('a private key has 32 bytes')
 
     @classmethod

@@ -102,6 +102,20 @@ def test_names_of_users_and_strangers_are_no_endpoints(home: Home) -> None:
             judge(home, ADA, 'nobody', rows)
 
 
+# -- New keys --------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_from_before_the_keys_were_changed_is_not_taken_any_more(home: Home) -> None:
+    polaris = made('polaris', 'endpoint')
+    later = polaris.rotated(now=time.time(), overlap=60.0)
+    home.pin(Pin('polaris', polaris.card.identity, 'endpoint'))
+    assert judge(home, ADA, 'polaris', [row(polaris)]).card.serial == 1
+    assert judge(home, ADA, 'polaris', [row(later)]).card.sealing == later.keys.sealing_public
+    for reference in ('polaris', str(uuid.UUID(bytes=bytes(polaris.id)))):
+        with pytest.raises(SealError, match='an old card'):
+            judge(home, ADA, reference, [row(polaris)])
+
+
 # -- Vouchers --------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.errors import TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.messages import Body, Hash, Object, Status, Task
-from relay_parsl.wire.seal import Keys, hash_uuid, issue_card, issue_voucher, uuid_of
+from relay_parsl.wire.seal import Keys, hash_uuid, issue_card, issue_voucher, new_curve, uuid_of
 from tests.unit.endpoint.sender import Sender
 
 NOW = 1_800_000_000.0
@@ -297,3 +297,27 @@ def test_a_dropped_function_must_come_again() -> None:
     site.gate.drop(site.function.hash)
     with pytest.raises(TaskRejected, match='function cannot be used'):
         site.gate.open(site.start(), NOW)
+
+
+# -- New keys --------------------------------------------------------------------------------------------------------
+
+
+def renewed(*old: bytes) -> Keys:
+    return Keys(SITE.identity, new_curve(), new_curve(), old)
+
+
+def test_grants_to_an_old_key_hold_while_it_counts_and_then_nothing_begins_under_them() -> None:
+    site = Site()
+    first, running = site.start(), site.start()
+    site.gate.renew(renewed(SITE.sealing))
+    assert site.gate.open(first, NOW).function.blob == BLOB
+    assert site.gate.lapsed(NOW) == set()
+    late = Sender(ALICE, CARD, NOW)
+    assert site.gate.keep(late.grant_object, NOW) == '', 'who has not heard of the new card yet'
+    site.gate.renew(renewed())
+    with pytest.raises(Refusal, match='a key of this endpoint that was replaced'):
+        site.gate.open(first, NOW)
+    assert site.gate.lapsed(NOW) == {site.sender.grant.hash, late.grant.hash}
+    assert 'not boxed' in site.gate.keep(Sender(ALICE, CARD, NOW).grant_object, NOW)
+    ended = site.gate.result(running.info, 1, Status.SUCCESS, payload.encode_outcome(payload.Outcome(True, payload.dump_value(42))))
+    assert payload.load_outcome(site.sender.outcome(ended.result).data) == 42, 'what ran is still answered'

@@ -20,13 +20,18 @@ from relay_parsl.wire.seal import (
     Keys,
     curve_public,
     enrolment_mac,
+    function_id,
     grants,
+    is_boxed_to,
     issue_card,
     mac_holds,
     make_grant,
+    new_curve,
+    open_function,
     open_grant,
     read_card,
     reopen_grant,
+    seal_function,
     uuid_of,
 )
 from tests.unit.wire.parties import ALICE, GRANT, MALLORY, NOW, OTHER_SITE, SITE, card_of, every_flip_is_refused, opened
@@ -264,3 +269,16 @@ def test_a_grant_neither_shows_nor_pickles_its_key() -> None:
     assert repr(GRANT).startswith('<Grant ')
     with pytest.raises(TypeError):
         pickle.dumps(GRANT)
+
+
+def test_one_opens_what_was_boxed_to_a_sealing_key_of_before() -> None:
+    renewed = Keys(ALICE.identity, new_curve(), new_curve(), (new_curve(), ALICE.sealing))
+    sealed_before = GRANT.seal('result', b'h', b'outcome')
+    assert reopen_grant(GRANT.data, renewed).open('result', b'h', sealed_before) == b'outcome'
+    with pytest.raises(SealError, match='not boxed'):
+        reopen_grant(GRANT.data, Keys(ALICE.identity, new_curve(), new_curve()))
+    site = Keys(SITE.identity, new_curve(), new_curve(), (SITE.sealing,))
+    assert is_boxed_to(GRANT.data, site)
+    assert not is_boxed_to(GRANT.data, Keys(SITE.identity, new_curve(), new_curve()))
+    function = seal_function(ALICE, b'blob')
+    assert open_function(function, renewed, function_id(b'blob')) == b'blob'
