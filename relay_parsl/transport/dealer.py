@@ -15,6 +15,7 @@ from relay_parsl.transport.sockets import (
     Frame,
     arrived,
     check_library,
+    check_threads,
     check_size,
     contents,
     happened,
@@ -42,6 +43,7 @@ class Dealer:
             ConfigError: the URL is none.
         """
         check_library()
+        check_threads()
         if not is_address(url):
             raise ConfigError(f'{url!r} is no address of a relay, such as tcp://host:7400')
         self._url, self._server_key, self._curve = url, server_key, curve

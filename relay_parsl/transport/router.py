@@ -18,6 +18,7 @@ from relay_parsl.transport.sockets import (
     Socket,
     arrived,
     check_library,
+    check_threads,
     check_size,
     contents,
     happened,
@@ -60,6 +61,7 @@ class Router:
             ConfigError: the address cannot be had, or the self-test finds that strangers get in.
         """
         check_library()
+        check_threads()
         if not is_address(bind):
             raise ConfigError(f'cannot listen on {bind!r}: --bind takes tcp://ADDRESS:PORT of this machine')
         self._admit = admit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
+from threading import Event, Thread
 from typing import Any
 
 import zmq
@@ -21,6 +22,8 @@ OLDEST_ZMQ = (4, 3, 5)
 """Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
 LAST_WORDS = 3000
 """Milliseconds; on a busy machine a goodbye needed more than 300, and its session was counted for half a minute."""
+THREADS = 2
+"""Of libzmq's own, in each process."""
 READABLE, _LAST, _MORE = int(zmq.POLLIN), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 """Plain numbers: with pyzmq's own flags each look at a socket makes a member of an enum, which takes as long as the look (measured)."""
 _EVENT = Struct('=Hi')
@@ -36,6 +39,19 @@ def check_library() -> None:
     if zmq.zmq_version_info() < OLDEST_ZMQ or not zmq.has('curve'):
         wanted = '.'.join(map(str, OLDEST_ZMQ))
         raise ConfigError(f'libzmq {zmq.zmq_version()} is older than {wanted} or lacks CURVE: pip install --upgrade pyzmq')
+
+
+def check_threads() -> None:
+    """Raises ConfigError when no threads can be had: libzmq ends the process where it cannot have its own, with a line that helps nobody."""
+    enough = Event()
+    threads = [Thread(target=enough.wait, daemon=True) for _ in range(THREADS)]
+    try:
+        for each in threads:
+            each.start()
+    except RuntimeError as error:
+        raise ConfigError(f'no thread can be started here: raise the limit of processes (ulimit -u, or TasksMax of the service): {error}') from None
+    finally:
+        enough.set()
 
 
 def libzmq() -> tuple[str, bool]:

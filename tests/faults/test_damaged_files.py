@@ -18,9 +18,7 @@ from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.wire.messages import Hash, Id
 from tests.contract.stores import ANN, GROUP, SITE, account, an_id, find, finish, task
 
-SLOW = pytest.param('all', marks=[pytest.mark.slow, pytest.mark.timeout(600)])
-LOG_HEADER = 32
-"""Bytes before the first frame of a write-ahead log."""
+SLOW = pytest.param('many', marks=[pytest.mark.slow, pytest.mark.timeout(600)])
 
 
 @dataclass
@@ -62,8 +60,8 @@ def store_with_tasks(path: Path) -> SqliteStore:
 
 
 def offsets(end: int, which: str) -> Iterator[int]:
-    """All of them, or some and those around the borders of frames."""
-    return iter(range(end) if which == 'all' else range(0, end, 1499))
+    """Some, or many: a frame of the log counts only when it is whole, so that the bytes inside one are all alike."""
+    return iter(range(0, end, 61 if which == 'many' else 1499))
 
 
 # -- Torn ------------------------------------------------------------------------------------------------------------
@@ -168,7 +166,7 @@ def tried(count: int, files: Files, path: Path, look: Callable[[Path], None]) ->
 
 
 @pytest.mark.fault(39)
-@pytest.mark.parametrize('count', [150, pytest.param(6000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize('count', [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_bit_of_a_store_that_flipped_is_never_a_task_or_a_result(tmp_path: Path, count: int) -> None:
     store = store_with_tasks(tmp_path / 'relay.db')
     files = left_by(tmp_path / 'relay.db')
@@ -190,7 +188,7 @@ SPENT = [spent(number) for number in range(1, 6)]
 
 
 @pytest.mark.fault(39)
-@pytest.mark.parametrize('count', [150, pytest.param(6000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize('count', [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_bit_of_a_journal_that_flipped_lets_nothing_run_again(tmp_path: Path, count: int) -> None:
     journal = SqliteJournal(tmp_path / 'journal.db')
     for number in range(1, 6):
