@@ -28,6 +28,7 @@ def serve(connection: Inlet) -> None:
     """Run what comes until the other side closes."""
     functions, here, home, site = task.Functions(), os.getpid(), os.getcwd(), task.where()
     guard, limit = Interrupts(connection.tell), default_limit()
+    mask = os.umask(0o077)
     given: Mapping[str, str] = {}
     while True:
         try:
@@ -38,6 +39,7 @@ def serve(connection: Inlet) -> None:
         for name in given:
             os.environ.pop(name, None)
         given = place.environment
+        os.umask(mask)  # the last task may have changed it
         guard.limit(work.options.get('timeout') or limit)
         end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard, site)  # type: ignore[misc]
         if os.getpid() != here:

@@ -34,7 +34,7 @@ ROWS = {
         'it fails with `WorkerLost` or `ManagerLost` after `max_retries_on_system_failure`; the endpoint stays up',
         open='a task that kills its manager each time',
     ),
-    14: Row('No memory left in a worker', 'as 12, and the reason is told', open='all'),
+    14: Row('No memory left in a worker', 'as 12, and the reason is told', open='a limit of a cgroup'),
     15: Row('A batch job reaches its walltime in the middle of a task', 'the task runs again in another block, within its count of tries'),
     16: Row('The batch system is away, says rubbish, refuses or hangs', 'it is asked less often, no storm of jobs, no job is called ended'),
     17: Row('The batch system takes a job, and its answer is lost', 'never more blocks than `max_blocks`'),
@@ -77,8 +77,8 @@ ROWS = {
         'what endpoints hold of open tasks is taken over and nothing runs twice; tasks that came later end as lost, with the reason',
     ),
     43: Row('A clock that jumps by a day', 'nothing expires before its time, leases stay', open='all'),
-    44: Row('64 file descriptors', 'connections are refused, and it recovers', open='all'),
-    45: Row('No threads to be had, /tmp that cannot be written, a home that is read-only', 'a clear error', open='all'),
+    44: Row('64 file descriptors', 'connections are refused, and it recovers'),
+    45: Row('No threads to be had, /tmp that cannot be written, a home that is read-only', 'a clear error'),
     46: Row(
         'Rolling upgrade N-1↔N in each order, under load; downgrade',
         'every pair of versions works; the store is brought to the new tables and kept as it was; the older version refuses it and names the version',
@@ -94,7 +94,7 @@ ROWS = {
     51: Row(
         'A task that prints a gigabyte, leaves daemons, closes descriptors, changes directory or umask',
         'the next task on that worker is as it would be without',
-        open='all; a umask stays for the next task',
+        open='descriptors 0 to 2 that a task closes are not opened again for the next one',
     ),
     52: Row('A result that cannot be pickled, an exception that cannot be unpickled, endless recursion', 'that task fails, with the text of it'),
     53: Row('Other versions of Python at client and worker', '`VersionMismatch` that names both, before anything runs', open='two real environments'),
