@@ -65,7 +65,7 @@ def _any_hello(self: Doors, peer: Any, account: AccountRow, hello: Hello, now: f
     session = EndpointSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now, opened=now)
     self._core.endpoints[account.id] = session
     self._core.hold(session, self._core.store.leases(account.id))
-    self._open(session, now)
+    self._open(session)
 
 
 def _no_limit(self: Leases, session: EndpointSession, pool: str, window: tuple[int, int], now: float) -> None:

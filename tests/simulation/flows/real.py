@@ -17,6 +17,7 @@ from relay_parsl.flows.actions.base import Action, ActionUnableToRun, Call, Desc
 from relay_parsl.flows.definition import Definition, Json
 from relay_parsl.flows.engine.errands import Errand
 from relay_parsl.flows.engine.loop import Loop
+from relay_parsl.flows.engine.meter import Meter
 from relay_parsl.flows.engine.providers import Providers as EngineProviders
 from relay_parsl.flows.journal import Journal
 from relay_parsl.flows.journal.book import Book, Page
@@ -26,6 +27,7 @@ from relay_parsl.flows.messages import INACTIVE, ActionStatus, RunAction
 from relay_parsl.flows.settings import Settings
 from relay_parsl.flows.terms import TERMS
 from relay_parsl.home import Home
+from relay_parsl.metrics import Publisher
 from tests.simulation.flows.providers import Providers, Refused
 from tests.simulation.flows.world import LIMITS, NOON, Killed
 
@@ -85,7 +87,7 @@ class Life:
 
     def serve(self) -> None:
         """Until the run ends, or this life does."""
-        loop = Stepping(self, self.book, Settings(), self.made, self.heard, TERMS)
+        loop = Stepping(self, self.book, Settings(), self.made, self.heard, TERMS, Meter(Publisher()))
         try:
             loop.run(Ended(self))
         except Killed:
