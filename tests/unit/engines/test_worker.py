@@ -80,7 +80,7 @@ def close_everything_and_stay() -> None:
 
 def speak_in_its_name() -> None:
     """What looks like the beginning of a frame of 4 GB, on whatever socket there is."""
-    for number in range(3, 64):
+    for number in map(int, os.listdir('/proc/self/fd')):  # theirs are as high as those of the process that started it
         with contextlib.suppress(OSError):
             socket.socket(fileno=os.dup(number)).send(b'\xff' * 64)
 
