@@ -143,9 +143,10 @@ class Task(ABC):
             self.save(status=status, fatal=fatal, completion_time=self.tools.clock(), planned=None)
 
     def save(self, **changes: Any) -> None:
-        """Write the row, with the counts of now."""
-        self.head = replace(self.head, counts=self.progress.counts(), **changes)
-        self.tools.records.put(self.key, asdict(self.head))
+        """Write the row, with the counts of now. Nobody hears of what is not written: an end that a crash takes back, say."""
+        head = replace(self.head, counts=self.progress.counts(), **changes)
+        self.tools.records.put(self.key, asdict(head))
+        self.head = head
 
     def stop(self, cancel: bool) -> None:
         """End soon: for good, or until the next process."""

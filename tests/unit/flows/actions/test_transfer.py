@@ -167,6 +167,20 @@ def test_the_document_stays_small(transfer: Desk, tmp_path: Path) -> None:
     assert len(json.dumps(transfer.rows.get(f'transfer/{status.action_id}')['planned'])) < 10
 
 
+def test_an_end_is_written_before_anybody_hears_of_it(transfer: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'here/a').write_text('a')
+    put, heard = transfer.rows.put, []
+
+    def slow(key: str, row: Any) -> None:
+        if isinstance(row, dict) and row.get('status') == 'SUCCEEDED':
+            heard.append(transfer.action.status(key.rpartition('/')[2]).status)
+        put(key, row)
+
+    monkeypatch.setattr(transfer.rows, 'put', slow)
+    ended(transfer.do(one('/a', '/b')))
+    assert heard == ['ACTIVE']
+
+
 def test_who_waits_its_turn_is_cancelled_at_once(transfer: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'here/a').write_text('a')
     monkeypatch.setattr(transfer.action._pool, 'submit', lambda work: None)  # type: ignore[attr-defined]
