@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 from relay_parsl.relay.accounts import MAY_INVITE, Denied
@@ -11,6 +13,7 @@ from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
 from relay_parsl.relay.effects import Send, Snapshot, Stop
 from relay_parsl.relay.functions import Functions
+from relay_parsl.relay.guesses import Guesses
 from relay_parsl.relay.quotas import NAMES, UNLIMITED
 from relay_parsl.relay.records import AccountRow, InviteRow, Progress, Stage, Standing, TaskInfo
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
@@ -24,7 +27,8 @@ PAGE = 500
 """Rows in one `Listing`."""
 INVITE_LIFE = 86400.0
 """Seconds that an invitation may be open at most."""
-INVITES = 1000
+INVITES, OWN_INVITES = 1000, 250
+"""That may be open, in all and of one account: nobody can keep others from inviting."""
 OVERLAP = 90 * 86400.0
 """Seconds for which the key before a rotation is admitted, at most."""
 REPORT = 16 * 1024
@@ -51,6 +55,8 @@ class Enrolment:
     mac: bytes
     serial: int = 0
     overlap: float = 0.0
+    address: str = ''
+    """Of the joiner, without port."""
 
 
 class Admin:
@@ -62,6 +68,7 @@ class Admin:
         self._calendar = calendar
         self._drop = drop
         self._joined: dict[bytes, tuple[Id, bytes]] = {}
+        self._guesses = Guesses()
         functions = Functions(core)
         self._sharing = sharing = Sharing(core, self._find)
         self._lists: dict[str, Callable[[AccountRow, m.List], tuple[list[Row], str]]] = {
@@ -180,8 +187,6 @@ class Admin:
             raise Denied('denied', f'a {asker.role} may not invite a {invite.role}')
         if not now < invite.expires <= now + INVITE_LIFE:
             raise Denied('malformed', f'an invitation lasts at most {INVITE_LIFE:.0f} s')
-        if len(self._core.accounts.invites) >= INVITES:
-            raise Denied('limit', f'{INVITES} invitations are open')
         mine = self._core.accounts.invites.get(invite.curve)
         if mine != invite:  # else the answer was lost and the request has come again
             self._free(invite)
@@ -303,7 +308,9 @@ class Admin:
             self._drop(session)
 
     def _free(self, new: InviteRow) -> None:
-        accounts = self._core.accounts
+        accounts, owners = self._core.accounts, Counter([each.owner for each in self._core.accounts.invites.values()])
+        if owners.total() >= INVITES or owners[new.owner] >= OWN_INVITES:
+            raise Denied('limit', f'{owners.total()} invitations are open, {owners[new.owner]} of them yours: they close when they are used or over')
         if accounts.taken(new.name, new.role, new.owner) or accounts.promised(new.name, new.role, new.owner):
             raise Denied('limit', f'there is an account or an invitation named {new.name!r} already')
 
@@ -320,8 +327,10 @@ class Admin:
         elif invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):
             row = self._core.accounts.get(enrolment.id)
             answer = m.Enrolled(enrolment.id, row.name if row else '', enrolment.kind)
+        elif wait := self._guesses.wait(enrolment.address, peer.key, now):
+            answer = m.Refused('rate', f'too many wrong tries to join came from your address: try again in {ceil(wait)} s')
         elif invite is None or invite.token != enrolment.token or invite.role != enrolment.kind:
-            self._core.audit('enrol-denied', enrolment.id)
+            self._core.audit('enrol-denied', enrolment.id, **self._guesses.wrong(enrolment.address, peer.key, now))
             answer = m.Refused('denied', 'this invitation is used, over, or for another role')
         elif self._core.accounts.get(enrolment.id) or self._core.accounts.taken(invite.name, invite.role, invite.owner):
             answer = m.Refused('denied', f'there is an account with this key or named {invite.name!r} already')
@@ -334,7 +343,7 @@ class Admin:
         """The next card of an account that is here, brought over its own key: the same identity has signed it."""
         if new.card != row.card:
             if (new.id, new.kind) != (row.id, row.role) or new.serial <= max(row.serial, 1) or self._core.accounts.is_taken(new.curve):
-                self._core.audit('enrol-denied', row.id)
+                self._core.refused('enrol-denied', row.id)
                 return m.Refused('denied', 'this is not the next card of this account: its serial must be higher, and its CURVE key new')
             until = now + min(max(new.overlap, 0.0), OVERLAP)
             old = row.curve if until > now else b''

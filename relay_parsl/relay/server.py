@@ -267,7 +267,7 @@ class RelayServer:
             self._reactor.junk(peer, f'the card: {error}')
             return
         about = hashlib.sha256(message.token).digest(), card.id, card.kind, card.curve, card.not_after
-        self._reactor.enrol(peer, Enrolment(*about, message.card, message.mac, card.serial, message.overlap), now)
+        self._reactor.enrol(peer, Enrolment(*about, message.card, message.mac, card.serial, message.overlap, peer.address), now)
 
     def _start_over(self, error: StoreError) -> None:
         """Nothing of the turn leaves. The reactor is made anew from what is stored, and sessions say Hello again."""

@@ -28,7 +28,7 @@ from relay_parsl.transport.sockets import (
 )
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Message
+from relay_parsl.wire.messages import Enrol, Message
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Peer(NamedTuple):
 
     routing: bytes
     key: bytes
+    address: str = ''
+    """Of who would join, without port; of others nobody asks for it."""
 
 
 class Router:
@@ -113,7 +115,8 @@ class Router:
         for first, *frames in arrived(self._socket, limit):
             peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
             try:
-                got.append((peer, codec.decode(contents(frames))))
+                message = codec.decode(contents(frames))
+                got.append((peer._replace(address=first.get('Peer-Address')) if isinstance(message, Enrol) else peer, message))
             except ProtocolError as error:
                 got.append((peer, error))
         return got

@@ -72,8 +72,7 @@ ROWS = {
     ),
     30: Row(
         'An invitation used twice, by two at once, after its end, with guessed tokens',
-        'one joins, before its end and with its token; the relay knows the hash alone',
-        open='two at once; guessed tokens, for which there is no limit',
+        'one joins, before its end and with its token; who guesses waits longer and longer, on record; the relay knows the hash alone',
     ),
     31: Row(
         'A task looks for keys: its environment, its open files, its ancestors; another user of the host looks into the home',
