@@ -56,7 +56,7 @@ class Enrolment:
     serial: int = 0
     overlap: float = 0.0
     address: str = ''
-    """Of the joiner, without port."""
+    """Of the joiner's host, or its network."""
 
 
 class Admin:

@@ -1,14 +1,13 @@
 """How often somebody may try to join with a wrong token, or with an invitation that is over. Pure.
 
-Whoever guesses at an invitation waits longer after each wrong try. Counted are the tries of an address at one invitation: so nobody shuts others out, not
-even from the same host, but who has that invitation's one-use key. Only where very many guess at once do all that are new share one allowance, so
+Whoever guesses at an invitation waits longer after each wrong try. Counted are the tries of an address at one invitation: so nobody shuts others out,
+not even from the same host, but who has that invitation's one-use key. Only where very many guess at once do all that are new share one allowance, so
 that neither the tries nor what is remembered of them grows without end.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 
 FREE = 5
 """Wrong tries after which to wait: a link that is over is tried more than once."""
@@ -37,8 +36,8 @@ class Guesses:
         self._unseen = 0
 
     def wait(self, address: str, key: bytes, now: float) -> float:
-        """Seconds until a try from here, over this one-use key, is looked at; 0: at once. One that must wait is counted in the next line on record."""
-        record = self._records.get((source(address), key))
+        """Seconds until a try from here, over this one-use key, is looked at; 0: at once. Who must wait is counted in the next line on record."""
+        record = self._records.get((address, key))
         if record is None and len(self._records) >= MOST:
             self._forget(now)
         crowded = record is None and len(self._records) >= MOST
@@ -50,28 +49,16 @@ class Guesses:
 
     def wrong(self, address: str, key: bytes, now: float) -> dict[str, int | str]:
         """A try that was looked at was wrong: the next may have to wait. What to put on record of it."""
-        where = source(address)
-        record = self._records.get((where, key)) or _Record()
+        record = self._records.get((address, key)) or _Record()
         if now - record.last >= FORGOTTEN:
             record.tries = 0
         record.tries, record.last = record.tries + 1, now
         if record.tries >= FREE:
             record.until = now + min(LONGEST, 2.0 ** min(record.tries - FREE, 16))
-        if (where, key) in self._records or len(self._records) < MOST:
-            self._records[where, key] = record
+        if (address, key) in self._records or len(self._records) < MOST:
+            self._records[address, key] = record
         unseen, self._unseen = self._unseen, 0
-        return {'address': where, 'tries': record.tries, **({'left_out': unseen} if unseen else {})}
+        return {'address': address, 'tries': record.tries, **({'left_out': unseen} if unseen else {})}
 
     def _forget(self, now: float) -> None:
         self._records = {who: record for who, record in self._records.items() if now - record.last < FORGOTTEN}
-
-
-def source(address: str) -> str:
-    """Whom an address stands for: of IPv6 the network of 64 bits, which one host has to itself."""
-    try:
-        found = ip_address(address.partition('%')[0])
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from ipaddress import IPv6Address, ip_address, ip_network
 
 _ADDRESS = re.compile(r'tcp://(\*|[^\s/:]+|\[[0-9a-fA-F:.%]+\]):(\*|\d{1,5})')
 
@@ -19,3 +20,14 @@ def bind_failure(bind: str, code: int | None, reason: object) -> str:
     if code == errno.EADDRINUSE:
         return f'{bind} is in use: stop the other relay (relay-parsl relay stop) or choose another port with --bind'
     return f'cannot listen on {bind!r}: {reason}; --bind takes tcp://ADDRESS:PORT of this machine'
+
+
+def source(address: str) -> str:
+    """Whom an address stands for: of IPv6 the network of 64 bits, which one host has to itself."""
+    try:
+        found = ip_address(address.partition('%')[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((int(found) >> 64 << 64, 64)))

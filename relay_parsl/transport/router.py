@@ -10,7 +10,7 @@ import zmq
 from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
-from relay_parsl.transport.address import bind_failure, is_address
+from relay_parsl.transport.address import bind_failure, is_address, source
 from relay_parsl.transport.sockets import (
     LAST_WORDS,
     MAX_FRAME,
@@ -43,7 +43,7 @@ class Peer(NamedTuple):
     routing: bytes
     key: bytes
     address: str = ''
-    """Of who would join, without port; of others nobody asks for it."""
+    """Of who would join, as `address.source` has it; of others nobody asks for it."""
 
 
 class Router:
@@ -116,7 +116,7 @@ class Router:
             peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
             try:
                 message = codec.decode(contents(frames))
-                got.append((peer._replace(address=first.get('Peer-Address')) if isinstance(message, Enrol) else peer, message))
+                got.append((peer._replace(address=source(first.get('Peer-Address'))) if isinstance(message, Enrol) else peer, message))
             except ProtocolError as error:
                 got.append((peer, error))
         return got

@@ -8,7 +8,7 @@ import pytest
 
 from relay_parsl.relay import guesses
 from relay_parsl.relay.effects import Audit
-from relay_parsl.relay.guesses import FREE, LONGEST, Guesses, source
+from relay_parsl.relay.guesses import FREE, LONGEST, Guesses
 from relay_parsl.wire import messages as m
 from tests.unit.relay.stage import Party, Stage, an_id
 from tests.unit.relay.test_admin import enrolment, invitation
@@ -74,22 +74,6 @@ def test_in_all_there_is_a_pace_and_a_bounded_memory(monkeypatch: pytest.MonkeyP
     assert len(count._records) == 10
     assert count.wait('192.0.2.250', KEY, 1000 + 2 * guesses.FORGOTTEN) == 0
     assert len(count._records) == 0
-
-
-@pytest.mark.parametrize(
-    ('address', 'whom'),
-    [
-        ('127.0.0.1', '127.0.0.1'),
-        ('::ffff:192.0.2.1', '192.0.2.1'),
-        ('2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'),
-        ('2001:db8:1:2::9', '2001:db8:1:2::/64'),
-        ('fe80::1%eth0', 'fe80::/64'),
-        ('', ''),
-        ('no address', 'no address'),
-    ],
-)
-def test_whom_an_address_stands_for(address: str, whom: str) -> None:
-    assert source(address) == whom
 
 
 # -- At the relay ----------------------------------------------------------------------------------------------------
