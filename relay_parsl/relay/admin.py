@@ -99,7 +99,7 @@ class Admin:
             if message.verb not in self._verbs:
                 raise Denied('unsupported', f'this relay does not know how to {message.verb[:64]!r}')
             if self._core.unrecorded and message.verb != 'status':
-                raise Denied('full', self._core.closed)
+                raise Denied('full', f'{self._core.closed}: try again later')
             result = self._verbs[message.verb](self._account(session), message.args, now)
         except Denied as error:
             self._core.refused('denied', session.account, verb=message.verb[:64], why=error.code)
@@ -321,7 +321,7 @@ class Admin:
         invite, row = self._core.accounts.invited(peer.key, now), self._core.accounts.active(peer.key, now)
         answer: m.Message
         if self._core.unrecorded:
-            answer = m.Refused('full', self._core.closed)
+            answer = m.Refused('full', f'{self._core.closed}: try again later')
         elif row is not None:
             answer = self._renew(row, enrolment, now)
         elif invite is None and self._joined.get(peer.key) == (enrolment.id, enrolment.card):

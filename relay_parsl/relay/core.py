@@ -167,8 +167,8 @@ class Core:
     def closed(self) -> str:
         """Why nothing new is taken in at present; '' when it is."""
         if self.full:
-            return "the relay's disk is full: try again later"
-        return "the relay's audit log cannot be written: try again later" if self.unrecorded else ''
+            return "the relay's disk is full"
+        return "the relay's audit log cannot be written" if self.unrecorded else ''
 
     def refused(self, event: str, account: Id, **fields: Any) -> None:
         """A line of the audit log about what somebody may not do, unless there are too many of them already."""

@@ -131,8 +131,8 @@ class Intake:
 
         return fits
 
-    def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str]:
-        """Why a task cannot be taken: code and reason."""
+    def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str, float]:
+        """Why a task cannot be taken: code, reason, and when to come again. A full disk is a matter of time: the client keeps the task."""
         core, settings = self._core, self._core.settings
         faults = (
             (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
@@ -145,7 +145,7 @@ class Intake:
             (core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
             (bool(core.closed), 'full', core.closed),
         )
-        return next((code, reason) for is_so, code, reason in faults if is_so)
+        return next((code, reason, AGAIN if code == 'full' else 0.0) for is_so, code, reason in faults if is_so)
 
     def _with_objects(self, session: ClientSession, offers: list[Offer], now: float) -> list[Offer]:
         """Ask for what is missing. Tasks that refer to it are not taken yet: the client submits them again."""

@@ -129,8 +129,8 @@ class HeldTask(NamedTuple):
 class Rejection(NamedTuple):
     """Why the relay did not take a task.
 
-    Codes: `not-found`, `denied`, `expired`, `full`, `too-large`, `limit`, `unknown`, `malformed`; with `retry_after` `quota`, `rate`,
-    `draining`.
+    Codes: `not-found`, `denied`, `expired`, `too-large`, `limit`, `unknown`, `malformed`; with `retry_after` `quota`, `rate`,
+    `draining`, `full`.
     """
 
     task_id: Id

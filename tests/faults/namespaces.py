@@ -46,14 +46,14 @@ def seen_by(pid: int, path: Path) -> Path:
     return Path(f'/proc/{pid}/root{path}')
 
 
-def fill(directory: Path) -> Path:
-    """Write until nothing goes any more; remove what is returned to have room again."""
+def fill(directory: Path, leave: int = 0) -> Path:
+    """Write until nothing goes any more, or only so many bytes are free; remove what is returned to have room again."""
     path = directory / 'ballast'
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         for size in (1 << 20, 4096, 1):
             with suppress(OSError):
-                while True:
+                while not leave or shutil.disk_usage(directory).free > leave + size:
                     os.write(fd, bytes(size))
     finally:
         os.close(fd)

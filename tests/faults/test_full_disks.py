@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,6 +93,57 @@ def test_on_a_disk_without_a_byte_left_nothing_is_acknowledged_and_nothing_lost(
         assert set(answers(client, *[site.task(number, LARGE) for number in range(2, 40)])) == {'full'}
         ballast.unlink()
         by_and_by(lambda: answers(client, site.task(2, LARGE), site.task(1)), ['accepted', 'accepted'])
+
+
+CLIENT = """
+import time
+import relay_parsl as rp
+with rp.Executor('site') as executor:
+    assert executor.submit(abs, -1).result(60) == 1
+    print('works', flush=True)
+    input()
+    futures = [executor.submit(abs, -number) for number in range(20)]
+    while 'disk is full' not in futures[-1].detail.get('why', ''):
+        time.sleep(0.05)
+    assert not any(future.done() for future in futures)
+    print('waits', flush=True)
+    print([future.result(90) for future in futures] == list(range(20)), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault(35)
+def test_what_a_full_relay_does_not_take_waits_in_its_client(tmp_path: Path) -> None:
+    """The client is a process of its own, too: its tasks wait, and none of its futures fails."""
+    start = [sys.executable, '-m', 'relay_parsl', 'relay', 'start', '--bind', '127.0.0.1:0', '--user', 'alice']
+    with commands(tmp_path / 'home') as cli, commands(tmp_path / 'cluster') as cluster, ExitStack() as stack:
+        disk = cli.root
+        relay = stack.enter_context(subprocess.Popen([*with_mounts(small_disk(disk, '64m')), *start], env=cli.environment, cwd=cli.cwd))
+        stack.callback(relay.kill)
+        until(lambda: list(seen_by(relay.pid, disk).glob('relays/*.json')))
+        there = seen_by(relay.pid, disk)
+        cli.environment['RELAY_PARSL_HOME'] = str(there)
+        cluster.ok('join', cli.ok('invite', 'site', '--role', 'endpoint', '--credentials', 'alice').strip())
+        cluster.endpoint('site')
+        cli.ok('account', 'list', '--credentials', 'alice')  # confirms the endpoint
+        client = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, '-c', CLIENT], env=cli.environment, cwd=cli.cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        )
+        stack.callback(client.kill)
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdout.readline() == 'works\n'
+        ballast = fill(there, leave=2 << 20)
+        by_and_by(lambda: json.loads(cli.ok('relay', 'status', '--json'))['full'], True)
+        client.stdin.write('\n')
+        client.stdin.flush()
+        assert client.stdout.readline() == 'waits\n'
+        ballast.unlink()
+        assert client.stdout.readline() == 'True\n'
+        assert client.wait(60) == 0
+        cluster.ok('endpoint', 'stop', 'site')
 
 
 def note(path: str, number: int) -> int:

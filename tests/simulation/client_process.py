@@ -240,6 +240,10 @@ class ClientProcess(Process):
         self.world.invariants.rejected(self, rejection)
         self._end(rejection.task_id, f'rejected {rejection.code}')
 
+    def _hold(self, effect: client.Hold) -> None:
+        """They wait in the outbox, and are offered again."""
+        self.world.invariants.check(effect.code == 'full' and self.world.relay.was_full, 'held back (%s) by a relay that was not full', effect.code)
+
     def _settle(self, effect: client.Settle) -> None:
         delivered = effect.delivered
         self.point('settle')
@@ -292,6 +296,7 @@ def _short(ids: list[Id]) -> str:
 
 _ACTS = {
     client.Send: ClientProcess._send, client.Accept: ClientProcess._accept, client.Reject: ClientProcess._reject,
+    client.Hold: ClientProcess._hold,
     client.Settle: ClientProcess._settle, client.Changed: ClientProcess._changed, client.Answer: ClientProcess._answer,
     client.ReadBody: ClientProcess._read_body, client.WriteBody: ClientProcess._write_body,
     client.Reconnect: ClientProcess._reconnect, client.Refuse: ClientProcess._refuse,

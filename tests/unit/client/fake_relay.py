@@ -35,7 +35,7 @@ class FakeRelay:
         home.pin(Pin('polaris', self.endpoint.keys.identity_public, 'endpoint'), replace=True)
         self.accepts = self.runs = True
         self.report = {'python': payload.PYTHON}
-        self.rejects: tuple[str, str] | None = None
+        self.rejects: tuple[str, str] | tuple[str, str, float] | None = None
         self.state = m.State.RUNNING
         self.seen: list[m.Message] = []
         self.calls: dict[bytes, tuple[TaskHeader, payload.Call]] = {}

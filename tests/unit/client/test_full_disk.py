@@ -59,3 +59,17 @@ def test_arguments_that_cannot_be_read_fail_alone(relay: FakeRelay, executor: Ex
     assert isinstance(future.exception(LONG), TaskRejected)
     assert [each.total for each in relay.of(m.Segment)] == [-1]
     assert executor.submit(double, 1).result(LONG) == 2
+
+
+def test_what_a_full_relay_does_not_take_waits_here_until_there_is_room(relay: FakeRelay, executor: Executor) -> None:
+    relay.rejects = ('full', "the relay's disk is full", 0.3)
+    future = executor.submit(double, 21)
+    until(lambda: 'disk is full' in future.detail.get('why', ''))
+    assert future.state() == 'unsent'
+    with pytest.raises(TimeoutError, match='disk is full'):
+        future.accepted(0.01)
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    relay.rejects = None
+    assert future.result(LONG) == 42
+    assert future.detail == {}

@@ -116,7 +116,9 @@ def test_a_full_disk_refuses_what_is_new_and_knows_what_is_old(stage: Stage) -> 
     stage.reactor.full = True
     stage.submit(client, 'a', 'b')
     assert client.ids(m.Accepted) == [an_id('a')]
-    assert [(each.task_id, each.code) for each in client.one(m.Rejected).tasks] == [(an_id('b'), 'full')]
+    [rejection] = client.one(m.Rejected).tasks
+    assert (rejection.task_id, rejection.code) == (an_id('b'), 'full')
+    assert rejection.retry_after > 0, 'its client keeps it until there is room'
     stage.finish(endpoint, 'a')
     assert client.ids(m.Deliver) == [an_id('a')]
 
