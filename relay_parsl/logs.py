@@ -12,6 +12,8 @@ import json
 import logging
 import os
 from datetime import datetime, timezone
+from types import TracebackType
+from typing import Union
 
 FORMATS = ('text', 'json')
 VARIABLE = 'RELAY_PARSL_LOG_FORMAT'
@@ -20,6 +22,25 @@ FIELDS = ('account', 'endpoint', 'task')
 """What a line may be about: given by `extra`, or by `about` for all lines of the process."""
 _TEXT = '%(asctime)s %(levelname)-7s %(name)s  %(message)s'
 _ABOUT: dict[str, str] = {}
+ExcInfo = Union[tuple[type[BaseException], BaseException, TracebackType | None], tuple[None, None, None]]
+
+
+class TextLines(logging.Formatter):
+    """A line each, too: what others have named cannot make up a line, nor move the cursor of who reads it. A traceback is indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is of logging
+        """The line, its message in one piece."""
+        record.message = escaped(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802  likewise
+        """The traceback, under its line."""
+        return '\n'.join('  ' + escaped(line) for line in super().formatException(ei).split('\n'))
+
+
+def escaped(text: str) -> str:
+    r"""The text with `\n`, `\x1b`, `\u202e`, … for what is no letter: line breaks, controls, marks that turn the direction, halves of pairs."""
+    return text if text.isprintable() else ''.join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class JsonLines(logging.Formatter):
@@ -37,14 +58,16 @@ class JsonLines(logging.Formatter):
 
 def use(name: str) -> None:
     """From now on, all lines have this format. Raises KeyError for none of `FORMATS`."""
-    formatter = {'text': logging.Formatter(_TEXT), 'json': JsonLines()}[name]
+    formatter = {'text': TextLines(_TEXT), 'json': JsonLines()}[name]
     for handler in logging.getLogger().handlers:
         handler.setFormatter(formatter)
 
 
 def begin(level: int) -> None:
     """Log on stderr from this level on, in the format that the environment says."""
-    logging.basicConfig(level=level, format=_TEXT)
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextLines(_TEXT))
+    logging.basicConfig(level=level, handlers=[handler])
     if os.environ.get(VARIABLE) == 'json':
         use('json')
 

@@ -36,9 +36,9 @@ class Ended(NamedTuple):
 
 
 class Declined(NamedTuple):
-    """Put on record that a dispatched task was refused before it was held: its number was used, or its time is over."""
+    """Put on record that a dispatched task was refused unopened: its number was used, its time is over, it is no task (`info` is None)."""
 
-    info: TaskHeader
+    info: TaskHeader | None
     reason: str
 
 

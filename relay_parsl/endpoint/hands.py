@@ -12,6 +12,7 @@ from relay_parsl.endpoint import effects as do
 from relay_parsl.endpoint.crew import Crew
 from relay_parsl.endpoint.gate import Gate, Opened, Refusal
 from relay_parsl.endpoint.reactor import EndpointReactor
+from relay_parsl.endpoint.refusals import Refusals
 from relay_parsl.endpoint.shares import Shares
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.engines.base import Finished, Lost, Running, SealedBody, Work
@@ -63,6 +64,7 @@ class Hands:
         self._pools: set[str] = set()
         """Whose engines were given something in this turn."""
         self._began = 0.0
+        self._refusals = Refusals()
         self.again = False
         self.exit: do.Exit | None = None
         self._inside: dict[tuple[bytes, int], TaskHeader] = {}
@@ -88,6 +90,7 @@ class Hands:
     def act(self, effects: Iterable[do.Effect]) -> None:
         """Do them, in order, and put on record what was started: a line for each account and function, not for each task."""
         self._began = self._now()
+        self._tell(self._refusals.overdue(self._began))
         for effect in effects:
             self._acts[type(effect)](effect)
         for (account, function, name), tasks in self._started.items():
@@ -184,9 +187,21 @@ class Hands:
             return opened
         return None
 
-    def _refuse(self, info: TaskHeader, reason: str) -> None:
-        log.warning('task %s is refused: %s', info.task_id.hex(), reason, extra=_of(info.task_id))
-        self._audit('refuse', task=info.task_id.hex(), grant=info.grant.hex(), reason=reason)
+    def _refuse(self, info: TaskHeader | None, reason: str) -> None:
+        about = {'task': info.task_id.hex(), 'grant': info.grant.hex()} if info else {}
+        self._refused('a task', reason, about)
+
+    def _refused(self, what: str, reason: str, about: dict[str, str]) -> None:
+        """On record and in the log, unless there are too many of them."""
+        if self._refusals.line(reason, self._began):
+            extra = {'task': about['task']} if 'task' in about else {}
+            log.warning('%s is refused: %s (%s)', what, reason, ', '.join(f'{name} {value}' for name, value in about.items()), extra=extra)
+            self._audit('refuse', **about, reason=reason)
+
+    def _tell(self, left_out: Iterable[tuple[str, int]]) -> None:
+        for kind, count in left_out:
+            log.warning('%d more were refused: %s', count, kind)
+            self._audit('refuse', reason=kind, left_out=count)
 
     def _reject(self, effect: do.Start, error: TaskError) -> None:
         info = effect.info
@@ -224,8 +239,7 @@ class Hands:
     def _keep(self, effect: do.Keep) -> None:
         reason = self._gate.keep(effect.object, self._now())
         if reason:
-            log.warning('an object of kind %r is refused: %s', effect.object.kind, reason)
-            self._audit('refuse', object=effect.object.hash.hex(), reason=reason)
+            self._refused(f'an object of kind {effect.object.kind!r}', reason, {'object': effect.object.hash.hex()})
             self._reactor.unusable(effect.object.hash, reason, self._now())
         else:
             if effect.object.kind == 'grant':
@@ -237,8 +251,7 @@ class Hands:
         try:
             new = self._shares.take(effect.data)
         except SealError as error:
-            log.warning('%s: refused', error)
-            self._audit('refuse', share=effect.data[-8:].hex(), reason=str(error))
+            self._refused('a statement about guests', str(error), {'share': effect.data[-8:].hex()})
             return
         share = self._shares.current
         if new and share is not None:
@@ -273,6 +286,7 @@ class Hands:
         self.again = True
 
     def _end(self, effect: do.Exit) -> None:
+        self._tell(self._refusals.rest())
         self.exit = effect
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import CancelWork, Drop, Keep, SpoolWrite, Withdraw
+from relay_parsl.endpoint.effects import CancelWork, Declined, Drop, Keep, SpoolWrite, Withdraw
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
@@ -97,7 +97,9 @@ class Intake:
         if holding is None or message.direction != 'task' or message.task_id not in self._books.pulls:
             return
         if message.total == -1:
-            self._outcomes.refuse(holding, 'body-gone: the relay has the arguments no more', now)
+            reason = 'body-gone: the relay has the arguments no more'
+            self._books.out.append(Declined(holding.info, reason))
+            self._outcomes.refuse(holding, reason, now)
         elif self._books.pulls.take(message):
             self._books.out.append(SpoolWrite((message.task_id, holding.attempt, 'task'), message.offset, message.data))
             if self._books.pulls.done(message.task_id):
@@ -171,8 +173,9 @@ class Intake:
     def _lease(self, leased: Leased, now: float) -> None:
         try:
             info = codec.task_header(leased.header)
-        except ProtocolError:
-            return  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
+        except ProtocolError as error:  # the relay reads each header that it takes: this one was damaged on purpose, and there is no id to answer to
+            self._books.out.append(Declined(None, f'malformed: {str(error)[:200]}'))
+            return
         if not info.pool and (pool := self._books.pool('')):
             info = info._replace(pool=pool)
         holding, waiting = self._books.holdings.get(info.task_id), self._books.outbox.get(info.task_id)

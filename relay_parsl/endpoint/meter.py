@@ -31,7 +31,7 @@ class Meter:
         if event == 'start':
             self._started += len(fields['tasks'])
         elif event in self._refused:
-            self._refused[event] += 1
+            self._refused[event] += fields.get('left_out', 1)
 
     def finished(self, *, ok: bool, cancelled: bool) -> None:
         """An attempt ran to its end."""

@@ -50,6 +50,7 @@ class Dealer:
         self._context = zmq.Context()
         self._waker = Waker()
         self._failure = ''
+        self._junk = 0
         self.handshakes = 0
         """Connections so far. One more than before: what was on its way may be lost, and greeting again finds out sooner than silence does."""
         try:
@@ -86,7 +87,7 @@ class Dealer:
     def receive(self, limit: int = 256) -> list[Message]:
         """What has arrived, up to `limit` messages; what is no message is logged and dropped."""
         self._watch()
-        return [message for message in map(_read, arrived(self._socket, limit)) if message is not None]
+        return [message for message in map(self._read, arrived(self._socket, limit)) if message is not None]
 
     def wait(self, timeout: float) -> bool:
         """Until a message, a `wake`, or `timeout` seconds; whether there is a message."""
@@ -158,10 +159,11 @@ class Dealer:
                 self._failure = 'unreachable'
             self._connected = event == zmq.EVENT_CONNECTED or (self._connected and event != zmq.EVENT_DISCONNECTED)
 
-
-def _read(frames: list[Frame]) -> Message | None:
-    try:
-        return codec.decode(contents(frames))
-    except ProtocolError as error:
-        log.warning('dropped what is no message of the relay: %s', error)
-        return None
+    def _read(self, frames: list[Frame]) -> Message | None:
+        try:
+            return codec.decode(contents(frames))
+        except ProtocolError as error:
+            self._junk += 1
+            if not self._junk & (self._junk - 1):  # 1, 2, 4, 8, …: a relay that sends nothing else may not fill the disk of who listens
+                log.warning('dropped what is no message of the relay (%d so far): %s', self._junk, str(error)[:200])
+            return None

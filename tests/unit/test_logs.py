@@ -47,3 +47,34 @@ def test_each_line_is_an_object_whatever_is_in_the_message(out: io.StringIO) -> 
 def test_a_format_that_is_none_is_refused() -> None:
     with pytest.raises(KeyError):
         logs.use('xml')
+
+
+HOSTILE = 'a\nb\r\x1b[2J\x9b31m\u202etxt\u2028\x85\0\ud800'
+
+
+@pytest.mark.attack(25)
+@pytest.mark.parametrize('kind', [logs.TextLines, logs.JsonLines])
+def test_a_name_cannot_make_up_a_line_or_steer_a_terminal(kind: type[logging.Formatter]) -> None:
+    record = logging.LogRecord('relay_parsl', logging.INFO, '', 0, 'task of %s', (HOSTILE,), None)
+    line = kind().format(record)
+    assert line.isprintable()
+    assert len(line.splitlines()) == 1
+    assert '\\n' in line
+    assert '\\u202e' in line
+
+
+@pytest.mark.attack(25)
+def test_the_text_of_an_exception_cannot_make_up_a_line() -> None:
+    try:
+        raise ValueError(f'{HOSTILE}\n2026-11-25 08:00:00 INFO relay_parsl forged')
+    except ValueError as error:
+        record = logging.LogRecord('relay_parsl', logging.INFO, '', 0, 'failed', (), (ValueError, error, error.__traceback__))
+    first, *rest = logs.TextLines(logs._TEXT).format(record).split('\n')
+    assert first.endswith('failed')
+    assert all(each.isprintable() for each in rest)
+    assert all(each.startswith('  ') for each in rest)
+    assert rest[0] == '  Traceback (most recent call last):'
+
+
+def test_plain_words_stay_as_they_are() -> None:
+    assert logs.escaped('prüfen: 5 °C → ok, C:\\x') == 'prüfen: 5 °C → ok, C:\\x'
