@@ -5,8 +5,9 @@ python tests/faults/failpoints.py --at relay:after_commit/Submit 1 --armed FILE 
 ```
 
 The product knows nothing of this: steps are wrapped here, from outside, before the command begins. A word after the slash counts only passes that
-have to do with that message. Passes count once `FILE` is there, so that a test can start the party whole and then say what is to go wrong.
-`--set` gives a module's constant, or a field of the relay's settings (`relay:dead=3`), another value: timeouts of half a minute take a second then.
+have to do with that message. Passes count once `FILE` is there, so that a test can start the party whole and then say what is to go wrong. A `client`
+is a party too: see `pusher.py`. `--set` gives a module's constant, or a field of the relay's settings (`relay:dead=3`), another value: timeouts of
+half a minute take a second then.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ class Step:
     words: Words = _none
 
 
-_heard: set[str] = set()
-"""What the relay heard in this turn."""
+_noted: set[str] = set()
+"""What the relay heard in this turn, or what the endpoint's journal is to write."""
 
 
 def _turn(*_args: object) -> set[str]:
-    return set(_heard)
+    return set(_noted)
+
+
+def _written(*_args: object) -> set[str]:
+    return set(_noted)
 
 
 def _effect(_self: object, effect: object, *_args: object) -> set[str]:
@@ -63,13 +68,18 @@ STEPS = {
     'relay:before_send': Step('relay_parsl.transport.router', 'Router.send', 'before', _message),
     'relay:after_send': Step('relay_parsl.transport.router', 'Router.send', 'after', _message),
     'endpoint:taken': Step('relay_parsl.endpoint.reactor', 'EndpointReactor.receive', 'after', _message),
-    'endpoint:before_commit': Step('relay_parsl.endpoint.journal', 'SqliteJournal.commit', 'before'),
-    'endpoint:after_commit': Step('relay_parsl.endpoint.journal', 'SqliteJournal.commit', 'after'),
+    'endpoint:before_commit': Step('relay_parsl.endpoint.journal', 'SqliteJournal.commit', 'before', _written),
+    'endpoint:after_commit': Step('relay_parsl.endpoint.journal', 'SqliteJournal.commit', 'after', _written),
     'endpoint:before_submit': Step('relay_parsl.endpoint.hands', 'Hands._start', 'before'),
     'endpoint:after_submit': Step('relay_parsl.endpoint.crew', 'Crew.flush', 'after'),
     'endpoint:finished': Step('relay_parsl.endpoint.hands', 'Hands.hear', 'before', _effect),
     'endpoint:before_send': Step('relay_parsl.transport.dealer', 'Dealer.send', 'before', _message),
     'endpoint:after_send': Step('relay_parsl.transport.dealer', 'Dealer.send', 'after', _message),
+    'client:before_seal': Step('relay_parsl.client.routes', 'Routes.send', 'before'),
+    'client:before_send': Step('relay_parsl.transport.dealer', 'Dealer.send', 'before', _message),
+    'client:after_send': Step('relay_parsl.transport.dealer', 'Dealer.send', 'after', _message),
+    'client:before_take': Step('relay_parsl.client.reactor', 'ClientReactor.receive', 'before', _message),
+    'client:after_take': Step('relay_parsl.client.reactor', 'ClientReactor.receive', 'after', _message),
 }
 """By party and name, in the order of a turn."""
 RELAY = (
@@ -80,10 +90,15 @@ RELAY = (
 )  # fmt: skip
 """The steps that a task passes at the relay."""
 ENDPOINT = (
-    'endpoint:taken/Dispatch', 'endpoint:before_submit', 'endpoint:after_submit', 'endpoint:finished/Finished', 'endpoint:before_commit',
-    'endpoint:after_commit', 'endpoint:before_send/Results', 'endpoint:after_send/Results', 'endpoint:taken/Recorded',
+    'endpoint:taken/Dispatch', 'endpoint:before_submit', 'endpoint:after_submit', 'endpoint:finished/Finished', 'endpoint:before_send/Results',
+    'endpoint:after_send/Results', 'endpoint:taken/Recorded', 'endpoint:before_commit/spend', 'endpoint:after_commit/spend',
 )  # fmt: skip
-"""And at the endpoint."""
+"""And at the endpoint: the last two write down that it never runs again."""
+CLIENT = (
+    'client:before_seal', 'client:before_send/Submit', 'client:after_send/Submit', 'client:before_take/Accepted', 'client:after_take/Accepted',
+    'client:before_take/Deliver', 'client:after_take/Deliver', 'client:before_send/Received', 'client:after_send/Received',
+)  # fmt: skip
+"""And at the client."""
 
 
 class Fuse:
@@ -125,22 +140,34 @@ def wrap(point: str, fuse: Fuse) -> None:
     if step.words is _turn:
         _replace('relay_parsl.relay.server', 'RelayServer._hear', _listened)
         _replace('relay_parsl.relay.server', 'RelayServer._decide', _fresh)
+    if step.words is _written:
+        _replace('relay_parsl.endpoint.journal', 'SqliteJournal.begin', _fresh)
+        for name in ('keep', 'spend', 'forget'):
+            _replace('relay_parsl.endpoint.journal', f'SqliteJournal.{name}', _wrote)
 
 
 def _listened(original: Callable[..., Any]) -> Callable[..., Any]:
     def hear(self: Any, peer: Any, message: Any, now: float) -> Any:
-        _heard.add(type(message).__name__)
+        _noted.add(type(message).__name__)
         return original(self, peer, message, now)
 
     return hear
 
 
-def _fresh(original: Callable[..., Any]) -> Callable[..., Any]:
-    def decide(*args: Any) -> Any:
-        _heard.clear()
+def _wrote(original: Callable[..., Any]) -> Callable[..., Any]:
+    def write(*args: Any) -> Any:
+        _noted.add(original.__name__)
         return original(*args)
 
-    return decide
+    return write
+
+
+def _fresh(original: Callable[..., Any]) -> Callable[..., Any]:
+    def begin(*args: Any) -> Any:
+        _noted.clear()
+        return original(*args)
+
+    return begin
 
 
 def _replace(module: str, method: str, change: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -175,11 +202,17 @@ def main(arguments: list[str]) -> None:
         change(setting)
     if options.at:
         wrap(options.at[0], Fuse(int(options.at[1]), options.armed))
-    from relay_parsl.cli.main import main as command
+    words = arguments[split + 1 :]
+    if words[0] == 'client':
+        from tests.faults.pusher import main as push
 
-    command(arguments[split + 1 :], prog_name='relay-parsl')
+        push(words[1:])
+    else:
+        from relay_parsl.cli.main import main as command
+
+        command(words, prog_name='relay-parsl')
 
 
 if __name__ == '__main__':
-    del sys.path[0]  # this directory holds other modules of the tests
+    sys.path[0] = str(Path(__file__).parents[2])  # not this directory, which holds other modules of the tests
     main(sys.argv[1:])

@@ -5,8 +5,11 @@ from __future__ import annotations
 from tests.row import Row
 
 ROWS = {
-    1: Row('kill -9 of a client after its submit was accepted', 'the task runs; its result comes to whoever follows its id or group', open='all'),
-    2: Row('kill -9 of a client before its submit was accepted', 'a task sent again under the same id runs once', open='all'),
+    1: Row('kill -9 of a client after its submit was accepted', 'the task runs; its result comes to whoever follows its id or group'),
+    2: Row(
+        'kill -9 of a client before its submit was accepted',
+        'what the relay had taken runs once, and nothing else does; a task sent again under the same id runs once',
+    ),
     3: Row('kill -9 of an idle relay', 'everything is back; clients and endpoints have a session again soon'),
     4: Row('kill -9 of a relay under load', 'nothing that was accepted is lost, nothing is doubled'),
     5: Row('kill -9 of a relay between commit and acknowledgement', 'what the client sends again is known by its id'),
@@ -14,17 +17,14 @@ ROWS = {
     7: Row(
         'kill -9 of an idle endpoint with tasks in its queue',
         'what was dispatched may have started: it comes again as the next attempt, `at_most_once` ends as lost',
-        open='all',
     ),
     8: Row(
         'kill -9 of an endpoint with running tasks',
-        'the next attempt runs; the first terminal state stands',
-        open='that an older attempt is counted up and its late result set aside, by itself',
+        'the next attempt runs; a late result of an older one is taken while the task is open, and set aside afterwards',
     ),
     9: Row(
         'kill -9 of an endpoint that has a result, before the relay has recorded it',
-        'a journalled result is sent again and its task does not run again',
-        open='all',
+        'a result in the journal (after a second, and of `at_most_once` before it is sent) is sent again; its task does not run again',
     ),
     10: Row('kill -9 of the interchange', 'the engine is built anew; its tasks run again or fail with the reason'),
     11: Row('kill -9 of a manager', '`ManagerLost`, tried again'),
