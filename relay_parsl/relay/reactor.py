@@ -115,6 +115,10 @@ class RelayReactor:
         """Whether a CURVE key may connect; reads no store."""
         return self._core.accounts.admits(key, now)
 
+    def inside(self, routing: bytes) -> bool:
+        """Whether a connection has a session."""
+        return routing in self._core.sessions
+
     def receive(self, peer: PeerLike, message: Message, now: float) -> None:
         """A message, from whoever the handshake says. Raises StoreError."""
         self._core.now = now

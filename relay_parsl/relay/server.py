@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import resource
 import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
 from relay_parsl.metrics import Publisher
+from relay_parsl.relay.descriptors import outside, raise_open_files
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, Snapshot, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.meter import Meter
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
@@ -45,10 +45,6 @@ RESERVE = 64 << 20
 LOOK_AT_DISK = 5.0
 AFTER_ERROR = 0.2
 """Seconds to wait after a store error, so that a full disk is not asked a thousand times a second."""
-MANY_FILES = 1 << 20
-"""Open files that are asked for at most, where the system sets no limit or an absurd one."""
-FEW_FILES = 4096
-"""A limit of open files below which the operator is warned: each connection takes one."""
 LIFETIME = 10 * 365 * 86400.0
 """Seconds that the card of a relay's own keys is valid."""
 
@@ -140,7 +136,8 @@ class RelayServer:
         self._snapshots = Snapshots(directory, self._store.copy_to, self._snapshot_went)
         self._open.append(self._snapshots.close)
         self._found()
-        self._router = Router(self._bind, keys.curve, lambda key: self._reactor.admits(key, self._now()))
+        room = outside(self._settings.connections)
+        self._router = Router(self._bind, keys.curve, self._admits, outside=room, inside=self._inside)
         self._open.append(self._router.close)
         self._wake = self._router.wake
         self._helper = Helper(self._spool, self._synced)
@@ -184,6 +181,12 @@ class RelayServer:
         full = self._lives > 1 and self._reactor.full
         self._reactor = RelayReactor(self._store, self._now(), settings=self._settings, first_session=self._base + (self._lives << 24))
         self._reactor.full, self._reactor.unrecorded = full, self._audit.halted
+
+    def _admits(self, key: bytes) -> bool:
+        return self._reactor.admits(key, self._now())
+
+    def _inside(self, routing: bytes) -> bool:
+        return self._reactor.inside(routing)
 
     def _close(self) -> None:
         """Whatever is open, the last first."""
@@ -384,17 +387,3 @@ def restored(times: tuple[float, float] | None) -> str:
         return ''
     when, made = (time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(each)) for each in times)
     return f'restored at {when} from a backup of {made}'
-
-
-def raise_open_files() -> int:
-    """How many files this process may open, after asking for all that it may have: what most systems start with is 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(OSError, ValueError):  # a container may forbid it: then it is as it was
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            soft = most
-    files = most if soft == resource.RLIM_INFINITY else soft
-    if files < FEW_FILES:
-        log.warning('only %d files may be open, and each connection takes one: raise the limit (ulimit -n, or LimitNOFILE of the service)', files)
-    return files

@@ -11,6 +11,7 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import bind_failure, is_address, source
+from relay_parsl.transport.doorway import Doorway
 from relay_parsl.transport.sockets import (
     LAST_WORDS,
     MAX_FRAME,
@@ -28,7 +29,7 @@ from relay_parsl.transport.sockets import (
 )
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Enrol, Message
+from relay_parsl.wire.messages import Enrol, Hello, Message
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +44,33 @@ class Peer(NamedTuple):
     routing: bytes
     key: bytes
     address: str = ''
-    """Of who would join, as `address.source` has it; of others nobody asks for it."""
+    """Of who says `Hello` or would join, as `address.source` has it; with other messages nobody asks for it."""
 
 
 class Router:
     """The relay's socket, or an engine's for its workers. One thread uses it; `wake` alone may be called from any."""
 
-    def __init__(self, bind: str, curve: bytes, admit: Callable[[bytes], bool], *, most: int | None = None, largest: int = MAX_FRAME) -> None:
+    def __init__(
+        self,
+        bind: str,
+        curve: bytes,
+        admit: Callable[[bytes], bool],
+        *,
+        most: int = 1 << 30,
+        largest: int = MAX_FRAME,
+        outside: int = 1 << 30,
+        inside: Callable[[bytes], bool] = lambda _routing: False,
+    ) -> None:
         """Listen.
 
         Args:
             bind: `tcp://address:port`; port 0 or `*` is any free one.
             curve: the private key of who listens, 32 raw bytes.
             admit: says by its public key who may connect.
-            most: connections at once; those beyond are refused. By default nobody counts.
+            most: connections at once; those beyond are refused.
             largest: bytes of a frame; a longer one cuts the connection that it came by.
+            outside: connections without a session; those beyond are cut.
+            inside: says by its routing id who has a session.
 
         Raises:
             ConfigError: the address cannot be had, or the self-test finds that strangers get in.
@@ -67,16 +80,14 @@ class Router:
         if not is_address(bind):
             raise ConfigError(f'cannot listen on {bind!r}: --bind takes tcp://ADDRESS:PORT of this machine')
         self._admit = admit
-        self._most, self._open = most, set[int]()
+        self._most = most
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAX_SOCKETS, 8192)
         self._waker = Waker()
         self._zap: Socket = self._context.socket(zmq.REP)
         self._socket = make_socket(self._context, zmq.ROUTER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, largest)
-        self._doings: Socket | None = None
-        if most is not None:
-            self._doings = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._doorway = Doorway(self._context, self._socket, outside, inside)
         try:
             self._zap.bind(_ZAP)
             self._listen(bind, curve)
@@ -87,11 +98,9 @@ class Router:
 
     @property
     def connections(self) -> int:
-        """How many there are, those in their handshake included; counted only where there is a `most`."""
-        while self._doings is not None and self._doings.getsockopt(zmq.EVENTS) & READABLE:
-            event, value = happened(self._doings)
-            (self._open.add if event == zmq.EVENT_ACCEPTED else self._open.discard)(value)
-        return len(self._open)
+        """How many there are, those in their handshake included."""
+        self._doorway.look()
+        return len(self._doorway)
 
     @property
     def port(self) -> int:
@@ -105,8 +114,8 @@ class Router:
                 self._authenticate()
             elif ready == self._waker.reader.fileno():
                 self._waker.drain()
-            elif ready is self._doings:
-                log.debug('%d connections', self.connections)
+            elif ready is self._doorway.events:
+                self._doorway.look()
 
     def receive(self, limit: int = 256) -> list[tuple[Peer, Message | ProtocolError]]:
         """What has arrived, up to `limit` messages, each with its sender; an error in the place of what is no message."""
@@ -116,7 +125,10 @@ class Router:
             peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
             try:
                 message = codec.decode(contents(frames))
-                got.append((peer._replace(address=source(first.get('Peer-Address'))) if isinstance(message, Enrol) else peer, message))
+                if isinstance(message, (Hello, Enrol)):
+                    self._doorway.asked(first, peer.routing)
+                    peer = peer._replace(address=source(first.get('Peer-Address')))
+                got.append((peer, message))
             except ProtocolError as error:
                 got.append((peer, error))
         return got
@@ -143,9 +155,7 @@ class Router:
 
     def close(self) -> None:
         """Drop every connection; last words have a moment to leave."""
-        if self._doings is not None:
-            self._socket.disable_monitor()
-            self._doings.close(0)
+        self._doorway.close()
         self._zap.close(0)
         self._socket.close(LAST_WORDS)
         self._waker.close()
@@ -163,7 +173,7 @@ class Router:
             raise ConfigError(bind_failure(bind, error.errno, error)) from None
         self._address = self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b'\0').decode()
         self._poller = zmq.Poller()
-        for readable in (self._socket, self._zap, self._waker.reader, *filter(None, [self._doings])):
+        for readable in (self._socket, self._zap, self._waker.reader, self._doorway.events):
             self._poller.register(readable, zmq.POLLIN)
 
     def _authenticate(self) -> None:
@@ -171,7 +181,7 @@ class Router:
         while self._zap.getsockopt(zmq.EVENTS) & READABLE:
             request = self._zap.recv_multipart()
             known = len(request) == 7 and request[2] == _ZAP_DOMAIN and request[5] == b'CURVE' and self._admit(request[6])
-            known = known and (self._most is None or self.connections <= self._most)
+            known = known and self.connections <= self._most
             if not known:
                 log.info('refused a connection from %s', request[3].decode('ascii', 'replace') if len(request) > 3 else 'somewhere')
             verdict = [b'200', b'OK', request[6].hex().encode()] if known else [b'400', b'unknown key', b'']

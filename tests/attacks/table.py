@@ -90,8 +90,7 @@ ROWS = {
     ),
     34: Row(
         '10,000 connections that say nothing, or begin a handshake and do not go on',
-        'cut when they say nothing; others are served',
-        open='real connections: nothing bounds how many are open',
+        'cut when they say nothing; those without a session have their share of the files, and others are served',
     ),
     35: Row(
         'One account sends tiny tasks as fast as it can',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -44,15 +45,20 @@ def test_a_relay_with_64_descriptors_lives_on_when_they_are_used_up_and_lets_in_
         with contextlib.ExitStack() as crowd:
             for _ in range(2 * FEW):
                 crowd.enter_context(socket.create_connection(('127.0.0.1', port)))
-            wait_for(lambda: descriptors(relay.pid) == FEW)
             submit(client, [site.task(2)])
-            with site.party('root', port) as late:
-                late.say(m.Hello('operator', Id(os.urandom(16))))
-                late.dealer.wait(0.5)
-                assert late.dealer.receive() == [], 'there is none left'
+            with site.client('root', port):
+                assert descriptors(relay.pid) < FEW, 'a crowd that says nothing takes only some of them'
         wait_for(lambda: descriptors(relay.pid) < FEW // 2)
+        resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (descriptors(relay.pid), FEW))
+        with site.party('root', port) as late:
+            late.say(m.Hello('client', Id(os.urandom(16))))
+            submit(client, [site.task(3)])
+            late.dealer.wait(0.5)
+            assert late.dealer.receive() == [], 'there is none left'
+            resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
+            late.one(m.Welcome)
         with site.endpoint(port) as endpoint:
-            assert sum(len(each.tasks) for each in endpoint.wait(m.Dispatch, lambda found: sum(len(each.tasks) for each in found) == 2)) == 2
+            assert sum(len(each.tasks) for each in endpoint.wait(m.Dispatch, lambda found: sum(len(each.tasks) for each in found) == 3)) == 3
         assert relay.poll() is None
 
 

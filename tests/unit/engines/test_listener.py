@@ -221,7 +221,7 @@ def test_beyond_the_cap_nobody_gets_in(monkeypatch: pytest.MonkeyPatch, request:
     try:
         eventually(lambda: (third.wait(0.05), third.failure == 'unknown-key')[1])
         first.pop().close()
-        eventually(lambda: rig.listener._router is not None and len(rig.listener._router._open) < 2)
+        eventually(lambda: rig.listener._router is not None and rig.listener._router.connections < 2)
         third.reconnect()
         eventually(lambda: (third.wait(0.05), third.handshakes)[1])
     finally:

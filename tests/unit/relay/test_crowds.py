@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from relay_parsl.relay import server
+from relay_parsl.relay import descriptors
 from relay_parsl.relay.effects import Audit
 from relay_parsl.wire import messages as m
 from tests.unit.relay.stage import Stage, an_id
@@ -65,18 +65,18 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def test_the_relay_takes_the_files_that_it_may_have(limits: list[tuple[int, int]], caplog: pytest.LogCaptureFixture) -> None:
-    assert server.raise_open_files() == 8192
+    assert descriptors.raise_open_files() == 8192
     assert limits[-1] == (8192, 8192)
     assert caplog.records == []
     limits.append((1024, resource.RLIM_INFINITY))
-    assert server.raise_open_files() == server.MANY_FILES
-    assert limits[-1] == (server.MANY_FILES, resource.RLIM_INFINITY)
+    assert descriptors.raise_open_files() == descriptors.MANY_FILES
+    assert limits[-1] == (descriptors.MANY_FILES, resource.RLIM_INFINITY)
 
 
 def test_few_files_are_warned_of(limits: list[tuple[int, int]], caplog: pytest.LogCaptureFixture) -> None:
     limits.append((1024, 2048))
     with caplog.at_level(logging.WARNING):
-        assert server.raise_open_files() == 2048
+        assert descriptors.raise_open_files() == 2048
     assert 'only 2048 files' in caplog.text
 
 
@@ -85,4 +85,4 @@ def test_a_limit_that_may_not_be_raised_stays(limits: list[tuple[int, int]], mon
         raise ValueError('not permitted')
 
     monkeypatch.setattr(resource, 'setrlimit', forbidden)
-    assert server.raise_open_files() == 1024
+    assert descriptors.raise_open_files() == 1024
