@@ -11,7 +11,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test faults attacks storm slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
+.PHONY: help install quickstart quickstart-flow test faults attacks mutations storm slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ soak: $(READY)  ## The simulation for hours: HOURS=8, FIRST=SEED to go on from; 
 
 attacks: $(READY)  ## Every attack of docs/security.md, and a verdict for each
 	$(BIN)/python -m tests.rows attacks
+
+mutations: $(READY)  ## Deliberate breaks of each promise, each in a copy of the project: which tests notice (docs/guarantees.md)
+	$(BIN)/python -m tests.mutations --jobs 2
 
 storm: $(READY)  ## A relay killed every second, and endpoints at random, under 100,000 tasks of 10 clients: nothing may be lost or doubled
 	$(BIN)/python -m tests.faults.storm

@@ -94,10 +94,14 @@ def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site
             def commit() -> None:
                 raise server._store._error(sqlite3.OperationalError('disk I/O error'))
 
+            said: list[m.Message] = []
+            send = server._router.send
+            server._router.send = lambda routing, message: (said.append(message), send(routing, message))[1]  # type: ignore[method-assign]
             server._store.commit = commit  # type: ignore[method-assign]
             client.say(m.Objects((GRANT, FUNCTION)), m.Submit((site.task(1),)))
             thread.join(PATIENCE)
             assert not thread.is_alive()
+            assert [each for each in said if isinstance(each, m.Accepted)] == []
             client.dealer.wait(0.2)
             assert client.dealer.receive() == []
     finally:
