@@ -169,6 +169,8 @@ class Admin:
             for info, header in found
         ]  # fmt: skip
         if 'id' in where:
+            if not found:
+                self._core.unknown(asker.id, 'List', 1)
             rows = [{**row, **self._more(info)} for row, (info, _) in zip(rows, found)]
         return rows, str(after) if after else ''
 

@@ -176,6 +176,10 @@ class Core:
         if more is not None:
             self.audit(event, account, **fields, **more)
 
+    def unknown(self, account: Id, verb: str, tasks: int) -> None:
+        """A line about tasks that somebody asked for and that are not there for it: forgotten, never there, or another account's."""
+        self.refused('unknown', account, verb=verb, tasks=tasks)
+
     def put_account(self, row: AccountRow) -> None:
         """Add an account, or replace it."""
         self.store.put_account(row)

@@ -40,13 +40,13 @@ class Delivery:
             self.follow_group(session, group)
         if not message.ids:
             return
-        mine = {info.id: info for info in self._core.store.find(message.ids) if info.account == session.account}
+        mine = {info.id: info for info in self._core.store.find(message.ids, session.account)}
         for info in mine.values():
             self.follow_group(session, info.group)
         self.ask(session, [info.id for info in mine.values() if info.stage == Stage.DONE])
         unknown = tuple([Rejection(each, 'unknown', self._core.no_such_task) for each in message.ids if each not in mine])
         if unknown:  # forgotten, never there, or another account's: the same to the asker, and on record
-            self._core.refused('unknown', session.account, verb='Follow', tasks=len(unknown))
+            self._core.unknown(session.account, 'Follow', len(unknown))
             self._core.send(session, Rejected(unknown))
 
     def follow_group(self, session: ClientSession, group: Id) -> None:

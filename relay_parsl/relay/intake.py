@@ -261,7 +261,7 @@ class Intake:
     def cancel(self, session: ClientSession, message: Cancel, _now: float) -> None:
         """What waits ends at once; for what is leased the request is stored and passed on; what is done is delivered."""
         ids = {each.task_id for each in message.tasks}
-        mine = [info for info in self._core.store.find(ids) if info.account == session.account]
+        mine = self._core.store.find(ids, session.account)
         self._core.end([info for info in mine if info.stage == Stage.QUEUED], Status.CANCELLED, 'cancelled before it started')
         leased = [info for info in mine if info.stage == Stage.LEASED]
         if leased:
@@ -272,7 +272,7 @@ class Intake:
         if unknown:
             for task_id in unknown:
                 self._pulls.drop((task_id, 0, 'task'), session.account)
-            self._core.refused('unknown', session.account, verb='Cancel', tasks=len(unknown))
+            self._core.unknown(session.account, 'Cancel', len(unknown))
             self._core.send(session, Rejected(tuple([Rejection(each, 'unknown', self._core.no_such_task) for each in unknown])))
 
     def _pass_on(self, leased: Iterable[TaskInfo]) -> None:

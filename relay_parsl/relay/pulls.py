@@ -154,11 +154,14 @@ class Pulls:
             self._core.do(SpoolSend(session.routing, message, key))
 
     def _readable(self, session: Either, message: Fetch) -> Key | None:
-        if isinstance(session, EndpointSession):
-            lease = session.leases.get(message.task_id)
-            return (message.task_id, 0, 'task') if message.direction == 'task' and lease and lease.body else None
-        found = self._core.store.find([message.task_id])
-        if message.direction != 'result' or not found or found[0].account != session.account or found[0].stage != Stage.DONE:
+        if isinstance(session, EndpointSession) and (lease := session.leases.get(message.task_id)):
+            return (message.task_id, 0, 'task') if message.direction == 'task' and lease.body else None
+        own = isinstance(session, ClientSession)
+        found = self._core.store.find([message.task_id], session.account if own else None)
+        if not found or not (own or found[0].endpoint == session.account):
+            self._core.unknown(session.account, 'Fetch', 1)
+            return None
+        if not own or message.direction != 'result' or found[0].stage != Stage.DONE:
             return None
         [row] = self._core.store.results([message.task_id])
         return (row.id, row.attempt, 'result') if row.body else None

@@ -101,8 +101,8 @@ class Store(Protocol):
     def add(self, rows: Sequence[TaskRow]) -> set[Id]:
         """Queue new tasks; the ids of those that are known already, which stay as they are."""
 
-    def find(self, ids: Collection[Id]) -> list[TaskInfo]:
-        """How these stand; those that are not known are left out."""
+    def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
+        """How these stand, if `whose` is given those of that account; others are left out, as if they were not there: in the same time."""
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         """Endpoint, pool, account and how many tasks wait there: counted, not read."""
@@ -284,9 +284,9 @@ class MemoryStore(Turns, Store):
             self._put(self._marks, 'number', max(row.number, self._marks['number']))
         return known
 
-    def find(self, ids: Collection[Id]) -> list[TaskInfo]:
+    def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
         self._statement('find')
-        return [replace(self._tasks[each].info) for each in ids if each in self._tasks]
+        return [replace(self._tasks[each].info) for each in ids if each in self._tasks and whose in (None, self._tasks[each].info.account)]
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._statement('queued')

@@ -32,8 +32,11 @@ class Watches:
     def watch(self, session: ClientSession, message: Watch, _now: float) -> None:
         """These from now on, and no others; how they stand now."""
         self.leave(session)
+        named = set(message.ids[:WATCHED])
         ids = dict.fromkeys([*message.ids[:WATCHED], *self._tasks_of(message.endpoint, session.account)])
-        mine = [info for info in self._core.store.find(ids) if info.account == session.account]
+        mine = self._core.store.find(ids, session.account)
+        if unknown := len(named.difference([info.id for info in mine])):
+            self._core.unknown(session.account, 'Watch', unknown)
         session.watched = tuple([info.id for info in mine])
         for task_id in session.watched:
             self._core.watchers[task_id].add(session)

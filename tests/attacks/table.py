@@ -18,8 +18,7 @@ ROWS = {
     8: Row('A second process with the key of an endpoint', '`duplicate` or `fenced`, on record'),
     9: Row(
         "Another account's task, whose id is known, is listed, followed, cancelled, watched or fetched",
-        'The very answer as for one that is not there, on record',
-        open='the time that the answers take, and lines on record for lists, watches and fetches',
+        'The very answer as for one that is not there, after the same statements, on record',
     ),
     10: Row('A task for an endpoint that the account may not use', '`not-found` before anything is stored, on record'),
     11: Row('A task that no trusted account has sealed', 'Refused at the endpoint, on record; nothing is unpickled'),

@@ -334,6 +334,15 @@ def test_many_at_once(store: Store) -> None:
     assert len(store.results(ids)) == 1299
 
 
+@pytest.mark.attack(9)
+def test_tasks_are_found_for_an_account_alone(store: Store) -> None:
+    store.add([task(1), task(2, account=BOB), task(3)])
+    ids = [an_id(f'task {number}') for number in (1, 2, 3, 4)]
+    assert [info.number for info in store.find(ids, ANN)] == [1, 3]
+    assert [info.number for info in store.find(ids, BOB)] == [2]
+    assert store.find(ids, an_id('nobody')) == []
+
+
 # -- The memory store's own ------------------------------------------------------------------------------------------
 
 

@@ -110,8 +110,10 @@ class SqliteStore(Books):
         self._many('INSERT INTO dates VALUES (?, ?, ?)', dates([(row.number, row.expires) for row in new]))
         return known
 
-    def find(self, ids: Collection[Id]) -> list[TaskInfo]:
-        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}})', ids)))
+    def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
+        if whose is None:
+            return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}})', ids)))
+        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}}) AND t.account = ?', ids, self._numbers.get(whose, 0))))
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._settle()

@@ -156,14 +156,14 @@ class StoreFile:
         except sqlite3.Error as error:
             raise self._error(error) from error
 
-    def _in(self, sql: str, values: Collection[Any]) -> list[Any]:
-        """A query with `IN ({})`, in a few sizes, so that prepared statements are found again."""
+    def _in(self, sql: str, values: Collection[Any], *more: Any) -> list[Any]:
+        """A query with `IN ({})`, in a few sizes, so that prepared statements are found again; `more` are the values behind."""
         found = []
         rest = list(dict.fromkeys(values))
         while rest:
             size = 512 if len(rest) >= 512 else 64 if len(rest) > 8 else 8
             part, rest = rest[:size], rest[size:]
-            found += self._all(sql.format(','.join('?' * size)), part + part[:1] * (size - len(part)))
+            found += self._all(sql.format(','.join('?' * size)), [*part, *part[:1] * (size - len(part)), *more])
         return found
 
     def _error(self, error: sqlite3.Error) -> StoreError:

@@ -114,7 +114,9 @@ def test_a_task_of_another_account_is_as_one_that_is_not_there(stage: Stage) -> 
         bob.say(m.Fetch(task_id, 1, 'result', 0, 100), m.Received((task_id,)))
         said.append(repr(bob.inbox).replace(repr(task_id), 'ID'))
     assert said[0] == said[1]
-    assert [each['tasks'] for each in on_record(stage, 'unknown', 'bob')] == [1] * 4, 'the log does not tell them apart either'
+    lines = on_record(stage, 'unknown', 'bob')
+    assert [each['verb'] for each in lines] == ['Follow', 'Cancel', 'Watch', 'List', 'Fetch'] * 2
+    assert [each['tasks'] for each in lines] == [1] * 10, 'the log does not tell them apart either'
     stage.finish(endpoint, 'theirs')
     assert ann.ids(m.Deliver) == [an_id('theirs')]
     stage.wait(10)
@@ -165,3 +167,27 @@ def test_a_clock_that_goes_back_begins_a_new_period() -> None:
     assert [counts.line(an_id('a'), 1000.0) for _ in range(refusals.LINES + 1)][-1] is None
     assert counts.line(an_id('a'), 10.0) == {'left_out': 1}
     assert counts.line(an_id('a'), 10.0) == {}
+
+
+@pytest.mark.attack(9)
+def test_an_endpoint_that_fetches_arguments_of_others_is_on_record_and_one_that_lost_its_lease_is_not(stage: Stage) -> None:
+    ann, site, far = stage.client('ann'), stage.endpoint(), stage.endpoint('far')
+    stage.submit(ann, 'a')
+    for name in ('a', 'absent'):
+        far.say(m.Fetch(an_id(name), 1, 'task', 0, 10))
+        assert far.one(m.Segment).total == -1
+    assert on_record(stage, 'unknown', 'far') == [{'verb': 'Fetch', 'tasks': 1}] * 2
+    stage.finish(site, 'a')
+    site.say(m.Fetch(an_id('a'), 1, 'task', 0, 10))
+    assert site.one(m.Segment).total == -1
+    assert on_record(stage, 'unknown', 'site') == []
+
+
+@pytest.mark.attack(9)
+def test_ones_own_tasks_leave_no_such_line(stage: Stage) -> None:
+    ann, site = stage.client('ann'), stage.endpoint()
+    stage.submit(ann, 'a')
+    stage.finish(site, 'a')
+    ann.say(m.Watch((an_id('a'),)), m.List(1, 'tasks', {'id': an_id('a')}), m.List(2, 'tasks', {'group': an_id('none')}), m.Watch(()))
+    ann.say(m.Fetch(an_id('a'), 1, 'result', 0, 10))
+    assert on_record(stage, 'unknown', 'ann') == []
