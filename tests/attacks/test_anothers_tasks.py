@@ -104,7 +104,7 @@ def likelier(first: list[float], second: list[float]) -> float:
 @pytest.mark.integration
 @pytest.mark.attack(9)
 def test_the_time_of_an_answer_tells_nothing_over_a_socket(tmp_path: Path) -> None:
-    """A real relay, asked in turns for a task of somebody else that waits, one that has ended, and one that is not there; by the rank of the times."""
+    """A relay, asked in turns for a task of somebody else that waits, one that has ended, and one that is not there; by the rank of the times."""
     site, took = site_in(tmp_path / 'home'), {name: list[float]() for name in ('absent', 'waits', 'done')}
     ids = {'done': site_id(1), 'waits': site_id(2), 'absent': site_id(3)}
     with site.serving() as server, site.client('ann', server.port) as ann, site.client('root', server.port) as asker:
