@@ -109,7 +109,7 @@ def entry_for(home: Home, invitation: Invitation, name: str | None) -> RelayEntr
 
     known = home.relays()
     for entry in known.values():
-        if entry.key == invitation.relay_key and name in (None, entry.name):
+        if invitation.relay_key in (entry.key, entry.heir) and name in (None, entry.name):
             return entry
     chosen = check_name(name or host_of(invitation.url))
     if chosen in known and known[chosen].key != invitation.relay_key:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEYS = ('relay/relay.key', 'accounts/operator.key')
 """What opens a relay and rules it, below the home directory."""
+NEXT = 'relay/relay.key.next'
+"""What follows the first of them, while that is announced."""
 PATIENCE = 600.0
 """Seconds without any progress after which a snapshot is given up."""
 
@@ -26,7 +28,7 @@ PATIENCE = 600.0
 @click.command()
 @click.argument('target', metavar='FILE|DIRECTORY', type=click.Path(path_type=Path))
 @click.option('--passphrase', metavar='TEXT', envvar='RELAY_PARSL_PASSPHRASE', help="For the relay's keys.  [default: asked for]")
-@click.option('--without-keys', is_flag=True, help='Leave the keys out: they are kept elsewhere, and never change.')
+@click.option('--without-keys', is_flag=True, help='Leave the keys out: they are kept elsewhere, and change with `relay rotate` only.')
 def backup(target: Path, passphrase: str | None, without_keys: bool) -> None:
     """Write all that the relay of this home has to one FILE, also while it serves: store, large bodies, audit log, keys.
 
@@ -120,7 +122,7 @@ def sealed_keys(home: Home, passphrase: str) -> bytes:
     from relay_parsl.home import lock, read_private, to_json, to_text
     from relay_parsl.home.backup import RELAY
 
-    found = {name: to_text(read_private(home.root / name)) for name in KEYS if (home.root / name).exists()}
+    found = {name: to_text(read_private(home.root / name)) for name in (*KEYS, NEXT) if (home.root / name).exists()}
     return lock(to_json(found), passphrase, RELAY)
 
 
@@ -174,7 +176,8 @@ def opened_keys(home: Home, staging: Path, passphrase: str | None, where: str) -
     if passphrase is None:
         passphrase = click.prompt('Passphrase of the keys in the backup', hide_input=True)
     found = from_json(where, unlock(path.read_bytes(), passphrase, where, RELAY))
-    return {name: to_bytes(found[name]) for name in missing if name in found}
+    wanted = [*missing, *[NEXT] * (KEYS[0] in missing)]  # the two belong together
+    return {name: to_bytes(found[name]) for name in wanted if name in found}
 
 
 def write_key(home: Home, name: str, data: bytes) -> None:

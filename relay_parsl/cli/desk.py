@@ -26,7 +26,7 @@ def open_desk(relay: str | None, credentials: str | None, roles: tuple[str, ...]
         ConfigError, HomeError, RelayUnavailable: there is no such relay, its files cannot be used, it does not answer.
     """
     home = Home.find()
-    desk = Desk(*choose(home, relay, credentials, roles), timeout=timeout)
+    desk = Desk(*choose(home, relay, credentials, roles), timeout=timeout, home=home)
     try:
         confirm(home, desk)
     except RelayError as error:
@@ -54,7 +54,7 @@ def choose(home: Home, relay: str | None, credentials: str | None, roles: tuple[
 
 def may_ask(home: Home, relay: RelayEntry) -> bool:
     """Whether this home knows the relay and has an account that may ask about endpoints: that of an endpoint alone has neither."""
-    known = any(entry.key == relay.key for entry in home.relays().values())
+    known = any(entry.is_that_of(relay) for entry in home.relays().values())
     return known and (bool(os.environ.get(CREDENTIALS)) or any(each.role in ('user', 'operator') for each in accounts(home)))
 
 

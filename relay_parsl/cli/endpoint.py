@@ -120,9 +120,9 @@ def enrol_here(place: Place) -> bool:
         return False
     entry, own = choose(home, None, None, ('user',))
     owner = Pin(own.name, own.card.identity, own.role)
-    with Desk(entry, own) as desk:
+    with Desk(entry, own, home=home) as desk:
         invitation = enrol.invite(home, desk, place.name, 'endpoint')
-        enrol.join(invitation, keep=lambda made: place.enrolled(made, entry, owner), drop=lambda _made: leave_nothing(place))
+        enrol.join(invitation, keep=lambda made: place.enrolled(made, desk.entry, owner), drop=lambda _made: leave_nothing(place))
         enrol.confirm(home, desk)
     click.echo(f'endpoint {place.name!r} joined relay {entry.name!r} as one of {own.name!r}')
     return True
@@ -294,7 +294,7 @@ def forget_at_relay(place: Place) -> str:
         relay, credentials = place.identity()
         if not may_ask(home, relay):
             return f' here; the relay still knows it, and only its owner can ask it: `relay-parsl account revoke {place.name}` where the account is'
-        with Desk(*choose(home, relay.name, None, ('user', 'operator'))) as desk:
+        with Desk(*choose(home, relay.name, None, ('user', 'operator')), home=home) as desk:
             desk.order('delete-endpoint', id=credentials.id)
         home.unpin(place.name)
     except RelayError as error:

@@ -121,7 +121,7 @@ def elsewhere(name: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     try:
         if home.relays():
-            with Desk(*choose(home, None, None, ('user', 'operator')), timeout=PATIENCE) as desk:
+            with Desk(*choose(home, None, None, ('user', 'operator')), timeout=PATIENCE, home=home) as desk:
                 rows = desk.rows('endpoints', name=name)
     except RelayError as error:
         raise BadInput(f'no endpoint {name!r} here, and the relay cannot be asked for it: {error}') from error

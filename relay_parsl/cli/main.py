@@ -16,6 +16,7 @@ from relay_parsl.cli.endpoint import endpoint
 from relay_parsl.cli.flow import flow
 from relay_parsl.cli.quickstart import quickstart
 from relay_parsl.cli.relay import relay
+from relay_parsl.cli.relay_keys import key, pin, rotate
 from relay_parsl.cli.show import one_clear_line
 from relay_parsl.cli.task import task
 from relay_parsl.version import VERSION
@@ -63,7 +64,7 @@ def main(verbose: int) -> None:
     logs.begin(level)
 
 
-for command in (backup, restore, migrate):
+for command in (backup, restore, migrate, rotate, key, pin):
     relay.add_command(command)
 for command in (relay, invite, join, account, endpoint, task, flow, audit, doctor, quickstart):
     main.add_command(command)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.serving import bind_option, serving_options
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, moment, relay_options
 from relay_parsl.cli.sizes import read_size
 from relay_parsl.version import VERSION
 
@@ -143,14 +143,16 @@ def relay_key(home: Home) -> Path:
 
 def remember(home: Home, told: str, user: str | None) -> None:
     """This home knows its own relay: the user stands for it, once there is one, else the operator."""
-    from relay_parsl.home import Credentials, RelayEntry
+    from relay_parsl.home import RelayEntry
+    from relay_parsl.relay.keyring import Keyring
 
-    key = Credentials.load(relay_key(home)).keys.curve_public
-    known = next((entry for entry in home.relays().values() if entry.key == key), None)
+    ring = Keyring(home.directory('relay'), 0.0)
+    key = ring.current.keys.curve_public
+    known = next((entry for entry in home.relays().values() if key in (entry.key, entry.heir)), None)
     credentials = f'accounts/{user or OPERATOR}.key'
     if known and not user:
         credentials = known.credentials
-    home.add_relay(RelayEntry(known.name if known else 'relay', f'tcp://{told}', key, credentials))
+    home.add_relay(RelayEntry(known.name if known else 'relay', f'tcp://{told}', key, credentials).told(key, ring.succession))
 
 
 def made(path: Path, name: str, role: str) -> Credentials:
@@ -237,6 +239,7 @@ def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
     operators = any(each.role == OPERATOR for each in accounts(home)) if home.root.exists() else False
     with open_desk(relay, credentials, (OPERATOR,) if operators else ()) as desk:
         known['address'] = desk.entry.url
+        known |= {'next_key': f'from {moment(desk.entry.since)} on'} if desk.entry.heir else {}
         known.update(desk.order('status'))
     facts(known, as_json=as_json)
 
@@ -247,7 +250,10 @@ def is_own(home: Home, relay: str | None, credentials: str | None) -> bool:
 
     path = home.root / 'relay' / 'relay.key'
     known = path.exists() and bool(home.relays())
-    return known and home.find_relay(relay, credentials)[0].key == Credentials.load(path).keys.curve_public
+    if not known:
+        return False
+    entry = home.find_relay(relay, credentials)[0]
+    return Credentials.load(path).keys.curve_public in (entry.key, entry.heir)
 
 
 def pid_file(home: Home) -> PidFile:

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from relay_parsl.errors import AccessDenied, ConfigError, NotFound, RelayError, RelayUnavailable, StoreError
-from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.home import Credentials, Following, Home, RelayEntry
+from relay_parsl.home.following import REPLACED
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
 from relay_parsl.wire.messages import Admin, Attempt, Cancel, Done, Enrol, Enrolled, Goodbye, Hello, Id, List, Listing, Message, Refused, Welcome
@@ -41,13 +42,13 @@ class Desk:
         AccessDenied, NotFound, ConfigError, StoreError: the relay's refusal, in its own words.
     """
 
-    def __init__(self, entry: RelayEntry, credentials: Credentials, *, timeout: float = TIMEOUT) -> None:
-        """Connect and say hello."""
-        self.entry = entry
+    def __init__(self, entry: RelayEntry, credentials: Credentials, *, timeout: float = TIMEOUT, home: Home | None = None) -> None:
+        """Connect and say hello. What the relay says of its next key is kept in `home`, if given."""
+        self._following = Following(entry, home.follow_relay if home else None)
         self.credentials = credentials
         self._timeout = timeout
         self._request = 0
-        self._dealer = Dealer(entry.url, entry.key, credentials.keys.curve)
+        self._dealer = Dealer(entry.url, self._following.key, credentials.keys.curve)
         try:
             self._greet()
         except BaseException:
@@ -61,6 +62,11 @@ class Desk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Close the connection."""
         self.close()
+
+    @property
+    def entry(self) -> RelayEntry:
+        """The relay, with what it has said of its keys."""
+        return self._following.entry
 
     def close(self) -> None:
         """Say goodbye, so that the relay counts nobody who is gone; what was not answered is not asked again."""
@@ -94,8 +100,11 @@ class Desk:
         end = time.monotonic() + self._timeout
         while time.monotonic() < end and self._dealer.failure != 'unknown-key':
             self._dealer.send(hello)
-            if _receive(self._dealer, (Welcome,), min(end, time.monotonic() + AGAIN)):
+            if welcome := _receive(self._dealer, (Welcome,), min(end, time.monotonic() + AGAIN)):
+                self._following.told(welcome.succession)
                 return
+            if key := self._following.turn(self._dealer.failure):
+                self._dealer.reconnect(server_key=key)
         raise unanswered(self.entry.url, self._timeout, self._dealer.failure)
 
     def _ask(self, question: List | Admin, kind: type[Any]) -> Any:
@@ -129,7 +138,7 @@ def unanswered(
         return RelayUnavailable(f'no session with the relay at {url}: the relay refuses your key: {refused}')
     why = {
         'unreachable': 'nothing answers there: is the relay started, and can this machine reach its port?',
-        'handshake': 'what answers there is no relay, or its key is not the one that was pinned when you joined: if it was made anew, join again',
+        'handshake': f'what answers there is no relay, or its key is not the one that was pinned here. {REPLACED}',
     }.get(failure, 'it is reached and says nothing: it may be overloaded; try again')
     return RelayUnavailable(f'no answer from the relay at {url} within {timeout:g} s: {why}')
 

@@ -25,10 +25,11 @@ from relay_parsl.client.routes import Routes
 from relay_parsl.client.settling import Settler, rejection_error
 from relay_parsl.client.trust import own_grant
 from relay_parsl.errors import AccessDenied, ProtocolError, RelayError, StoreError
+from relay_parsl.home import Following
 from relay_parsl.spool import Spool
 from relay_parsl.transport import Dealer
 from relay_parsl.version import VERSION
-from relay_parsl.wire.messages import Body, Goodbye, Id, Message, Ping, Pong, Segment
+from relay_parsl.wire.messages import Body, Goodbye, Id, Message, Ping, Pong, Segment, Welcome
 from relay_parsl.wire.payload import PYTHON
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Loop:
         self._settler = settler
         self._spool = spool
         self._idle = idle
-        self._dealer = Dealer(target.relay.url, target.relay.key, target.credentials.keys.curve)
+        self._following = Following(target.relay, target.home.follow_relay)
+        self._dealer = Dealer(target.relay.url, self._following.key, target.credentials.keys.curve)
         self.reactor = r.ClientReactor(Id(os.urandom(16)), versions={'relay-parsl': VERSION, 'python': PYTHON})
         self.questions = Questions(self.reactor)
         self._routes = Routes(target, self.reactor, self.questions.ask, self.questions.order, self._fail)
@@ -73,7 +75,7 @@ class Loop:
         self._acts: dict[type, Callable[[Any], None]] = {
             r.Send: self._send, r.Accept: self._accept, r.Reject: self._reject, r.Hold: self._hold, r.Settle: self._settle, r.Changed: self._changed,
             r.Answer: lambda effect: self.questions.answer(effect.request, effect.message), r.Got: self._got,
-            r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.Reconnect: self._reconnect, r.Refuse: self._refuse,
+            r.ReadBody: self._read_body, r.WriteBody: self._write_body, r.Reconnect: lambda _effect: self._reconnect(), r.Refuse: self._refuse,
         }  # fmt: skip
 
     def post(self, item: tuple[Order, TaskFuture] | Callable[[], None]) -> None:
@@ -110,6 +112,8 @@ class Loop:
         self._greet_again(now)
         for message in self._dealer.receive() if arrived else ():
             self.reactor.receive(message, now)
+            if isinstance(message, Welcome):
+                self._following.told(message.succession)
         if not self._pace.pause(now):
             self._take_inbox(now)
         if self._asked and now - self._told_at >= WATCH_PAUSE:
@@ -167,7 +171,10 @@ class Loop:
         if len(self._watched) < self._told // 2 or (self._told and not self._watched):
             self._watch(now)
         self._arrivals.look_around(now)
-        if not self._welcomed and not self._warned and now - self._started > PATIENCE:
+        key = self._following.turn(self._dealer.failure)
+        if key:
+            self._reconnect(key)
+        elif not self._welcomed and not self._warned and now - self._started > PATIENCE:
             self._warn()
 
     def _warn(self) -> None:
@@ -279,9 +286,10 @@ class Loop:
         key = (segment.task_id, segment.attempt, 'result')
         self.post(partial(self._arrivals.delete_later, key))  # in a later turn: more of it may be among these effects
 
-    def _reconnect(self, _effect: r.Reconnect) -> None:
+    def _reconnect(self, key: bytes = b'') -> None:
+        """A fresh connection; with `key`, the relay's, where that has changed."""
         self._unsent.clear()
-        self._dealer.reconnect()
+        self._dealer.reconnect(server_key=key)
         self.reactor.connect(time.monotonic())
 
     def _refuse(self, effect: r.Refuse) -> None:

@@ -55,12 +55,12 @@ def rotate(path: Path, relays: Sequence[RelayEntry], overlap: float) -> Credenti
 
 def _tell(relay: RelayEntry, current: Credentials, new: Credentials, overlap: float, *, again: bool) -> None:
     """Over the key of now; where it may have been said before, the relay may know the new one only."""
-    message = Enrol(b'', new.card.data, b'', overlap)
+    message, key = Enrol(b'', new.card.data, b'', overlap), relay.keys(time.time())[0]
     if again:
         try:
-            enrol(relay.url, relay.key, new.keys.curve, message, timeout=TIMEOUT / 2)
+            enrol(relay.url, key, new.keys.curve, message, timeout=TIMEOUT / 2)
         except (RelayUnavailable, AccessDenied):
             pass
         else:
             return
-    enrol(relay.url, relay.key, current.keys.curve, message)
+    enrol(relay.url, key, current.keys.curve, message)

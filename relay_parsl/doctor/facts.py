@@ -64,6 +64,7 @@ class Relay:
         versions: What it runs.
         full: Whether its disk is; `audit`: how its audit log stands, '' where it did not tell.
         own: Whether it is the relay of this home, and `pid` its process, 0 for none.
+        since: From when it has the next key that it has announced, in seconds since 1970; 0 for none.
         port_of: Who listens on its port on this host, '' for nobody or unknown; `bound`: at which address.
     """
 
@@ -78,6 +79,7 @@ class Relay:
     audit: str = ''
     own: bool = False
     pid: int = 0
+    since: float = 0.0
     port_of: str = ''
     bound: str = ''
 

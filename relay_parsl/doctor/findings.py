@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from relay_parsl.doctor.facts import Checked, Disk, Facts, Key, Limits, Process,
 OK, WARNING, FAULT = 'ok', 'warning', 'fault'
 SOON = 30 * 86400.0
 """Seconds before the end of a card from which its end is worth a warning."""
+SOON_KEY = 7 * 86400.0
+"""Seconds before a relay of one's own has its next key from which that is worth a warning."""
 SKEW_WARNS, SKEW_FAULTS = 5.0, 240.0
 """Seconds between two clocks. Grants bear 300: beyond, endpoints refuse what clients sign."""
 SET_CLOCK = 'timedatectl set-ntp true, or chronyc makestep'
@@ -245,10 +248,22 @@ def limit_faults(limits: Limits) -> Iterator[Finding]:
 # -- Relays --------------------------------------------------------------------------------------------------------------
 
 
-def relays(facts: Facts, _now: float) -> Iterator[Finding]:
+def relays(facts: Facts, now: float) -> Iterator[Finding]:
     """They are reached, and are what they should be."""
     for each in facts.relays:
         yield from relay_findings(each, facts.own)
+        if each.since:
+            yield next_key(each, now)
+
+
+def next_key(relay: Relay, now: float) -> Finding:
+    """Its key changes: whoever hears of that goes over by itself."""
+    when = time.strftime('%Y-%m-%d %H:%M', time.localtime(relay.since))
+    if not relay.own:
+        return Finding('relay', OK, f'relay {relay.name!r} has announced its next key, from {when} on; it is known here')
+    seen = f'the relay of this home has its next key from {when} on: whoever has not connected until then must be told it (relay-parsl relay key)'
+    mend = 'relay-parsl account list, for who was not seen since it was announced; relay-parsl relay rotate --until DATE gives them longer'
+    return Finding('relay', WARNING, seen, mend) if relay.since - now < SOON_KEY else Finding('relay', OK, seen)
 
 
 def relay_findings(relay: Relay, own: str) -> Iterator[Finding]:
@@ -261,7 +276,7 @@ def relay_findings(relay: Relay, own: str) -> Iterator[Finding]:
         ),
         'handshake': (
             f'what answers there is no relay, or has another key{relay.port_of and f" ({relay.port_of})"}',
-            "relay-parsl join 'relay-parsl://…' if it was made anew",
+            "relay-parsl relay pin KEY if its key was replaced (relay-parsl relay key, on its host); relay-parsl join 'relay-parsl://…' if made anew",
         ),
         'unknown-key': ('it does not know our key: revoked, or its store is an older one', 'ask its operator for a new invitation'),
         'silent': ('it is reached and says nothing: overloaded, or a middle box keeps what we send', 'relay-parsl relay status, on its host'),

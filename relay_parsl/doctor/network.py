@@ -15,7 +15,8 @@ from relay_parsl.daemon import PidFile
 from relay_parsl.doctor.facts import Endpoint, Relay
 from relay_parsl.endpoint.place import Place
 from relay_parsl.errors import ConfigError, RelayError
-from relay_parsl.home import Credentials, Home, RelayEntry
+from relay_parsl.home import Credentials, Following, Home, RelayEntry
+from relay_parsl.relay.keyring import heir_of
 from relay_parsl.transport import Dealer
 
 PATIENCE = 5.0
@@ -67,7 +68,8 @@ def look(home: Home, entry: RelayEntry, own: Credentials) -> tuple[Relay, list[E
 
 def handshake(entry: RelayEntry, own: Credentials) -> tuple[float, str]:
     """Seconds until the CURVE handshake was over, and why it was not: '' when it was. Raises ConfigError."""
-    dealer = Dealer(entry.url, entry.key, own.keys.curve)
+    following = Following(entry)
+    dealer = Dealer(entry.url, following.key, own.keys.curve)
     start = time.monotonic()
     try:
         while (waited := time.monotonic() - start) < PATIENCE:
@@ -75,6 +77,9 @@ def handshake(entry: RelayEntry, own: Credentials) -> tuple[float, str]:
             failure = dealer.failure
             if dealer.handshakes:
                 return time.monotonic() - start, ''
+            if key := following.turn(failure) if waited < PATIENCE / 2 else b'':
+                dealer.reconnect(server_key=key)
+                continue
             if failure in ('unknown-key', 'handshake') or (failure == 'unreachable' and waited > PATIENCE / 2):
                 return waited, failure
         return PATIENCE, dealer.failure or 'silent'
@@ -108,12 +113,14 @@ def own_relay(home: Home, entry: RelayEntry) -> dict[str, Any]:
     """Whether the relay is the one of this home, its process, and who listens on its port here."""
     path = home.root / 'relay' / 'relay.key'
     try:
-        own = path.exists() and Credentials.load(path).keys.curve_public == entry.key
+        own = path.exists() and Credentials.load(path).keys.curve_public in (entry.key, entry.heir)
+        heir = heir_of(path.parent) if own else None
         process = PidFile(home.root / 'relay' / 'relay.pid', 'the relay').running() if own else None
     except RelayError:
         return {}
     who, where = listener(int(entry.url.rpartition(':')[2])) if own else ('', '')
-    return {'own': own, 'pid': process.pid if process else 0, 'port_of': who, 'bound': where}
+    since = heir.since if heir else entry.since
+    return {'own': own, 'since': since, 'pid': process.pid if process else 0, 'port_of': who, 'bound': where}
 
 
 def listener(port: int) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,15 @@ from relay_parsl.endpoint.gate import Gate
 from relay_parsl.endpoint.hands import Hands, Tools
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.meter import Meter
+from relay_parsl.endpoint.place import keep_relay
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
-from relay_parsl.endpoint.renewal import Renewal
+from relay_parsl.endpoint.renewal import FAILURES, Renewal
 from relay_parsl.endpoint.shares import Shares
 from relay_parsl.endpoint.syncer import Syncer
 from relay_parsl.endpoint.trust import Trusted
 from relay_parsl.engines.base import Changed, Finished, Lost, Running
 from relay_parsl.errors import ConfigError, HomeError, StoreError
-from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.home import Credentials, Following, RelayEntry
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
 from relay_parsl.metrics import Publisher
@@ -63,10 +65,6 @@ STRANGER = 5.0
 """Seconds after which a relay that we cannot talk to at all (wrong key, unknown key) is an error; later it is a disturbance."""
 LAST_WORDS = 0.2
 """Seconds for the last messages to leave the socket."""
-FAILURES = {
-    'unknown-key': 'the relay at {url} does not know the key of this endpoint: it was revoked, or enrolled elsewhere; invite and join it again',
-    'handshake': 'what answers at {url} is no relay, or has another key than the invitation said: join again with a new invitation',
-}
 
 
 class Endpoint:
@@ -95,7 +93,8 @@ class Endpoint:
             publisher: of metrics.
         """
         self._meter, self._publisher = Meter(), publisher or Publisher()
-        self._home, self._config, self._relay, self._credentials = Path(home_dir), config, relay, credentials
+        self._home, self._config, self._credentials = Path(home_dir), config, credentials
+        self._relay = Following(relay, partial(keep_relay, self._home))
         self._take_over, self._grace = take_over, grace
         self._clock = time.time() - time.monotonic()
         self._stops = self._stops_seen = 0
@@ -132,7 +131,7 @@ class Endpoint:
             self._audit = self._open_audit()
             stack.callback(self._audit.close)
             keep_buffers()
-            self._dealer = Dealer(self._relay.url, self._relay.key, self._credentials.keys.curve)
+            self._dealer = Dealer(self._relay.entry.url, self._relay.key, self._credentials.keys.curve)
             stack.callback(self._dealer.close)
             self._wake = self._dealer.wake
             self._crew = Crew(engines, self._wake)
@@ -146,7 +145,7 @@ class Endpoint:
         self._sync = Syncer(spool, self._wake)
         self._shares = Shares(self._credentials.id, trusted, self._journal.share())
         self._gate = Gate(self._credentials.keys, epoch, self._config.function_policy, trusted, self._shares)
-        self._renewal = Renewal(self._home / 'endpoint.key', self._credentials, self._gate, self._dealer, self._note)
+        self._renewal = Renewal(self._home / 'endpoint.key', self._credentials, self._relay, self._gate, self._dealer, self._note)
         self._reactor = EndpointReactor(self._journal, Id(os.urandom(16)), epoch, self._now(), settings=self._settings())
         self._hands = Hands(
             self._reactor, Tools(self._dealer, self._crew, self._gate, spool, self._sync, self._shares, self._note, self._record), self._now
@@ -159,7 +158,7 @@ class Endpoint:
             self._report()
             self._reactor.connect(self._now())
             log.info('endpoint %s (%s) begins its epoch %d', self._credentials.name, self._credentials.id.hex(), epoch)
-            self._note('begin', epoch=epoch, relay=self._relay.url, trusted=len(trusted()))
+            self._note('begin', epoch=epoch, relay=self._relay.entry.url, trusted=len(trusted()))
             daemon.settle()
             return self._verdict(self._loop())
         finally:
@@ -250,7 +249,7 @@ class Endpoint:
 
     def _announce(self, waited: float) -> bool:
         """Tell whoever started us that we serve, or why we never will; whether there was anything to tell."""
-        name, url, failure = self._credentials.name, self._relay.url, self._dealer.failure
+        name, url, failure = self._credentials.name, self._relay.entry.url, self._dealer.failure
         if self._reactor.live:
             daemon.ready(f'endpoint {name!r} serves, connected to {url}')
         elif waited < STRANGER:
@@ -293,6 +292,7 @@ class Endpoint:
             self._reactor.receive(message, now)
             if isinstance(message, Welcome):
                 self._compare_clocks(message.time)
+                self._relay.told(message.succession)
         for pool, event in self._crew.events():
             if isinstance(event, Changed):
                 self._reactor.capacity(pool, event.status.capacity, now)

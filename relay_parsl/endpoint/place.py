@@ -126,3 +126,9 @@ class Place:
             shutil.rmtree(self.root)
         except OSError as error:
             raise HomeError(f'{self.root} cannot be removed: {error.strerror}') from None
+
+
+def keep_relay(root: Path, _before: RelayEntry, after: RelayEntry) -> None:
+    """Keep what the relay of the endpoint in `root` has said of its keys, in the place of what was known. Raises HomeError."""
+    if (root / 'relay.json').exists():
+        write_private(root / 'relay.json', to_json({'name': after.name, **after.plain()}))

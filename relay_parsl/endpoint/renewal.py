@@ -1,4 +1,4 @@
-"""An endpoint's keys change while it runs: the file is looked at, and whoever works with the keys gets the new ones."""
+"""Keys change while an endpoint runs. Its own: the file is looked at, and whoever works with the keys gets the new ones. Its relay's: it says so."""
 
 from __future__ import annotations
 
@@ -9,23 +9,33 @@ from pathlib import Path
 
 from relay_parsl.endpoint.gate import Gate
 from relay_parsl.errors import HomeError
-from relay_parsl.home import Credentials
+from relay_parsl.home import Credentials, Following
+from relay_parsl.home.following import REPLACED
 from relay_parsl.transport import Dealer
 
 log = logging.getLogger(__name__)
+
+FAILURES = {
+    'unknown-key': 'the relay at {url} does not know the key of this endpoint: it was revoked, or enrolled elsewhere; invite and join it again',
+    'handshake': f'what answers at {{url}} is no relay, or has another key than the one that is pinned here. {REPLACED}; else join again',
+}
+"""Why there is never a session, by what the wire says of it."""
 
 
 class Renewal:
     """Notices new keys in `endpoint.key`, and the end of the time for which old ones count."""
 
-    def __init__(self, path: Path, credentials: Credentials, gate: Gate, dealer: Dealer, audit: Callable[..., None]) -> None:
-        """`credentials` are those that `gate` and `dealer` have now. `audit`: called with an event and its fields."""
-        self._path, self._credentials = path, credentials
+    def __init__(self, path: Path, credentials: Credentials, relay: Following, gate: Gate, dealer: Dealer, audit: Callable[..., None]) -> None:
+        """`credentials` and the relay's key are those that `gate` and `dealer` have now. `audit`: called with an event and its fields."""
+        self._path, self._credentials, self._relay = path, credentials, relay
         self._gate, self._dealer, self._audit = gate, dealer, audit
         self._stamp = self._look()
 
     def look(self) -> bool:
         """Hand on what has changed; whether there is a new connection, on which one must greet anew."""
+        if key := self._relay.turn(self._dealer.failure):
+            self._dealer.reconnect(server_key=key)
+            return True
         stamp = self._look()
         over = any(each.until <= time.time() for each in self._credentials.retired)
         if stamp == self._stamp and not over:

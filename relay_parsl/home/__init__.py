@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from relay_parsl.home.backup import lock, unlock
 from relay_parsl.home.files import HOME, check_name, from_json, read_private, to_bytes, to_json, to_text, write_private
+from relay_parsl.home.following import Following
 from relay_parsl.home.place import CREDENTIALS, RELAY, Home
 from relay_parsl.home.records import ENDS_SOON, Credentials, Invitation, PendingInvite, Pin, RelayEntry, ending
 
@@ -24,6 +25,7 @@ __all__ = [
     'HOME',
     'RELAY',
     'Credentials',
+    'Following',
     'Home',
     'Invitation',
     'PendingInvite',

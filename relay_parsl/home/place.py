@@ -69,6 +69,13 @@ class Home:
         """Keep `entry`; it replaces one of the same name."""
         write_private(self.directory('relays') / f'{check_name(entry.name)}.json', to_json(entry.plain()))
 
+    def follow_relay(self, before: RelayEntry, after: RelayEntry) -> None:
+        """Keep what a relay has said of its keys, wherever this home knows it by the key that it has or had. Raises HomeError."""
+        with self._locked():
+            for entry in self.relays().values():
+                if entry.url == before.url and entry.key in (before.key, after.key):
+                    self.add_relay(replace(after, name=entry.name, credentials=entry.credentials))
+
     def find_relay(self, relay: str | None = None, credentials: str | None = None) -> tuple[RelayEntry, Credentials]:
         """Which relay, and as whom: the arguments, then `$RELAY_PARSL_RELAY` and `$RELAY_PARSL_CREDENTIALS`, then the only relay there is.
 

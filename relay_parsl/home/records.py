@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay_parsl.errors import ConfigError, HomeError, ProtocolError
+from relay_parsl.errors import ConfigError, HomeError, ProtocolError, SealError
 from relay_parsl.home.files import check_name, damaged, from_json, read_private, to_bytes, to_json, to_text, write_private
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Id
-from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card, uuid_of
+from relay_parsl.wire.seal import Card, Keys, curve_public, issue_card, new_curve, read_card, read_succession, uuid_of
 
 SCHEME = 'relay-parsl'
 ENDS_SOON = 14 * 86400.0
 """Seconds before the end of an account from which on one is told."""
+CLOCKS = 300.0
+"""Seconds by which the clocks of two hosts may differ."""
 
 
 def ending(name: str, role: str, not_after: float, now: float) -> str:
@@ -117,19 +119,46 @@ class RelayEntry:
     url: str
     key: bytes
     credentials: str
+    identity: bytes = b''
+    """Its identity key, once it has been heard of over a session under `key`."""
+    heir: bytes = b''
+    """The CURVE key that follows, from `since` [s since 1970] on; empty where nothing was announced."""
+    since: float = 0.0
 
-    def plain(self) -> dict[str, str]:
+    def keys(self, now: float) -> tuple[bytes, ...]:
+        """Which keys it may have, the likely one first. Once its time is over, the old one counts no more: somebody else may have it."""
+        if not self.heir:
+            return (self.key,)
+        return (self.heir,) if now >= self.since + CLOCKS else (self.heir, self.key) if now >= self.since else (self.key, self.heir)
+
+    def told(self, used: bytes, data: bytes) -> RelayEntry:
+        """The entry after what a session under the key `used` has said of the relay's keys. Raises SealError for what does not count."""
+        said = read_succession(data)
+        if said.card.curve != used:
+            raise SealError('the relay shows the card of another key than that of this session')
+        if self.identity not in (b'', said.card.identity):
+            raise SealError('what the relay says of its keys is not signed by the identity that is pinned here')
+        heir, since = (said.heir.curve, said.since) if said.heir else (b'', 0.0)
+        return replace(self, key=used, identity=said.card.identity, heir=heir, since=since)
+
+    def is_that_of(self, other: RelayEntry) -> bool:
+        """Whether both are the same relay, as far as keys tell: one of the two may not have heard yet that they change."""
+        return self.key in (other.key, other.heir) or other.key == self.heir
+
+    def plain(self) -> dict[str, Any]:
         """As text, without the name."""
-        return {'url': self.url, 'key': to_text(self.key), 'credentials': self.credentials}
+        values: dict[str, Any] = {'url': self.url, 'key': to_text(self.key), 'credentials': self.credentials}
+        values |= {'identity': to_text(self.identity)} if self.identity else {}
+        return values | ({'heir': to_text(self.heir), 'since': self.since} if self.heir else {})
 
     @classmethod
     def from_plain(cls, name: str, values: Mapping[str, Any], where: str) -> RelayEntry:
         """What `plain` wrote. Raises HomeError."""
         with damaged(where):
-            key = to_bytes(values['key'])
-            if len(key) != 32:
+            key, identity, heir = (to_bytes(values.get(what, '')) for what in ('key', 'identity', 'heir'))
+            if len(key) != 32 or any(len(each) not in (0, 32) for each in (identity, heir)):
                 raise ValueError('a key has 32 bytes')
-            return cls(check_name(name), str(values['url']), key, str(values['credentials']))
+            return cls(check_name(name), str(values['url']), key, str(values['credentials']), identity, heir, float(values.get('since', 0.0)))
 
 
 @dataclass(frozen=True)

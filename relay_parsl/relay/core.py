@@ -98,6 +98,7 @@ class Core:
         """The time of this turn."""
         self.full = False
         self.tight = False
+        self.succession = b''
         self.unrecorded = False
         """Whether the audit log cannot be written: then nothing new is taken in, and nobody's rights change."""
         self.busy = False
@@ -146,7 +147,7 @@ class Core:
         if isinstance(session, EndpointSession) and (row := self.accounts.get(session.account)):
             session.welcomed, share = self.now, row.share
         limits = {'payload': settings.payload_limit, 'body': settings.body_limit, 'object': settings.object_limit, 'silence': int(settings.dead)}
-        self.send(session, Welcome(session.number, self.now, limits, share))
+        self.send(session, Welcome(session.number, self.now, limits, share, self.succession))
 
     def do(self, *effects: Effect) -> None:
         """Anything else."""

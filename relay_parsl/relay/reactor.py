@@ -93,6 +93,12 @@ class RelayReactor:
     def full(self, full: bool) -> None:
         self._core.full = full
 
+    def announce(self, succession: bytes) -> None:
+        """What the relay says of its own keys: to whoever comes, and to whoever is there when it changes."""
+        self._core.succession = succession
+        for session in self._core.sessions.values():
+            self._core.welcome(session)
+
     @property
     def tight(self) -> bool:
         """Whether the disk was measured to be full: then what was received loses its body."""

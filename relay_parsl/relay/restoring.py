@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from relay_parsl.errors import HomeError
+from relay_parsl.errors import HomeError, StoreError
 from relay_parsl.relay.archive import Manifest, unpack
 from relay_parsl.relay.schema import VERSION
 from relay_parsl.relay.sqlite.copies import examine, renew, sync
@@ -67,3 +67,21 @@ def install(staging: Path, relay: Path, now: float) -> Path | None:
     sync(relay)
     shutil.rmtree(staging, ignore_errors=True)
     return aside
+
+
+def refuse_cold_start(directory: Path) -> None:
+    """Raises StoreError where a relay has run whose store is gone: an empty one would know none of its accounts and tasks."""
+    store, audit = directory / 'relay.db', directory / 'audit.log'
+    if not store.exists() and audit.exists() and audit.stat().st_size:
+        raise StoreError(
+            f'{store} is gone, but {audit.name} beside it says that this relay has run: put the store back from a backup, '
+            f'or move {directory} away to begin a new relay, which knows none of its accounts and tasks'
+        )
+
+
+def restored(times: tuple[float, float] | None) -> str:
+    """When a store was restored, and from a backup of when, for people."""
+    if times is None:
+        return ''
+    when, made = (time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(each)) for each in times)
+    return f'restored at {when} from a backup of {made}'

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from relay_parsl.daemon import alive, settle, terminated_by
@@ -22,9 +21,11 @@ from relay_parsl.home.recorder import Recorder
 from relay_parsl.metrics import Publisher
 from relay_parsl.relay.descriptors import outside, raise_open_files
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, Snapshot, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
+from relay_parsl.relay.keyring import Keyring
 from relay_parsl.relay.meter import Meter
 from relay_parsl.relay.reactor import Enrolment, RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Progress, Stage
+from relay_parsl.relay.restoring import refuse_cold_start, restored
 from relay_parsl.relay.snapshot import Snapshots
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.spool import Helper, Spool
@@ -126,7 +127,8 @@ class RelayServer:
         path = directory / 'relay.key'
         if not path.exists():
             Credentials.create('relay', 'relay', now=time.time(), lifetime=LIFETIME).save(path)
-        keys = Credentials.load(path).keys
+        self._keyring = Keyring(directory, self._now())
+        keys = self._keyring.current.keys
         refuse_cold_start(directory)
         self._store = SqliteStore(directory / 'relay.db')
         self._open.append(self._store.close)
@@ -136,10 +138,8 @@ class RelayServer:
         self._snapshots = Snapshots(directory, self._store.copy_to, self._snapshot_went)
         self._open.append(self._snapshots.close)
         self._found()
-        room = outside(self._settings.connections)
-        self._router = Router(self._bind, keys.curve, self._admits, outside=room, inside=self._inside)
-        self._open.append(self._router.close)
-        self._wake = self._router.wake
+        self._listen(self._bind)
+        self._open.append(self._hang_up)
         self._helper = Helper(self._spool, self._synced)
         self._open.append(self._helper.close)
         self._audit.note(
@@ -147,6 +147,15 @@ class RelayServer:
         )
         self._audit.commit(self._now())
         self._reactor.unrecorded = self._audit.halted
+
+    def _listen(self, bind: str) -> None:
+        room = outside(self._settings.connections)
+        self._router = Router(bind, self._keyring.current.keys.curve, self._admits, outside=room, inside=self._inside)
+        self._wake = self._router.wake
+
+    def _hang_up(self) -> None:
+        self._wake = lambda: None
+        self._router.close()
 
     def _found(self) -> None:
         """The store's first turn: founders, the reactor, and a spool without what nobody refers to."""
@@ -181,6 +190,7 @@ class RelayServer:
         full = self._lives > 1 and self._reactor.full
         self._reactor = RelayReactor(self._store, self._now(), settings=self._settings, first_session=self._base + (self._lives << 24))
         self._reactor.full, self._reactor.unrecorded = full, self._audit.halted
+        self._reactor.announce(self._keyring.succession)
 
     def _admits(self, key: bytes) -> bool:
         return self._reactor.admits(key, self._now())
@@ -218,10 +228,26 @@ class RelayServer:
         if now - self._looked >= LOOK_AT_DISK:
             self._looked = now
             self._look_at_disk()
+        self._look_at_keys(now)
         self._meter.turn(time.perf_counter() - start)
         alive()
         if self._publisher.due():
             self._publish(now)
+
+    def _look_at_keys(self, now: float) -> None:
+        """What is announced of the next key is told to everybody; at its time the port has it, and sessions begin anew."""
+        if self._keyring.due(now):
+            self._keyring.advance()
+            log.info('the relay has its next key; who knows the one of before alone is not served any more')
+            self._hang_up()
+            self._listen(f'{self._bind.rpartition(":")[0]}:{self.port}')
+            self._renew()
+        elif self._ticked == now and self._keyring.look():
+            self._reactor.announce(self._keyring.succession)
+        else:
+            return
+        heir = self._keyring.heir
+        self._audit.note(now, 'keys', {'serial': self._keyring.current.card.serial, **({'since': heir.since} if heir else {})})
 
     def _decide(self, heard: Sequence[tuple[Peer, Message | ProtocolError]], now: float) -> None:
         self._store.begin()
@@ -282,6 +308,9 @@ class RelayServer:
         self._events.clear()
         time.sleep(AFTER_ERROR)
         self._store.rollback()
+        self._renew()
+
+    def _renew(self) -> None:
         self._store.begin()
         self._new_reactor()
         self._store.commit()
@@ -369,21 +398,3 @@ class RelayServer:
 
     def _spool_failed(self, key: Key) -> None:
         self._events.append(lambda _now: self._reactor.spool_failed(key))
-
-
-def refuse_cold_start(directory: Path) -> None:
-    """Raises StoreError where a relay has run whose store is gone: an empty one would know none of its accounts and tasks."""
-    store, audit = directory / 'relay.db', directory / 'audit.log'
-    if not store.exists() and audit.exists() and audit.stat().st_size:
-        raise StoreError(
-            f'{store} is gone, but {audit.name} beside it says that this relay has run: put the store back from a backup, '
-            f'or move {directory} away to begin a new relay, which knows none of its accounts and tasks'
-        )
-
-
-def restored(times: tuple[float, float] | None) -> str:
-    """When a store was restored, and from a backup of when, for people."""
-    if times is None:
-        return ''
-    when, made = (time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(each)) for each in times)
-    return f'restored at {when} from a backup of {made}'

@@ -105,9 +105,11 @@ class Dealer:
         """End a `wait`, from any thread."""
         self._waker.wake()
 
-    def reconnect(self, curve: bytes = b'') -> None:
-        """A fresh socket, and so a fresh connection: what was queued in the old one is gone. With another key of one's own, if given."""
+    def reconnect(self, curve: bytes = b'', server_key: bytes = b'') -> None:
+        """A fresh socket, and so a fresh connection: what was queued in the old one is gone. With other keys, one's own or the relay's, if given."""
         self._curve = curve or self._curve
+        if server_key:
+            self._server_key, self._failure = server_key, ''
         self._drop()
         self._open()
 

@@ -74,6 +74,8 @@ class Welcome:
     limits: dict[str, int] = field(default_factory=dict)
     share: bytes = b''
     """To an endpoint: what its owner has signed last about its guests, empty for nothing. Said again, in the same session, when it changes."""
+    succession: bytes = b''
+    """What the relay signs about its own keys (`wire.seal.successions`). Said again, in the same session, when it changes."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
  functions  registered functions, sealed by an account to itself
  vouchers   what an account signs about those that it invited
  shares     what an endpoint's owner signs about the accounts that may use it
+ successions  what a relay signs about its own next key
 ```
 
 The composition is written down in `docs/security.md`. Keys are 32 raw bytes everywhere. The one error is `relay_parsl.errors.SealError`.
@@ -19,6 +20,7 @@ from relay_parsl.wire.seal.functions import function_id, open_function, seal_fun
 from relay_parsl.wire.seal.grants import DIRECTIONS, Grant, is_boxed_to, make_grant, open_grant, reopen_grant
 from relay_parsl.wire.seal.keys import KINDS, Card, Keys, curve_public, enrolment_mac, hash_uuid, issue_card, mac_holds, new_curve, read_card, uuid_of
 from relay_parsl.wire.seal.shares import ALWAYS, GUESTS, LONGEST_SHARE, Guest, Share, issue_share, read_share
+from relay_parsl.wire.seal.successions import Succession, issue_succession, read_succession
 from relay_parsl.wire.seal.vouchers import LONGEST_VOUCHER, Voucher, issue_voucher, read_voucher
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     'Guest',
     'Keys',
     'Share',
+    'Succession',
     'Voucher',
     'curve_public',
     'enrolment_mac',
@@ -41,6 +44,7 @@ __all__ = [
     'is_boxed_to',
     'issue_card',
     'issue_share',
+    'issue_succession',
     'issue_voucher',
     'mac_holds',
     'make_grant',
@@ -52,6 +56,7 @@ __all__ = [
     'open_stream',
     'read_card',
     'read_share',
+    'read_succession',
     'read_voucher',
     'reopen_grant',
     'seal_body',

@@ -58,7 +58,7 @@ def test_the_commands_are_these() -> None:
         'endpoint configure', 'endpoint check', 'endpoint from-script', 'endpoint start', 'endpoint stop', 'endpoint restart', 'endpoint list',
         'endpoint show', 'endpoint logs', 'endpoint delete', 'endpoint enable-on-boot', 'endpoint disable-on-boot',
         'endpoint render', 'endpoint share', 'endpoint unshare', 'endpoint shares', 'endpoint confirm', 'endpoint rotate',
-        'account quota', 'account rotate', 'relay backup', 'relay restore', 'relay migrate',
+        'account quota', 'account rotate', 'relay backup', 'relay restore', 'relay migrate', 'relay rotate', 'relay key', 'relay pin',
         'task list', 'task show', 'task cancel', 'quickstart', 'audit verify', 'audit show', 'doctor',
         'flow validate', 'flow run', 'flow list', 'flow show', 'flow log', 'flow cancel', 'flow resume', 'flow release',
         'flow web-inputs', 'flow respond', 'flow serve',

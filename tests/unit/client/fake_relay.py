@@ -37,6 +37,7 @@ class FakeRelay:
         self.report = {'python': payload.PYTHON}
         self.rejects: tuple[str, str] | tuple[str, str, float] | None = None
         self.state = m.State.RUNNING
+        self.succession = b''
         self.seen: list[m.Message] = []
         self.calls: dict[bytes, tuple[TaskHeader, payload.Call]] = {}
         self._held: list[tuple[Peer, Task]] = []
@@ -86,7 +87,7 @@ class FakeRelay:
 
     def _on_hello(self, peer: Peer, _message: m.Hello) -> None:
         self._session += 1
-        self._router.send(peer.routing, m.Welcome(self._session, time.time(), {'body': 1 << 26}))
+        self._router.send(peer.routing, m.Welcome(self._session, time.time(), {'body': 1 << 26}, succession=self.succession))
 
     def _on_ping(self, peer: Peer, _message: m.Ping) -> None:
         self._router.send(peer.routing, m.Pong())

@@ -33,8 +33,21 @@ def test_a_healthy_home_has_no_fault_and_every_check_speaks() -> None:
     assert {each.check for each in found} == {'versions', 'files', 'keys', 'processes', 'disk', 'limits', 'relay', 'clock', 'audit', 'store'}
 
 
+def test_the_end_of_an_overlap_is_told() -> None:
+    found = judge(replace(HEALTHY, relays=[replace(RELAY, since=NOW + 3 * DAY)]), NOW)
+    [told] = [each for each in found if 'next key' in each.seen]
+    assert (told.verdict, '2027-01-1' in told.seen, 'known here' in told.seen) == ('ok', True, True)
+    [told] = [
+        each for each in judge(replace(HEALTHY, relays=[replace(RELAY, own=True, pid=7, since=NOW + 30 * DAY)]), NOW) if 'next key' in each.seen
+    ]
+    assert told.verdict == 'ok'
+
+
 KEY, PID = HEALTHY.keys[0], HEALTHY.processes[0]
 CASES: dict[str, tuple[Facts, str, str, str]] = {
+    'next key soon': (
+        replace(HEALTHY, relays=[replace(RELAY, own=True, pid=7, since=NOW + 3 * DAY)]), 'relay', 'warning', 'relay-parsl relay rotate --until'
+    ),
     'old parsl': (replace(HEALTHY, versions={'parsl': '2026.9.30'}), 'versions', 'fault', "pip install --upgrade 'parsl>=2026.10.26'"),
     'no parsl': (replace(HEALTHY, versions={}), 'versions', 'fault', "pip install 'parsl>=2026.10.26'"),
     'no curve': (replace(HEALTHY, curve=False), 'versions', 'fault', 'pip install'),

@@ -1,0 +1,138 @@
+"""`relay-parsl relay rotate`, `key` and `pin`: a relay's own key, which everybody has pinned, and the one that follows it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from relay_parsl.cli import dates
+from relay_parsl.cli.show import BadInput, moment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay_parsl.home import Home, RelayEntry
+
+OVERLAP = 30 * 86400.0
+"""Seconds for which the next key is announced before it counts, where nobody says otherwise."""
+
+
+@click.command()
+@click.option('--until', callback=dates.until, metavar='DATE', help='How long the key of now serves: 2027-01-31, or 30d.  [default: 30d]')
+@click.option('--cancel', is_flag=True, help='Keep the key of now: what was announced is taken back.')
+def rotate(until: float | None, cancel: bool) -> None:
+    """Give the relay of this home a new key, which counts from DATE on. Until then everybody who connects hears of it.
+
+    Clients and endpoints keep what they have heard and go over by themselves. Who does not connect before DATE must be told the new key
+    (`relay-parsl relay key`), and so must versions that do not know of this. A relay that runs announces it within a second. Said again, it
+    changes the date. Make a backup with keys afterwards: one from before does not have the new key.
+    """
+    from relay_parsl.client.enrol import LIFETIME
+    from relay_parsl.home import Home
+    from relay_parsl.relay.keyring import NEXT, announce, heir_of
+
+    home = Home.find()
+    directory = directory_of(home)
+    if cancel:
+        if heir_of(directory) is None:
+            raise BadInput('no next key is announced')
+        (directory / NEXT).unlink()
+        click.echo('the relay keeps its key; whoever has heard of another one hears of that')
+        return
+    now = time.time()
+    heir = announce(directory, until or now + OVERLAP, now, LIFETIME)
+    tell_own(home, directory)
+    click.echo(
+        f'until {moment(heir.since)} the relay serves under its key of now, and from then on under {text_of(heir.credentials.keys.curve_public)}'
+    )
+    click.echo('next: relay-parsl relay backup FILE, for a backup from before does not have the new key')
+
+
+def directory_of(home: Home) -> Path:
+    """The relay's. Raises BadInput where there is none."""
+    from relay_parsl.relay.keyring import KEY
+
+    if not (home.root / 'relay' / KEY).exists():
+        raise BadInput(f'there is no relay in {home.root}: run this where it is, as the user who runs it')
+    return home.directory('relay')
+
+
+def tell_own(home: Home, directory: Path) -> None:
+    """The accounts of the relay's own home need not connect to hear of it."""
+    from relay_parsl.relay.keyring import Keyring
+
+    ring = Keyring(directory, 0.0)
+    key = ring.current.keys.curve_public
+    for entry in home.relays().values():
+        if entry.key == key:
+            home.follow_relay(entry, entry.told(key, ring.succession))
+
+
+@click.command()
+def key() -> None:
+    """Print the public key of this home's relay, and the next one where that is announced: to be given to `relay pin` elsewhere."""
+    from relay_parsl.home import Credentials, Home
+    from relay_parsl.relay.keyring import KEY, heir_of
+
+    directory = directory_of(Home.find())
+    click.echo(text_of(Credentials.load(directory / KEY).keys.curve_public))
+    heir = heir_of(directory)
+    if heir is not None:
+        click.echo(f'{text_of(heir.credentials.keys.curve_public)} from {moment(heir.since)} on')
+
+
+@click.command()
+@click.argument('key')
+@click.option('--relay', metavar='NAME|URL', help='Which one.  [default: the only one that this home knows]')
+def pin(key: str, relay: str | None) -> None:
+    """Have this home take KEY for the key of its relay, for its accounts and endpoints: what its operator has told you.
+
+    For a machine that was away while the relay announced its new key. Ask the operator in person, or over a way that you trust: whoever has the
+    key that you pin here can be the relay for you.
+    """
+    from relay_parsl.endpoint.place import Place, keep_relay
+    from relay_parsl.home import Home
+
+    home, new = Home.find(), bytes_of(key)
+    places = [place for place in Place.all(home) if place.key.exists()]
+    here = [*home.relays().values()]
+    there = [(place, place.identity()[0]) for place in places]
+    urls = sorted({entry.url for entry in (*here, *[entry for _, entry in there]) if relay in (None, entry.name, entry.url)})
+    if len(urls) != 1:
+        raise BadInput(f'say which relay with --relay: known are {", ".join(urls)}' if urls else 'no such relay is known here: join it first')
+    for entry in here:
+        if entry.url == urls[0]:
+            home.add_relay(pinned(entry, new))
+    for place, entry in there:
+        if entry.url == urls[0]:
+            keep_relay(place.root, entry, pinned(entry, new))
+            click.echo(f'next, if it runs: relay-parsl endpoint restart {place.name} --detach')
+    click.echo(f'the relay at {urls[0]} has the key {text_of(new)}')
+
+
+def pinned(entry: RelayEntry, key: bytes) -> RelayEntry:
+    """The entry, with a key that somebody has told us; what was known of it before counts no more."""
+    return replace(entry, key=key, identity=b'', heir=b'', since=0.0)
+
+
+def text_of(key: bytes) -> str:
+    """A key for people to copy."""
+    from relay_parsl.home import to_text
+
+    return to_text(key)
+
+
+def bytes_of(text: str) -> bytes:
+    """What `text_of` printed. Raises BadInput."""
+    from relay_parsl.home import to_bytes
+
+    try:
+        found = to_bytes(text.strip())
+    except (ValueError, TypeError):
+        found = b''
+    if len(found) != 32:
+        raise BadInput(f'{text!r} is no key: copy the whole line that `relay-parsl relay key` prints')
+    return found
