@@ -60,8 +60,7 @@ ROWS = {
     ),
     26: Row(
         'A key that is revoked while its session is open',
-        'the session ends at once, and nothing that it says counts',
-        open='with real processes, and within a second',
+        'the session ends before the operator hears that it is done, and nothing that it says counts',
     ),
     27: Row('A key file of mode 0644, a directory that others may write, a link, a foreign owner', 'refused, with the command that mends it'),
     28: Row('umask 000 when keys are made', 'files of mode 0600 in directories of 0700'),
@@ -131,8 +130,7 @@ ROWS = {
     ),
     44: Row(
         'The key of an operator is stolen',
-        'no task can be signed or read with it; what it does is audited',
-        open='what else than submitting the key can do',
+        'it can stop, drain, back up, set quotas, revoke, delete and invite, each on record; no task can be signed, read or cancelled with it',
     ),
     45: Row(
         'A dependency with a known hole; code that unpickles or evaluates where it should not',

@@ -82,6 +82,7 @@ def test_of_many_who_join_at_once_by_one_invitation_one_joins(site: Site, desk: 
         enrol(desk.entry.url, link.relay_key, link.curve, joiner(link)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.attack(30)
 def test_two_commands_with_the_same_link_at_once(tmp_path: Path) -> None:
     with ExitStack() as stack:
