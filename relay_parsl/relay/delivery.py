@@ -119,8 +119,9 @@ class Delivery:
             self._core.store.received(account, numbers)
 
     def redeliver(self, session: ClientSession, now: float) -> None:
-        """What was not received in time goes out again."""
-        late = [task_id for task_id, _ in takewhile(lambda each: now - each[1][0] >= self._core.settings.redeliver, session.sent.items())]
+        """What was not received in time goes out again: not to who has said nothing since, for what it does not read waits in the memory here."""
+        before = min(now - self._core.settings.redeliver, session.heard)
+        late = [task_id for task_id, _ in takewhile(lambda each: each[1][0] <= before, session.sent.items())]
         if late:
             rows = self._core.store.results(late)
             for task_id in late:

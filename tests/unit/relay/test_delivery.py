@@ -65,6 +65,24 @@ def test_what_is_not_received_comes_again(stage: Stage) -> None:
     assert client.got(m.Deliver) == []
 
 
+@pytest.mark.fault(30)
+def test_who_does_not_read_is_not_sent_the_same_again_and_again(stage: Stage) -> None:
+    """It would all wait in the relay's memory; who lives answers a ping, and gets it then."""
+    client, endpoint = stage.client(), stage.endpoint()
+    stage.submit(client, 'a')
+    stage.finish(endpoint, 'a')
+    client.got(m.Deliver)
+    stage.wait(5)
+    assert client.ids(m.Deliver) == [an_id('a')], 'the first may be lost'
+    for _ in range(3):
+        stage.wait(5)
+        assert client.got(m.Deliver) == []
+    assert client.got(m.Ping)
+    client.say(m.Pong())
+    stage.wait(1)
+    assert client.ids(m.Deliver) == [an_id('a')]
+
+
 def test_every_session_that_follows_has_its_own(stage: Stage) -> None:
     one, two, endpoint = stage.client(), stage.client(instance='two'), stage.endpoint()
     stage.submit(one, 'a')
