@@ -75,12 +75,10 @@ ROWS = {
     31: Row(
         'A task looks for keys: its environment, its open files, its ancestors; another user of the host looks into the home',
         'nothing is there; refused',
-        open='another user of the host',
     ),
     32: Row(
         'Another user of the host dials the ports of an engine, or reads its certificates',
         'refused: CURVE with keys in directories of 0700, for HtexEngine and MPIEngine alike',
-        open='all',
     ),
     33: Row(
         'A link or a file in the place of one that will be made: logs, parts, spools, sockets',
