@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutations import durability, sealing
+from tests.mutations import relay, endpoint, gate, grants, wire
 
-MUTATIONS = (*durability.MUTATIONS, *sealing.MUTATIONS)
+MUTATIONS = (*relay.MUTATIONS, *grants.MUTATIONS, *wire.MUTATIONS, *gate.MUTATIONS, *endpoint.MUTATIONS)

@@ -219,6 +219,22 @@ def test_only_listed_hashes_run_and_their_arguments_are_data() -> None:
         site.gate.open(site.start(), NOW)
 
 
+def test_a_function_that_is_called_like_a_listed_hash_does_not_run() -> None:
+    listed = hash_uuid(bytes(32))
+
+    def posing(number: int) -> int:
+        return number
+
+    posing.__name__ = posing.__qualname__ = listed
+    site = Site(FunctionPolicy('hashes', frozenset({listed})))
+    blob = payload.dump_function(posing)
+    assert payload.describe(blob).name == listed
+    function = site.sender.function(blob)
+    site.gate.keep(function, NOW)
+    with pytest.raises(TaskRejected, match='policy'):
+        site.gate.open(site.start(site.sender.task(function, blob, (5,))), NOW)
+
+
 @pytest.mark.attack(22)
 def test_only_listed_names_run_and_no_code_passes_for_one() -> None:
     site = Site(FunctionPolicy('names', frozenset({'math:factorial', 'double'})))

@@ -272,6 +272,15 @@ def test_a_drain_asks_the_engines_for_what_waits_in_them_but_not_for_what_may_ru
     assert sent(desk.turn(), Returned) == [Returned((Attempt(task_id(1), 1),), 1, 1)]
 
 
+def test_a_drain_waits_until_its_results_are_recorded() -> None:
+    desk = Desk()
+    desk.open()
+    (start,) = desk.run(task(1))
+    desk.reactor.drain(desk.now)
+    assert not sent([*desk.finish(start), *desk.turn()], Ping)
+    assert len(sent(desk.turn(Recorded((Attempt(task_id(1), 1),))), Ping)) == 1
+
+
 def test_what_is_lost_during_a_drain_goes_back() -> None:
     desk = Desk()
     desk.open()
@@ -316,6 +325,18 @@ def test_the_grace_ends_a_drain_and_results_are_kept_for_the_next_life() -> None
     effects = desk.pass_time(10)
     assert exits(effects) == [0]
     assert '1 tasks' in only(effects, Exit)[0].reason
+    assert [each.task_id for each in desk.journal.results()] == [task_id(1)]
+
+
+def test_a_result_that_has_just_come_is_kept_too_when_the_grace_ends() -> None:
+    desk = Desk(grace=10.0)
+    desk.open()
+    (start,) = desk.run(task(1))
+    desk.reactor.drain(desk.now)
+    desk.pass_time(9.5)
+    desk.finish(start)
+    assert desk.journal.results() == []
+    assert exits(desk.pass_time(0.5)) == [0]
     assert [each.task_id for each in desk.journal.results()] == [task_id(1)]
 
 

@@ -1,4 +1,4 @@
-"""Breaks of what holds against a relay in the hands of an attacker: grants, seals, cards, vouchers, shares."""
+"""Breaks of grants."""
 
 from __future__ import annotations
 
