@@ -14,14 +14,6 @@ MUTATIONS = (
         ('tests/unit/endpoint/test_gate.py::test_a_function_that_is_called_like_a_listed_hash_does_not_run',),
     ),
     Mutation(
-        'guests',
-        'The signature of a share is not looked at.',
-        'relay_parsl/wire/seal/shares.py',
-        '    verify(signer, _SHARE, body, signature)\n',
-        '',
-        ('tests/unit/wire/test_shares.py::test_nobody_signs_in_the_name_of_another_nor_in_another_context',),
-    ),
-    Mutation(
         'unpickled late',
         'An object is taken under the hash of another.',
         'relay_parsl/endpoint/gate.py',
