@@ -11,7 +11,7 @@ from relay_parsl.endpoint.link import Link
 from relay_parsl.endpoint.outbox import Outbox
 from relay_parsl.endpoint.pulls import Pulls
 from relay_parsl.endpoint.stock import Stock
-from relay_parsl.wire.messages import Hello, Id
+from relay_parsl.wire.messages import NO_ID, Hello, Id
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class EndpointSettings:
 
     pools: dict[str, tuple[int, int]]
     """The least window of each pool: tasks and bytes. It grows with the engine's capacity."""
+    endpoint: Id = NO_ID
+    """Which one it is: the relay takes no result that names another. By default whoever a task says."""
     max_retries_on_system_failure: int = 2
     pool_retries: dict[str, int] = field(default_factory=dict)
     """The same, for pools that differ."""

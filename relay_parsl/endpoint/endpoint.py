@@ -209,6 +209,7 @@ class Endpoint:
             pools={pool: (max(WINDOW_TASKS, 2 * margin), WINDOW_BYTES) for pool, margin in margins.items()},
             pool_margins=margins,
             pool_retries={pool: int(getattr(engine, 'max_retries_on_system_failure', 2)) for pool, engine in engines.items()},
+            endpoint=self._credentials.id,
             default_pool=self._config.default_pool,
             versions={'relay_parsl': VERSION, 'python': PYTHON, 'parsl': version('parsl')},
             takeover=self._take_over,

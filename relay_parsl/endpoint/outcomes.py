@@ -7,7 +7,7 @@ from relay_parsl.endpoint.effects import BodyKey, CancelWork, Declined, Ended, F
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outbox import Waiting
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import SEGMENT, Body, Cancel, Fetch, Id, Phase, Recorded, Result, ResultHeader, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import NO_ID, SEGMENT, Body, Cancel, Fetch, Id, Phase, Recorded, Result, ResultHeader, Segment, Status, TaskHeader
 
 LONGEST = 60.0
 """Seconds between two tries, at most."""
@@ -124,5 +124,8 @@ class Outcomes:
         self._books.out.append(Fail(holding.info.task_id, holding.attempt, cause, '\n'.join(holding.evidence), holding.info))
 
     def _unsealed(self, task: TaskHeader, attempt: int, status: Status, reason: str) -> Ended:
-        info = ResultHeader(task.grant, task.sequence, task.task_id, task.endpoint, self._books.epoch, attempt, status, reason=reason)
+        here = self._books.settings.endpoint
+        info = ResultHeader(
+            task.grant, task.sequence, task.task_id, task.endpoint if here == NO_ID else here, self._books.epoch, attempt, status, reason=reason
+        )
         return Ended(info, Result(codec.encode_header(info), Body(b'')))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 from relay_parsl.endpoint.founding import founders
 from relay_parsl.home import Credentials, Home, RelayEntry
-from relay_parsl.relay.server import RelayServer
+from relay_parsl.relay.server import Founder, RelayServer
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Attempt, Body, Dispatch, Id, Leased, Message, Recorded, Results
 
@@ -98,13 +99,14 @@ class HostileRelay:
         self.seen: list[Any] = []
         self.heard: list[Any] = []
         self._bind = 'tcp://127.0.0.1:0'
+        self.founders: list[Founder] = list(founders(home))
         self._start()
         self._bind = f'tcp://127.0.0.1:{self.server.port}'
         key = Credentials.load(home.directory('relay') / 'relay.key').keys.curve_public
         self.entry = RelayEntry('stolen', self._bind, key, '')
 
     def _start(self) -> None:
-        self.server = RelayServer(self.home, self._bind, bootstrap=founders(self.home))
+        self.server = RelayServer(self.home, self._bind, bootstrap=self.founders)
         self.server.start()
         self.server._router = _Hands(self, self.server._router)  # type: ignore[assignment]
         self._thread = threading.Thread(target=self.server.run, name='hostile relay')
@@ -130,6 +132,17 @@ class HostileRelay:
                 each.unlink()
             for each in copy.glob('relay.db*'):
                 shutil.copy(each, self.home.directory('relay'))
+        self._start()
+
+    def write(self, act: Callable[[sqlite3.Connection], object]) -> None:
+        """Stop, change the store by hand, and start."""
+        self.close()
+        store = sqlite3.connect(self.home.directory('relay') / 'relay.db')
+        try:
+            act(store)
+            store.commit()
+        finally:
+            store.close()
         self._start()
 
     def honest(self) -> None:

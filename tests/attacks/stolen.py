@@ -73,6 +73,12 @@ class Stolen:
         process.terminate()
         process.wait(30)
 
+    def kill(self, name: str = 'site') -> None:
+        """At once: what is on its disk is all that it knows."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait(30)
+
     def executor(self, name: str = 'site') -> Executor:
         """The user's client."""
         return Executor(name, relay=self.target)

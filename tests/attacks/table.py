@@ -33,7 +33,6 @@ ROWS = {
     17: Row(
         "The relay delivers an older attempt's result under a newer one",
         'The attempt is under the seal: `SealError`',
-        open='two real results of two attempts',
     ),
     18: Row('An endpoint that is not trusted returns a pickle', 'It is not read; from such endpoints come JSON and text'),
     19: Row('An exception with a hostile `__reduce__`, or of a module that is not here', '`RemoteError` with its text'),
@@ -41,7 +40,6 @@ ROWS = {
     21: Row(
         'A function with a name that is listed and other code: one byte changed, white space, the right hash in the clear header',
         'refused: what counts is the hash of what was unsealed',
-        open='one byte, white space, and the right hash in the clear, each by itself',
     ),
     22: Row(
         'A function policy of names, and `os:system`, `builtins:eval`, `m:f.__globals__`, `..`, letters that look alike, a module in the directory',
@@ -115,7 +113,6 @@ ROWS = {
     41: Row(
         'A relay or a client says an older protocol, leaves the seal off, or takes the payload away',
         "refused: what must be sealed is the endpoint's own rule, and nothing negotiates it",
-        open='a seal that is taken away',
     ),
     42: Row(
         'A line of the audit log is changed, removed or cut off; its disk is full',
@@ -124,7 +121,6 @@ ROWS = {
     43: Row(
         "Rows of the relay's store written by hand: a new task, another endpoint, another account",
         'the endpoint refuses what was not sealed for it; a damaged row ends its task',
-        open='all',
     ),
     44: Row(
         'The key of an operator is stolen',

@@ -15,6 +15,7 @@ from relay_parsl.errors import TaskError
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Body, Hash, Id, Leased, Object
+from relay_parsl.wire.payload import Call
 from relay_parsl.wire.seal import Keys
 from tests.attacks.hostile_relay import Canary, until
 from tests.attacks.stolen import Stolen, failure, lines, note, stolen_in
@@ -181,6 +182,35 @@ def test_the_serializer_is_not_the_relays_to_choose(stolen: Stolen, canary: Cana
     stolen.refuses(lambda: futures.append(stolen.executor().submit(note, str(trace), 'changed')))
     assert 'denied' in str(failure(futures[0]))
     assert lines(trace) == []
+
+
+def bare(canary: Canary) -> Body:
+    """A call as it is under its seal, whose arguments are the attacker's."""
+    blob = payload.dump_function(note)
+    return Body(payload.encode_call(Call(sha256(blob).digest(), 'note', payload.PYTHON, bytes(canary.pickled), b'', 0, {})))
+
+
+@pytest.mark.attack(41)
+@pytest.mark.parametrize('what', ['call', 'function', 'grant', 'all'])
+def test_what_comes_without_its_seal_is_refused_whatever_the_relay_says_of_itself(stolen: Stolen, canary: Canary, what: str) -> None:
+    """The relay says that it knows nothing of seals, and sends what is under them: there is nothing to be negotiated."""
+    site, blob = stolen.credentials('site'), payload.dump_function(note)
+    task, trace = recorded(stolen)
+    function = Object(Hash(sha256(blob).digest()), 'function', Body(blob))
+    grant = Object(Hash(sha256(b'').digest()), 'grant', Body(b''))
+    fields: dict[str, object] = {'task_id': Id(os.urandom(16)), 'sequence': 1 << 41}
+    fields |= {'function': function.hash} if what in ('function', 'all') else {}
+    fields |= {'grant': grant.hash} if what in ('grant', 'all') else {}
+    changed = header(task, **fields)._replace(payload=bare(canary) if what in ('call', 'all') else task.payload)
+    session = stolen.relay.endpoint(site.id)
+
+    def act() -> None:
+        stolen.relay.say(site.id, m.Welcome(session.number, time.time(), {'seals': 0, 'unsealed': 1, 'protocol': 0}))
+        stolen.relay.dispatch(site.id, changed)
+        stolen.relay.say(site.id, m.Objects((function, grant)))
+
+    assert stolen.refuses(act)['reason'].startswith('denied')
+    assert lines(trace) == ['once']
 
 
 @pytest.mark.attack(13)

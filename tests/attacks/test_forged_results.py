@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 from relay_parsl.client import arrivals
 from relay_parsl.client.executor import Executor
 from relay_parsl.errors import NotFound, SealError, TaskCancelled, TaskError, TaskExpired, TaskLost
-from relay_parsl.wire import codec
+from relay_parsl.wire import codec, payload
 from relay_parsl.wire import messages as m
-from relay_parsl.wire.messages import Body, Delivered, Hash, Id, Status
+from relay_parsl.wire.messages import Body, Delivered, Hash, Id, Result, Status
 from relay_parsl.wire.seal import Keys, issue_card, issue_voucher
-from tests.attacks.hostile_relay import Canary
-from tests.attacks.stolen import Stolen, failure, stolen_in
+from tests.attacks.hostile_relay import Canary, until
+from tests.attacks.stolen import Stolen, failure, lines, stolen_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 Change = Callable[[Delivered, Delivered, Canary], Delivered]
@@ -49,7 +50,7 @@ def header(each: Delivered, **fields: object) -> Delivered:
     return each._replace(header=codec.encode_header(codec.result_header(each.header)._replace(**fields)))  # type: ignore[arg-type]
 
 
-def of(each: Delivered) -> m.ResultHeader:
+def of(each: Delivered | Result) -> m.ResultHeader:
     return codec.result_header(each.header)
 
 
@@ -111,6 +112,74 @@ def test_a_result_that_the_relay_forges_or_changes(stolen: Stolen, canary: Canar
 @pytest.mark.parametrize('what', ATTEMPTS)
 def test_a_result_is_of_one_attempt_and_life_of_its_endpoint(stolen: Stolen, canary: Canary, what: str) -> None:
     assert isinstance(delivered(stolen, ATTEMPTS[what], canary), SealError)
+
+
+@pytest.mark.attack(41)
+@pytest.mark.parametrize('what', ['a value', 'a failure'])
+def test_a_result_without_its_seal_is_no_result(stolen: Stolen, canary: Canary, what: str) -> None:
+    data = bytes(canary.pickled) if what == 'a value' else payload.dump_failure(ValueError('made up'))
+    bare = payload.encode_outcome(payload.Outcome(what == 'a value', data))
+    assert isinstance(delivered(stolen, lambda each, other, canary: each._replace(payload=Body(bare)), canary), SealError)
+
+
+def fresh(path: str) -> str:
+    word = os.urandom(8).hex()
+    with open(path, 'a') as file:
+        file.write(word + '\n')
+    return word
+
+
+class Twice:
+    """Tasks of which the endpoint has sealed two results, of two attempts in two of its lives; the attacker has both, and delivers nothing yet."""
+
+    def __init__(self, stolen: Stolen, count: int) -> None:
+        self.kept: dict[tuple[Id, int], Result] = {}
+        self.saved = self.again = False
+        trace = stolen.trace()
+        stolen.relay.down[m.Deliver] = lambda _message: None
+        stolen.relay.up[m.Results] = self._hear
+        self.futures = [stolen.executor().submit(fresh, str(trace)) for _ in range(count)]
+        until(lambda: len(self.kept) == count, 'results of the first attempts')
+        stolen.kill()  # within the second in which they are nowhere but in its memory
+        self.again = True
+        stolen.start()
+        until(lambda: self.saved or len(self.kept) == 2 * count, 'results of the second attempts')
+        assert self.saved or len(set(lines(trace))) == 2 * count
+
+    def _hear(self, message: m.Results) -> m.Results | None:
+        first = [each for each in message.results if of(each).attempt == 1]
+        self.saved |= self.again and bool(first)
+        self.kept.update({(of(each).task_id, of(each).attempt): each for each in message.results})
+        return None if first else message
+
+
+def twice(stolen: Stolen, count: int) -> Twice:
+    """On a machine that was too slow to kill it in time, once more."""
+    return next(made for made in (Twice(stolen, count) for _ in range(5)) if not made.saved)
+
+
+OLDER: dict[str, Callable[[Delivered, Result], Delivered]] = {
+    'the outcome': lambda each, old: each._replace(payload=old.payload),
+    'the header': lambda each, old: each._replace(header=old.header),
+    'all but the attempt': lambda each, old: header(each._replace(header=old.header, payload=old.payload), attempt=2),
+    'all but the life': lambda each, old: header(each._replace(header=old.header, payload=old.payload), epoch=of(each).epoch),
+}
+
+
+@pytest.mark.attack(17)
+def test_the_result_of_an_older_attempt_under_the_newer_one(tmp_path: Path) -> None:
+    with stolen_in(tmp_path) as stolen:
+        stolen.start()
+        made = twice(stolen, len(OLDER) + 1)
+        changes = dict(zip([Id(each.id) for each in made.futures], OLDER.values()))
+
+        def passing(message: m.Deliver) -> m.Deliver:
+            olds = [made.kept[each.task_id, 1] for each in message.results]
+            return m.Deliver(tuple([changes.get(each.task_id, lambda each, _: each)(each, old) for each, old in zip(message.results, olds)]))
+
+        stolen.relay.down[m.Deliver] = passing
+        assert [type(failure(each)) for each in made.futures[:-1]] == [SealError] * len(OLDER)
+        assert len(made.futures[-1].result(40)) == 16, 'left alone, the newer one is read'
 
 
 @pytest.mark.attack(16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -208,8 +209,6 @@ def test_a_body_of_another_length_than_the_call_says_is_not_read() -> None:
 
 @pytest.mark.attack(21, 23)
 def test_only_listed_hashes_run_and_their_arguments_are_data() -> None:
-    from hashlib import sha256
-
     digest = sha256(BLOB).digest()
     for name in (digest.hex(), hash_uuid(digest)):
         site = Site(FunctionPolicy('hashes', frozenset({name})))
@@ -233,6 +232,63 @@ def test_a_function_that_is_called_like_a_listed_hash_does_not_run() -> None:
     site.gate.keep(function, NOW)
     with pytest.raises(TaskRejected, match='policy'):
         site.gate.open(site.start(site.sender.task(function, blob, (5,))), NOW)
+
+
+SOURCE = 'def double(number):\n    return 2 * number\n'
+LISTED = payload.dump_source(SOURCE, 'double')
+ALIKE = {
+    'one byte': payload.dump_source(SOURCE.replace('2', '3'), 'double'),
+    'a space behind': payload.dump_source(SOURCE + ' ', 'double'),
+    'a line more': payload.dump_source(SOURCE + '\n', 'double'),
+    'a tab for spaces': payload.dump_source(SOURCE.replace('    ', '\t'), 'double'),
+    'a comment': payload.dump_source(SOURCE + '# the same\n', 'double'),
+    'the same as bytecode': BLOB,
+    'a field behind': codec.pack([*codec.unpack(LISTED), 'more']),
+}
+
+
+class Strict(Site):
+    """A gate that lists one function, and has seen it."""
+
+    def __init__(self) -> None:
+        super().__init__(FunctionPolicy('hashes', frozenset({sha256(LISTED).hexdigest()})))
+        self.listed = self.add(LISTED)
+        assert self.gate.open(self.start(self.sender.task(self.listed, LISTED, (21,), serializer='json')), NOW).function.blob == LISTED
+
+    def add(self, blob: bytes) -> Object:
+        function = self.sender.function(blob)
+        assert self.gate.keep(function, NOW) == ''
+        return function
+
+
+@pytest.mark.attack(21)
+@pytest.mark.parametrize('what', ALIKE)
+def test_a_function_that_is_nearly_the_listed_one_is_another(what: str) -> None:
+    site, blob = Strict(), ALIKE[what]
+    with pytest.raises(TaskRejected, match='policy'):
+        site.gate.open(site.start(site.sender.task(site.add(blob), blob, (21,), serializer='json')), NOW)
+
+
+@pytest.mark.attack(21)
+@pytest.mark.parametrize('what', ALIKE)
+def test_the_listed_hash_in_a_call_does_not_make_other_code_the_listed_one(what: str) -> None:
+    """Whoever may send says, under the seal, that it is the listed function, and sends another."""
+    site, blob = Strict(), ALIKE[what]
+    with pytest.raises(TaskRejected, match='not the one that the call names'):
+        site.gate.open(site.start(site.sender.task(site.add(blob), blob, (21,), serializer='json', digest=sha256(LISTED).digest())), NOW)
+
+
+@pytest.mark.attack(21)
+def test_the_listed_hash_in_the_clear_header_does_not_help_other_code() -> None:
+    """It names the object of the listed function, and the call is of another; or the hash of the code; or other bytes come under it."""
+    site, blob = Strict(), ALIKE['one byte']
+    with pytest.raises(TaskRejected, match='not the one that the call names'):
+        site.gate.open(site.start(site.sender.task(site.listed, blob, (21,), serializer='json')), NOW)
+    plain = Object(Hash(sha256(LISTED).digest()), 'function', Body(blob))
+    assert 'hash of another' in site.gate.keep(plain, NOW)
+    with pytest.raises(TaskRejected, match='cannot be used'):
+        site.gate.open(site.start(site.sender.task(plain, LISTED, (21,), serializer='json')), NOW)
+    assert 'hash of another' in site.gate.keep(site.listed._replace(data=site.add(blob).data), NOW)
 
 
 @pytest.mark.attack(22)

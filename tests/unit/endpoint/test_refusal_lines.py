@@ -7,8 +7,9 @@ import pytest
 from relay_parsl.endpoint.effects import Declined
 from relay_parsl.endpoint.meter import Meter
 from relay_parsl.endpoint.refusals import AT_ONCE, EVERY, KINDS, OTHER, Refusals, kind_of
-from relay_parsl.wire.messages import Dispatch, Leased
-from tests.unit.endpoint.desk import Desk
+from relay_parsl.wire import codec
+from relay_parsl.wire.messages import Dispatch, Id, Leased, Results
+from tests.unit.endpoint.desk import Desk, sent, task
 
 DENIED = 'denied: no such grant'
 
@@ -83,3 +84,13 @@ def test_what_is_no_task_is_put_on_record(header: bytes) -> None:
     assert declined.info is None
     assert declined.reason.startswith('malformed: ')
     assert desk.reactor.held() == []
+
+
+def test_a_refusal_names_the_endpoint_that_refuses_or_no_relay_would_take_it() -> None:
+    """A relay's store was changed: the task is for another endpoint. The refusal was sent again and again, and the task never ended."""
+    here = Id(b'H' * 16)
+    desk = Desk(endpoint=here)
+    desk.open()
+    [results] = sent(desk.turn(desk.dispatch(task(1, pool='nowhere'))) + desk.turn(), Results)
+    [result] = results.results
+    assert codec.result_header(result.header).endpoint == here
