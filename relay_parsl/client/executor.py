@@ -310,11 +310,13 @@ class Executor(Submitter):
             timeout: seconds; None waits for as long as it takes.
 
         Raises:
-            TimeoutError: says how many it has not.
+            TimeoutError: says how many it has not, and why, as far as that is known.
         """
         left = self.session.board.wait_accepted(self._mine(), timeout)
         if left:
-            raise TimeoutError(f'{len(left)} tasks were not accepted by relay {self.target.relay.name!r} within {timeout:g} s')
+            why = next(filter(None, [each.why_unsent for each in left]), '') or self.session.trouble(timeout or 0.0)
+            text = f'{len(left)} tasks were not accepted by relay {self.target.relay.name!r} within {timeout:g} s'
+            raise TimeoutError(f'{text}: {why}' if why else text)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks. What was submitted goes on, and with `wait` its futures are waited for.

@@ -30,6 +30,9 @@ class Tracker(Protocol):
     def changed(self) -> None:
         """Something happened that somebody may wait for."""
 
+    def trouble(self, seconds: float) -> str:
+        """Why the relay has said nothing for so long; '' while there is a session with it."""
+
 
 class TaskFuture(QuietFuture):
     """The result of a task that runs elsewhere.
@@ -82,11 +85,16 @@ class TaskFuture(QuietFuture):
             TaskError: the task ended before, by a refusal for example.
         """
         if not self._tracker.wait_for(lambda: self.is_accepted or self.done(), timeout):
-            why = self.detail.get('why')
+            why = self.why_unsent or self._tracker.trouble(timeout or 0.0)
             raise TimeoutError(f'task {self.task_id} was not accepted within {timeout:g} s' + (f': {why}' if why else ''))
         error = None if self.is_accepted else self.exception()
         if error is not None:
             raise error
+
+    @property
+    def why_unsent(self) -> str:
+        """Why the relay has not taken it yet, as far as it has said so."""
+        return str(self.detail.get('why', ''))
 
     def cancel(self) -> bool:
         """Settle the future with `TaskCancelled` now and have the task ended; the request outlives crashes. False: it is done already."""

@@ -177,6 +177,10 @@ class Loop:
         elif not self._welcomed and not self._warned and now - self._started > PATIENCE:
             self._warn()
 
+    def trouble(self, seconds: float) -> str:
+        """Why the relay has said nothing for so long; '' while there is a session with it. From any thread."""
+        return '' if self.reactor.connected else str(unanswered(self._target.relay.url, seconds, self._dealer.failure))
+
     def _warn(self) -> None:
         self._warned = True
         failure = self._dealer.failure

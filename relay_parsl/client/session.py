@@ -125,6 +125,10 @@ class Session:
         """Something happened that somebody may wait for."""
         self.board.changed()
 
+    def trouble(self, seconds: float) -> str:
+        """Why the relay has said nothing for so long; '' while there is a session with it."""
+        return self._loop.trouble(seconds)
+
     def spool(self) -> Spool:
         """Large arguments and results of this process; made when first used, gone at its end."""
         with self._making:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -178,7 +179,7 @@ def decode_end(frame: bytes) -> End | Death:
     fields = codec.unpack(frame)
     types = list(map(type, fields)) if type(fields) is list else []
     whole = types == _END and fields[0] == 'end'
-    if whole and fields[4] >= 0 and fields[5] >= 0 and not (fields[1] and fields[6]):
+    if whole and fields[4] >= 0 and 0 <= fields[5] < inf and not (fields[1] and fields[6]):
         return End(*fields[1:])
     if types == [str, str, str] and fields[0] == 'death' and fields[1] in CAUSES:
         return Death(*fields[1:])

@@ -28,7 +28,7 @@ def serve(connection: Inlet) -> None:
     """Run what comes until the other side closes."""
     functions, here, home, site = task.Functions(), os.getpid(), os.getcwd(), task.where()
     guard, limit = Interrupts(connection.tell), default_limit()
-    mask = os.umask(0o077)
+    mask, streams = os.umask(0o077), _copies()
     given: Mapping[str, str] = {}
     while True:
         try:
@@ -44,16 +44,28 @@ def serve(connection: Inlet) -> None:
         end = task.run(work, functions, lambda work=work, place=place: _settle(work, place, home), guard, site)  # type: ignore[misc]
         if os.getpid() != here:
             os._exit(0)  # user code forked and came back twice: the copy has nothing to say
-        _flush()
+        _flush(streams)
         connection.send_bytes(encode_end(end))
 
 
-def _flush() -> None:
-    """Let its output be seen with its result."""
+def _copies() -> tuple[int, ...]:
+    """Copies of descriptors 0 to 2, out of which the next task gets its own, whatever the last one did to them."""
+    for number in range(3):
+        if not _is_open(number):
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    return tuple([os.dup(number) for number in range(3)])
+
+
+def _flush(streams: tuple[int, ...]) -> None:
+    """Let its output be seen with its result, and the next task find descriptors 0 to 2 where they were."""
+    whole = False
     with contextlib.suppress(Exception):  # closed, for one
-        if _ours(sys.stdout, sys.__stdout__) and _ours(sys.stderr, sys.__stderr__):
-            return
-    _restore()
+        whole = _ours(sys.stdout, sys.__stdout__) and _ours(sys.stderr, sys.__stderr__)
+    with contextlib.suppress(OSError):  # it has closed the copies as well
+        for number, copy in enumerate(streams):
+            os.dup2(copy, number)  # cheaper than to look whether it is needed
+    if not whole:
+        _restore()
 
 
 def _ours(stream: TextIO | None, first: TextIO | None) -> bool:

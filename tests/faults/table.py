@@ -90,9 +90,8 @@ ROWS = {
     49: Row('A cancel at any moment', 'one terminal state; what ran is dead', open='the sweep of moments, and an endpoint that is away'),
     50: Row('SIGTERM at each party', 'it finishes or gives back, and exits 0 within its grace', open='a running client script'),
     51: Row(
-        'A task that prints a gigabyte, leaves daemons, closes descriptors, changes directory or umask',
+        'A task that prints a gigabyte, leaves daemons, closes or redirects descriptors, changes directory or umask',
         'the next task on that worker is as it would be without',
-        open='descriptors 0 to 2 that a task closes are not opened again for the next one',
     ),
     52: Row('A result that cannot be pickled, an exception that cannot be unpickled, endless recursion', 'that task fails, with the text of it'),
     53: Row('Other versions of Python at client and worker', '`VersionMismatch` that names both, before anything runs', open='two real environments'),

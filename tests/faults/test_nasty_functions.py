@@ -24,13 +24,17 @@ def rig(rigs: Callable[..., Rig]) -> Rig:
     return rigs(**QUICK)
 
 
-def surroundings() -> tuple[str, int]:
-    """What a task finds: directory and umask."""
+def surroundings() -> tuple[str, int, list[str]]:
+    """What a task finds: directory, umask, and what its descriptors 0 to 2 are."""
     import os
+    import sys
 
     mask = os.umask(0)
     os.umask(mask)
-    return os.getcwd(), mask
+    for stream in (sys.stdout, sys.stderr):
+        stream.write('seen\n')
+        stream.flush()
+    return os.getcwd(), mask, [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]
 
 
 # -- Row 51 ----------------------------------------------------------------------------------------------------------
@@ -49,6 +53,22 @@ def close_everything() -> str:
 
     os.closerange(0, 3)
     return 'closed'
+
+
+def redirect_everything() -> str:
+    import os
+
+    for number in range(3):
+        os.dup2(os.open('/dev/zero', os.O_RDWR), number)
+    return 'redirected'
+
+
+def close_the_streams() -> str:
+    import sys
+
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+    return 'streams'
 
 
 def close_all_descriptors() -> str:
@@ -89,10 +109,11 @@ def test_a_task_finds_what_the_first_one_found_whatever_was_done_before_it(rig: 
     first = rig.call(surroundings)
     assert rig.call(go_elsewhere) == 'gone'
     assert rig.call(surroundings) == first
-    assert rig.call(close_everything) == 'closed'
-    assert rig.call(surroundings) == first
+    for function in (close_everything, close_the_streams, redirect_everything):
+        assert rig.call(function)
+        assert rig.call(surroundings) == first, function
     assert rig.lost(rig.submit(close_all_descriptors)).cause == 'worker'
-    assert rig.call(surroundings) == first, 'whoever was cut off has a successor'
+    assert rig.call(surroundings)[:2] == first[:2], 'whoever was cut off has a successor'
 
 
 @pytest.mark.fault(51)

@@ -50,6 +50,9 @@ def test_nothing_is_lost_over_a_restart_of_the_relay(relay: FakeRelay, executor:
     futures = [executor.submit(double, number) for number in range(50)]
     until(lambda: relay.of(m.Submit))
     relay.close()
+    until(lambda: 'nothing answers there' in executor.session.trouble(0.0))
+    with pytest.raises(TimeoutError, match=r'50 tasks were not accepted .*: no answer from the relay'):
+        executor.flush(0.0)
     second = FakeRelay(relay.home, port=relay.port, keys=relay.keys)
     try:
         second.endpoint = relay.endpoint

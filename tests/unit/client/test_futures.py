@@ -33,9 +33,22 @@ class Nobody:
     def changed(self) -> None:
         """Nobody waits."""
 
+    def trouble(self, seconds: float) -> str:
+        """There is no relay, however long one waits."""
+        return f'no relay for {seconds:g} s'
+
 
 def a_future() -> TaskFuture:
     return TaskFuture(new_id(), Nobody())
+
+
+def test_who_waits_in_vain_for_its_acceptance_is_told_why() -> None:
+    future = a_future()
+    with pytest.raises(TimeoutError, match=r'within 0 s: no relay for 0 s'):
+        future.accepted(0.0)
+    future.detail = {'why': 'no room'}
+    with pytest.raises(TimeoutError, match=r'within 0 s: no room'):
+        future.accepted(0.0)
 
 
 def test_it_has_all_that_the_standard_library_gives_a_future() -> None:

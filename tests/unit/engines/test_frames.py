@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,14 @@ def test_an_attempt_gets_variables_on_its_way() -> None:
 )
 def test_an_end_frame_brings_the_end(end: End | Death) -> None:
     assert decode_end(encode_end(end)) == end
+
+
+@pytest.mark.parametrize(
+    'end', [End(True, b'', seconds=each) for each in (inf, -inf, nan, -1.0)] + [End(True, b'', size=-1), End(True, b'', cancelled=True)]
+)
+def test_an_end_that_cannot_be_is_refused(end: End) -> None:
+    with pytest.raises(ProtocolError):
+        decode_end(encode_end(end))
 
 
 def test_the_head_tells_the_timeout() -> None:
