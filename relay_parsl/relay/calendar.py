@@ -38,8 +38,8 @@ class Calendar:
 
     def _relieve(self) -> None:
         """Who has used up the bytes of its quota loses the bodies of what it has received, the oldest first; only then is more refused."""
-        for account in self._core.quotas.short():
-            gone = self._core.store.evict(SLICE, account)
+        for account, size in self._core.quotas.short().items():
+            gone = self._core.store.evict(SLICE, account, size)
             self._core.forget_spooled(gone)
             self._core.quotas.relieved(account, sum(each.size for each in gone))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from relay_parsl.relay.records import Ended, Forgotten, ResultRow, TaskInfo, TaskRow
+
+T = TypeVar('T')
 
 
 @dataclass
@@ -38,6 +40,16 @@ def forgotten(kept: Kept) -> Forgotten:
     ended = kept.ended
     size = len(ended.header) + len(ended.payload) + ended.body if ended else 0
     return Forgotten(kept.row.id, bool(kept.row.body), ended.attempt if ended and ended.body else 0, kept.row.account, size)
+
+
+def enough_of(rows: Sequence[T], sizes: Iterable[int], enough: int) -> Sequence[T]:
+    """The first rows that have so many bytes together; all of them, if they have fewer."""
+    total = 0
+    for count, size in enumerate(sizes):
+        if total >= enough:
+            return rows[:count]
+        total += size
+    return rows
 
 
 class Turns:

@@ -150,7 +150,8 @@ class Quotas:
         coming = self.coming(self._together(account)) if quota.bytes < inf else 0
         by_bytes = _leading(sizes, quota.bytes - used.bytes - coming)
         if by_bytes < len(sizes):
-            self._short.update(dict.fromkeys(self._together(account), sum(sizes[by_bytes:])))
+            over = int(used.bytes + coming + sum(sizes) - quota.bytes)  # it may have been over before: results are always taken in
+            self._short.update(dict.fromkeys(self._together(account), over))
         by_tasks = max(0, int(min(quota.tasks - used.tasks, len(sizes))))
         by_rate, slow = self._by_rate(self.payer(account).id, quota.rate, len(sizes), now)
         count = min(by_bytes, by_tasks, by_rate)
@@ -185,9 +186,9 @@ class Quotas:
 
     # -- Making room ------------------------------------------------------------------------------------------------
 
-    def short(self) -> list[Id]:
-        """Accounts whose bytes did not suffice lately: what they have received may go, the oldest first."""
-        return list(self._short)
+    def short(self) -> dict[Id, int]:
+        """Accounts whose bytes did not suffice lately, and by how much: what they have received may go, the oldest first."""
+        return dict(self._short)
 
     def relieved(self, account: Id, size: int) -> None:
         """So many bytes of an account are gone; 0: it has nothing more that may go."""

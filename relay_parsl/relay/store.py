@@ -12,7 +12,7 @@ from heapq import nsmallest
 from itertools import accumulate, islice
 from typing import Any, Protocol
 
-from relay_parsl.relay.kept import Kept, Turns, forgotten, result_row, task_info
+from relay_parsl.relay.kept import Kept, Turns, enough_of, forgotten, result_row, task_info
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow, Usage
 from relay_parsl.wire.messages import Hash, Id
 
@@ -146,8 +146,8 @@ class Store(Protocol):
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         """Drop these, with everything."""
 
-    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
-        """Drop the bodies of some received results (of an account), oldest first; ids and states stay."""
+    def evict(self, limit: int, account: Id | None = None, enough: int = 1 << 62) -> list[Forgotten]:
+        """Drop the bodies of some received results (of an account), oldest first, until `enough` bytes are free; ids and states stay."""
 
 
 class MemoryStore(Turns, Store):
@@ -388,13 +388,13 @@ class MemoryStore(Turns, Store):
                 self._put(self._groups[kept.row.account, kept.row.group], kept.ended.done, None)
         return gone
 
-    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
+    def evict(self, limit: int, account: Id | None = None, enough: int = 1 << 62) -> list[Forgotten]:
         self._statement('evict')
-        gone = []
-        for number in sorted(each for each, owner in self._received.items() if account in (None, owner))[:limit]:
+        mine = sorted(each for each, owner in self._received.items() if account in (None, owner))[:limit]
+        rows = [self._tasks[self._ids[each]] if each in self._ids else None for each in mine]
+        gone = enough_of([*zip(mine, rows)], [forgotten(kept).size if kept else 0 for kept in rows], enough)
+        for number, kept in gone:
             self._put(self._received, number, None)
-            kept = self._tasks[self._ids[number]] if number in self._ids else None
             if kept and kept.ended:
-                gone.append(replace(forgotten(kept), task=False))
                 self._put(self._tasks, kept.row.id, replace(kept, ended=replace(kept.ended, payload=b'', body=0, header=b'', reason=EVICTED)))
-        return gone
+        return [replace(forgotten(kept), task=False) for _, kept in gone if kept and kept.ended]

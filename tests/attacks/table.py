@@ -89,7 +89,6 @@ ROWS = {
     35: Row(
         'One account sends tiny tasks as fast as it can',
         'refused with the time after which to come again; others are served meanwhile',
-        open='with real processes',
     ),
     36: Row(
         'A frame that is too long, a message of 800 frames, one that never ends',
@@ -99,7 +98,6 @@ ROWS = {
     37: Row(
         'Results that nobody fetches fill the store',
         'a quota for each account; bodies that were received go first, the oldest before others',
-        open='with real processes',
     ),
     38: Row(
         'Bombs: nested or huge JSON, msgpack with extension types and false lengths, doubled keys, NaN, deep definitions and schemas',

@@ -313,6 +313,18 @@ def test_received_results_of_one_account_make_room(store: Store) -> None:
     assert [(each.id, each.account) for each in store.evict(9)] == [(an_id('task 1'), BOB)]
 
 
+def test_no_more_makes_room_than_there_is_need_for(store: Store) -> None:
+    store.add([task(number) for number in range(1, 6)])
+    for number in range(1, 6):
+        finish(store, number, number, body=10 * (number == 2))
+    store.received(ANN, [5, 4, 3, 2, 1])
+    assert [(each.id, each.size) for each in store.evict(9, ANN, 21)] == [(an_id('task 1'), 20), (an_id('task 2'), 30)]
+    assert [each.id for each in store.evict(9, ANN, 20)] == [an_id('task 3')]
+    assert store.evict(9, ANN, 0) == []
+    assert [each.id for each in store.evict(1, ANN, 1000)] == [an_id('task 4')]
+    assert [each.id for each in store.evict(9, ANN, 1000)] == [an_id('task 5')]
+
+
 def test_what_accounts_have_is_kept(store: Store) -> None:
     assert store.usage() == {}
     store.put_usage({ANN: Usage(2, 30), BOB: Usage(1, 5)})

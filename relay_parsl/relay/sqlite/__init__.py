@@ -14,6 +14,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from relay_parsl.relay.kept import enough_of
 from relay_parsl.relay.records import Ended, Forgotten, ResultRow, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.schema import INFO, RESULT, STATUS, checksum
 from relay_parsl.relay.sqlite.books import Books
@@ -280,9 +281,10 @@ class SqliteStore(Books):
             for _, account, _, done, task_id, body, spooled, attempt, size in rows
         ]
 
-    def evict(self, limit: int, account: Id | None = None) -> list[Forgotten]:
+    def evict(self, limit: int, account: Id | None = None, enough: int = 1 << 62) -> list[Forgotten]:
         accounts = self._numbers.values() if account is None else [self._numbers[account]]
-        found = sorted(row for each in accounts for row in self._all(OLDEST, (each, limit)))[:limit]
+        oldest = sorted(row for each in accounts for row in self._all(OLDEST, (each, limit)))[:limit]
+        found = enough_of(oldest, [size + body for *_, body, _attempt, size in oldest], enough)
         self._many("UPDATE tasks SET result = x'', payload = x'', spooled = 0, sum = ?, reason = ? WHERE n = ?",
                    [(checksum(b'', b''), EVICTED, row[0]) for row in found])  # fmt: skip
         self._many('DELETE FROM received WHERE n = ? AND account = ?', [row[:2] for row in found])

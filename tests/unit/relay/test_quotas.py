@@ -147,6 +147,23 @@ def test_beyond_its_bytes_an_account_loses_what_it_received_before_it_is_refused
     assert kept == {an_id('a'): 0, an_id('b'): 1000}, 'what was not received stays'
 
 
+def test_it_loses_no_more_than_there_is_need_for() -> None:
+    stage = staged(bytes=3000)
+    ann, site = stage.client(), stage.endpoint()
+    stage.submit(ann, 'a', 'b', 'c')
+    for name in ('a', 'b', 'c'):
+        stage.finish(site, name, payload=b'y' * 1500)
+        stage.wait(1)
+    ann.say(m.Received((an_id('a'), an_id('b'), an_id('c'))))
+    stage.wait(3)
+    stage.submit(ann, 'd', payload=b'x' * 500)
+    stage.wait(2)
+    stage.store.begin()
+    kept = {row.id: len(row.payload) for row in stage.store.results([an_id(name) for name in 'abc'])}
+    stage.store.commit()
+    assert kept == {an_id('a'): 0, an_id('b'): 0, an_id('c'): 1500}, 'results are always taken in: so two must go, and the third stays'
+
+
 def test_a_task_that_never_fits_is_refused_for_good() -> None:
     stage = staged(bytes=500)
     ann = stage.client()
