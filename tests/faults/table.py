@@ -60,7 +60,9 @@ ROWS = {
     35: Row('The disk of the relay is full', 'submits are refused, results still come in from a reserve, and it recovers by itself'),
     36: Row('The disk of the endpoint is full', 'it asks for no more tasks, loses no result, and recovers by itself'),
     37: Row('fsync fails', 'no acknowledgement; the process ends and starts clean'),
-    38: Row('A store or journal cut off anywhere', 'it opens at a commit', open='that clients send again what was cut off'),
+    38: Row(
+        'A store or journal cut off anywhere', 'it opens at a commit; clients send again what no answer confirmed, `at_most_once` never runs twice'
+    ),
     39: Row(
         'A bit flipped in a store, a journal or a spool',
         'found by its sum, put on record; never run or returned as good',
@@ -81,7 +83,7 @@ ROWS = {
         'Rolling upgrade N-1↔N in each order, under load; downgrade',
         'every pair of versions works; the store is brought to the new tables and kept as it was; the older version refuses it and names the version',
     ),
-    47: Row('An unknown type or field, frames that are missing', 'refused with a reason, and the session lives', open='a million frames'),
+    47: Row('An unknown type or field, frames that are missing', 'refused with a reason, and the session lives; a million of them cost no memory'),
     48: Row(
         'Any single message of a session doubled, dropped, or changed for its neighbour',
         'the same end',
