@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.rig import Site, Work, site
+
+BEFORE = 'ff48683c304f2142f7889f1e28d157618596019e'
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(name='site')
@@ -31,3 +38,18 @@ def work(site: Site) -> Iterator[Callable[..., Work]]:
     yield begin
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope='session')
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources of the version before this one."""
+    git = shutil.which('git')
+    if git is None:
+        pytest.skip('there is no git to get the version before this one with')
+    made = subprocess.run([git, 'archive', '--format=tar', BEFORE, 'relay_parsl'], check=False, cwd=ROOT, capture_output=True)
+    if made.returncode:
+        pytest.skip(f'commit {BEFORE} is not in this clone: {made.stderr.decode().strip()}')
+    target = tmp_path_factory.mktemp('before')
+    with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
+        archive.extractall(target, filter='data')
+    return target

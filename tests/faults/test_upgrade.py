@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +15,6 @@ from tests.faults.rig import Site, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(46)]
 
-BEFORE = 'ff48683c304f2142f7889f1e28d157618596019e'
-ROOT = Path(__file__).parents[2]
 PARTIES = ('relay', 'endpoint', 'client')
 CLIENT = """
 import os, sys, time
@@ -45,21 +40,6 @@ with rp.Executor('one') as executor:
         assert future.result(60) == each * each
     print(len(futures))
 """
-
-
-@pytest.fixture(scope='session')
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources of the version before this one."""
-    git = shutil.which('git')
-    if git is None:
-        pytest.skip('there is no git to get the version before this one with')
-    made = subprocess.run([git, 'archive', '--format=tar', BEFORE, 'relay_parsl'], check=False, cwd=ROOT, capture_output=True)
-    if made.returncode:
-        pytest.skip(f'commit {BEFORE} is not in this clone: {made.stderr.decode().strip()}')
-    target = tmp_path_factory.mktemp('before')
-    with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
-        archive.extractall(target, filter='data')
-    return target
 
 
 class Versions:
