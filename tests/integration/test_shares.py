@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from relay_parsl.relay.sqlite import SqliteStore
 from relay_parsl.wire.messages import Id
-from tests.integration.commands import Commands, commands, until
+from tests.integration.commands import Commands, Short, commands, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -41,7 +42,7 @@ Party = Callable[[str], Commands]
 def party(tmp_path: Path) -> Iterator[Party]:
     """A machine by its name, each with a home of its own."""
     with ExitStack() as stack:
-        yield lambda name: stack.enter_context(commands(tmp_path / name))
+        yield lambda name: stack.enter_context(commands(tmp_path / name, Short))
 
 
 def told(user: Commands, endpoint: str) -> dict[str, str]:
@@ -126,10 +127,11 @@ with rp.Executor({endpoint!r}) as executor:
 
 
 HELD = """
-import time, pathlib
+import time, os, pathlib
 import relay_parsl as rp
 def hold(mark):
-    pathlib.Path(mark).touch()
+    pathlib.Path(mark + '.new').write_text(str(os.getpid()))
+    pathlib.Path(mark + '.new').rename(mark)
     time.sleep(600)
 with rp.Executor({endpoint!r}) as executor:
     future = executor.submit(hold, {mark!r})
@@ -193,6 +195,8 @@ def bring_back(owner: Commands, statement: str, guest: str) -> None:
     owner.ok('relay', 'start', '--bind', entry['url'].removeprefix('tcp://'), '--detach')
 
 
+@pytest.mark.slow
+@pytest.mark.fault(49)
 def test_cancel_ends_what_runs_of_a_guest(party: Party) -> None:
     alice, bob = party('alice'), party('bob')
     alice.relay()
@@ -205,3 +209,5 @@ def test_cancel_ends_what_runs_of_a_guest(party: Party) -> None:
     with begun(bob, code, 'runs') as process:
         alice.ok('endpoint', 'unshare', 'site', guest, '--cancel')
         assert process.communicate(timeout=60)[0].split() == ['TaskCancelled']
+    runner = int((bob.cwd / 'began').read_text())
+    until(lambda: not psutil.pid_exists(runner))
