@@ -25,7 +25,7 @@ from relay_parsl.endpoint.place import Place
 from relay_parsl.home import Home
 from relay_parsl.home.files import to_json
 from tests.faults import failpoints
-from tests.integration.commands import PATIENCE, THREADS, Commands, commands, until
+from tests.integration.commands import PATIENCE, THREADS, Commands, Short, commands, until
 from tests.integration.test_spine import free_port
 
 PROCESSES = 'display_name: processes\nengine:\n  type: ProcessPoolEngine\n  max_workers: 1\n'
@@ -135,7 +135,7 @@ class Site:
         for name in names:
             file = self.cli.cwd / f'{name}.yaml'
             file.write_text(config)
-            self.cli.ok('endpoint', 'configure', name, '--endpoint-config', str(file))
+            Short(self.cli.root).ok('endpoint', 'configure', name, '--endpoint-config', str(file))
 
     def route(self, name: str, port: int) -> None:
         """Have an endpoint dial another port than the client does: its own proxy's."""

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +55,10 @@ class Plan:
         tasks: In all.
         clients: Processes that share the tasks out.
         endpoints: Each client uses all of them in turn.
-        every: Seconds of a relay's life, on average, its start included.
+        every: Seconds of a relay's life, on average, its start included; with `kills` from when it serves.
         endpoint_every: Likewise of an endpoint's.
+        kills: Of a party, at most; 0: without end.
+        probe: Seconds for which the relay asks whether an endpoint's old process still lives, when there is a new one.
         window: Tasks that a client has open at once.
         seconds: That a task takes.
         engine: Of the endpoints, one of `ENGINES`.
@@ -69,10 +71,17 @@ class Plan:
     endpoints: int = 3
     every: float = 1.0
     endpoint_every: float = 8.0
+    kills: int = 0
+    probe: float = 5.0
     window: int = 2000
     seconds: float = 0.0
     engine: str = 'threads'
     limit: float = 3600.0
+
+    @property
+    def settings(self) -> list[str]:
+        """Of the relay, as `failpoints.py` takes them."""
+        return [f'relay:probe={self.probe}'] if self.probe != Plan.probe else []
 
     @property
     def names(self) -> list[str]:
@@ -133,6 +142,9 @@ class Mortal:
     mean: float
     dice: random.Random
     over: threading.Event
+    most: int
+    """Kills, at most; 0: without end."""
+    settings: Sequence[str]
     kills: int = 0
     error: BaseException | None = None
     thread: threading.Thread = field(init=False)
@@ -142,15 +154,21 @@ class Mortal:
 
     def _run(self) -> None:
         try:
-            while not self.over.wait(self.dice.uniform(0, 2 * self.mean)):
+            while self.most and not self.at.record.exists() and not self.over.wait(0.05):
+                pass  # the few kills that there are fall among work
+            while self._lives() and not self.over.wait(self.dice.uniform(0, 2 * self.mean)):
                 code = self.at.running[self.name].kill()
                 assert code == -signal.SIGKILL, f'{self.name} ended by itself with {code}: {self.at.running[self.name].log.read_text()[-2000:]}'
                 self.kills += 1
-                self.at.launch(self.name, environment={LIFE: f'{self.name}-{self.kills}'})
+                self.at.launch(self.name, settings=self.settings, environment={LIFE: f'{self.name}-{self.kills}'})
             if not self.at.running[self.name].ready():  # it lost a race for its port or its files with the one that was killed
                 self.at.start(self.name)
         except BaseException as error:  # noqa: BLE001  the thread's edge: told by whoever waits for it
             self.error = error
+
+    def _lives(self) -> bool:
+        """Whether it is to be killed once more: where kills are counted, each life serves first, however busy the machine is."""
+        return not self.most or (self.kills < self.most and self.at.running[self.name].ready())
 
 
 def tracing() -> Callable[..., Any]:
@@ -230,7 +248,7 @@ def _read(told: Path) -> dict[str, Any]:
 
 def run(plan: Plan, at: Site, say: Callable[[str], None]) -> Outcome:
     """Let it rage in a site of which nothing was started yet."""
-    at.start('relay')
+    at.start('relay', settings=plan.settings)
     at.configure(*plan.names, config='display_name: storm\n' + ENGINES[plan.engine])
     for name in plan.names:
         at.start(name)
@@ -273,7 +291,10 @@ def _lives(record: Path) -> dict[int, Counter[str]]:
 def _mortals(plan: Plan, at: Site) -> Iterator[list[Mortal]]:
     over = threading.Event()
     means = {'relay': plan.every, **dict.fromkeys(plan.names, plan.endpoint_every)}
-    mortals = [Mortal(at, name, mean, random.Random(f'{plan.seed} {name}'), over) for name, mean in means.items()]
+    mortals = [
+        Mortal(at, name, mean, random.Random(f'{plan.seed} {name}'), over, plan.kills, plan.settings if name == 'relay' else ())
+        for name, mean in means.items()
+    ]
     for each in mortals:
         each.thread.start()
     try:

@@ -12,7 +12,7 @@ from tests.faults.rig import QUICK, Site, Work
 
 pytestmark = pytest.mark.integration
 
-BACK = 5.0
+BACK = 10.0
 """Seconds within which everybody is connected again, and a task goes all the way."""
 
 
