@@ -134,7 +134,7 @@ class RelayServer:
         self._open.append(self._store.close)
         self._spool = Spool(self._home.directory('relay', 'spool'))
         self._audit = Recorder(AuditLog(directory / 'audit.log', keys), self._settings.audit)
-        self._open.append(self._audit.close)
+        self._open += [self._audit.close, lambda: self._log('stop')]
         self._snapshots = Snapshots(directory, self._store.copy_to, self._snapshot_went)
         self._open.append(self._snapshots.close)
         self._found()
@@ -142,11 +142,12 @@ class RelayServer:
         self._open.append(self._hang_up)
         self._helper = Helper(self._spool, self._synced)
         self._open.append(self._helper.close)
-        self._audit.note(
-            self._now(), 'start', {'version': VERSION, 'port': self.port, **({'store': self._settings.restored} if self._settings.restored else {})}
-        )
-        self._audit.commit(self._now())
+        self._log('start', version=VERSION, port=self.port, **({'store': self._settings.restored} if self._settings.restored else {}))
         self._reactor.unrecorded = self._audit.halted
+
+    def _log(self, event: str, **fields: object) -> None:
+        self._audit.note(self._now(), event, fields)
+        self._audit.commit(self._now())
 
     def _listen(self, bind: str) -> None:
         room = outside(self._settings.connections)
@@ -178,11 +179,7 @@ class RelayServer:
         keys = [(Id(task_id), attempt, direction) for task_id, attempt, direction in list(self._spool.keys())]
         stages = {info.id: info.stage for info in self._store.find({key[0] for key in keys})}
         results = {(row.id, row.attempt) for row in self._store.results({key[0] for key in keys}) if row.body}
-        return [
-            key
-            for key in keys
-            if not (key[:2] in results if key[2] == 'result' else stages.get(key[0], Stage.DONE) != Stage.DONE)
-        ]  # fmt: skip
+        return [key for key in keys if not (key[:2] in results if key[2] == 'result' else stages.get(key[0], Stage.DONE) != Stage.DONE)]
 
     def _new_reactor(self) -> None:
         """Inside a turn."""

@@ -34,6 +34,7 @@ class Snapshots:
         """Held by whoever writes to the store."""
         self._thread: threading.Thread | None = None
         self._closing = False
+        drop(relay / DIRECTORY)  # a backup that was killed has left its own, as large as the store
 
     def begin(self, name: str) -> None:
         """Start one, if none is being taken."""

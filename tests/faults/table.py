@@ -38,7 +38,7 @@ ROWS = {
     16: Row('The batch system is away, says rubbish, refuses or hangs', 'it is asked less often, no storm of jobs, no job is called ended'),
     17: Row('The batch system takes a job, and its answer is lost', 'never more blocks than `max_blocks`'),
     18: Row('SIGSTOP of the relay for a minute, then SIGCONT', 'sessions are made anew; nothing fails, nothing is doubled'),
-    19: Row('SIGSTOP of an endpoint, then SIGCONT', 'silence ends no lease; a newer process fences the older', open='all'),
+    19: Row('SIGSTOP of an endpoint, then SIGCONT', 'silence ends no lease; a newer process fences the older'),
     20: Row('A peer vanishes without a word (half-open TCP)', 'noticed within the time of a heartbeat', open='all'),
     21: Row('Client and relay parted for ten minutes', 'submits wait in the outbox and leave afterwards', open='all'),
     22: Row('Relay and endpoint parted, both alive', 'the endpoint works on, keeps its results and delivers them later', open='all'),
@@ -69,14 +69,12 @@ ROWS = {
         open='ids and the books of accounts have no sums',
     ),
     40: Row('A store or journal that is gone, read-only or of another owner', 'it does not start, and says why; it never begins anew in silence'),
-    41: Row(
-        'Two relays on one store, two endpoints with one identity', 'the second is refused, or the first is fenced', open='the same after a SIGSTOP'
-    ),
+    41: Row('Two relays on one store, two endpoints with one identity', 'the second is refused, or the first is fenced, also one that stood still'),
     42: Row(
         'Restore of an old backup (state goes back in time)',
         'what endpoints hold of open tasks is taken over and nothing runs twice; tasks that came later end as lost, with the reason',
     ),
-    43: Row('A clock that jumps by a day', 'nothing expires before its time, leases stay', open='all'),
+    43: Row('A clock that jumps by a day', 'nothing expires before its time, leases stay'),
     44: Row('64 file descriptors', 'connections are refused, and it recovers'),
     45: Row('No threads to be had, /tmp that cannot be written, a home that is read-only', 'a clear error'),
     46: Row(
@@ -89,8 +87,8 @@ ROWS = {
         'the same end',
         open='each of a recorded session in turn; the simulation does it by chance',
     ),
-    49: Row('A cancel at any moment', 'one terminal state; what ran is dead', open='the sweep of moments, and an endpoint that is away'),
-    50: Row('SIGTERM at each party', 'it finishes or gives back, and exits 0 within its grace', open='a running client script'),
+    49: Row('A cancel at any moment, of a task whose endpoint is away too', 'one terminal state; what ran is dead'),
+    50: Row('SIGTERM at each party', 'it finishes or gives back, and exits 0 within its grace; a script is gone, and what it had sent is there'),
     51: Row(
         'A task that prints a gigabyte, leaves daemons, closes or redirects descriptors, changes directory or umask',
         'the next task on that worker is as it would be without',

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 
+import psutil
 import pytest
 
+import relay_parsl as rp
 from tests.faults.rig import PROCESSES, Site, Work, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(50)]
@@ -28,6 +32,32 @@ def note(path, number):
 executor = rp.Executor('one')
 for number in range(500):
     executor.submit(note, sys.argv[1], number)
+"""
+SCRIPT = """
+import sys
+import parsl
+import relay_parsl as rp
+
+def note(path, number):
+    import os
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(handle, b'%d\\n' % number)
+    os.close(handle)
+    return number
+
+@parsl.join_app
+def remotely(number):
+    return one.submit(note, sys.argv[1], number)
+
+with parsl.load(parsl.Config(run_dir='runs')):
+    one = rp.Executor('one')
+    futures = [remotely(number) for number in range(50)]
+    waiting = [one.submit(note, sys.argv[1], number) for number in range(50, 80)]
+    for future in waiting:
+        future.accepted(60)
+    print(one.task_group_id, flush=True)
+    for future in [*futures, *waiting]:
+        future.result()
 """
 
 
@@ -106,3 +136,29 @@ def test_a_script_that_ends_leaves_no_task_behind_in_its_outbox(site: Site) -> N
     )
     assert done.returncode == 0, done.stderr
     until(lambda: len(site.runs()) == 500)
+
+
+@pytest.mark.slow
+def test_a_parsl_script_that_is_told_to_end_is_gone_and_what_it_had_sent_is_there(site: Site) -> None:
+    """Nothing of ours holds it up or catches the signal, and nothing is left of it but its tasks."""
+    site.start('relay')
+    site.configure('one')
+    (site.cli.cwd / 'script.py').write_text(SCRIPT)
+    script = subprocess.Popen(
+        [sys.executable, 'script.py', str(site.record)], env=site.cli.environment, cwd=site.cli.cwd, stdout=subprocess.PIPE, text=True
+    )
+    assert script.stdout is not None
+    with script.stdout:
+        group = script.stdout.readline().strip()
+        children = psutil.Process(script.pid).children(recursive=True)
+        script.terminate()
+        assert script.wait(GRACE) in (0, -signal.SIGTERM)
+    _, alive = psutil.wait_procs(children, GRACE)
+    assert alive == []
+    site.start('one')
+    with rp.Executor('one') as executor:
+        futures = executor.reload_tasks(group)
+        values = [future.result(60) for future in futures]
+    assert set(range(50, 80)) <= set(values)
+    assert site.runs() == Counter(values), 'each ran once, and nothing else did'
+    site.check([future.task_id for future in futures])

@@ -174,7 +174,7 @@ def test_invite_join_revoke(site: Site) -> None:
     log = site.home.root / 'relay' / 'audit.log'
     assert verify(log) == []
     events = [json.loads(line)['event'] for line in log.read_text().splitlines()]
-    assert [each for each in events if each != 'session'] == ['start', 'invite', 'enrol-denied', 'enrolled', 'revoke']
+    assert [each for each in events if each != 'session'] == ['start', 'invite', 'enrol-denied', 'enrolled', 'revoke', 'stop']
     assert token.hex() not in log.read_text()
 
 

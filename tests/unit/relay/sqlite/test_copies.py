@@ -78,6 +78,14 @@ def test_a_relay_that_stops_gives_a_snapshot_up(tmp_path: Path) -> None:
     assert not list((tmp_path / 'snapshots').iterdir())
 
 
+def test_what_a_killed_backup_has_left_goes_with_the_next_start(tmp_path: Path) -> None:
+    left = tmp_path / 'snapshots' / 'one' / 'spool'
+    left.mkdir(parents=True)
+    (left / 'body').touch()
+    Snapshots(tmp_path, lambda _target, _step: None, lambda _progress: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_store_that_is_open_is_not_copied_beside_its_relay(tmp_path: Path) -> None:
     store = filled(tmp_path / 'relay.db', 1)
     with pytest.raises(StoreError, match='by that relay'):
