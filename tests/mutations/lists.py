@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import endpoint, gate, grants, relay, wire
+from tests.mutations import doors, endpoint, gate, grants, intake, leases, server, wire
 
-MUTATIONS = (*relay.MUTATIONS, *grants.MUTATIONS, *wire.MUTATIONS, *gate.MUTATIONS, *endpoint.MUTATIONS)
+_LISTS = (server, doors, intake, leases, endpoint, gate, grants, wire)
+MUTATIONS = tuple(mutation for each in _LISTS for mutation in each.MUTATIONS)

@@ -149,8 +149,8 @@ def test_an_enrolment_that_does_not_fit_is_refused(stage: Stage, more: dict[str,
 def test_an_invitation_ends(stage: Stage) -> None:
     act(stage.client('ann'), 'invite', **invitation())
     stage.now = 1500.0
+    assert not stage.reactor.admits(b'c' * 32, stage.now), 'at once, not with the next tick'
     stage.turn(tick=True)
-    assert not stage.reactor.admits(b'c' * 32, stage.now)
     assert isinstance(enrol(stage), m.Refused)
     assert ask(stage.client('ann'), 'invites') == []
 

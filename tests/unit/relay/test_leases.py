@@ -142,6 +142,16 @@ def test_nothing_is_dispatched_before_all_pages_of_what_is_held(stage: Stage) ->
     assert len(client.ids(m.Deliver)) == 3
 
 
+def test_nothing_is_dispatched_before_anything_was_said_of_what_is_held(stage: Stage) -> None:
+    stage.submit(stage.client(), 'a')
+    endpoint = stage.party('site')
+    endpoint.say(m.Hello('endpoint', an_id('site', 1), 1))
+    endpoint.say(m.Window({'': (100, 1 << 30)}))
+    assert dispatched(endpoint) == []
+    endpoint.say(m.Held(endpoint.one(m.Welcome).session, 0, True, ()))
+    assert dispatched(endpoint) == [('a', 1)]
+
+
 def test_what_is_absent_in_the_same_epoch_never_started(stage: Stage) -> None:
     client, first = stage.client(), stage.endpoint()
     stage.submit(client, 'kept', 'lost')
@@ -270,6 +280,13 @@ def test_unneeded_and_malformed_results_are_answered(stage: Stage) -> None:
     assert endpoint.one(m.Recorded).tasks == attempts('never')
     endpoint.say(m.Results((m.Result(b'junk', m.Body(b'')), stage.result('a', attempt=0), stage.result('a', attempt=10**9))))
     assert [each.code for each in endpoint.got(m.Refused)] == ['malformed'] * 3
+
+
+def test_a_result_in_the_name_of_another_endpoint_ends_nothing(stage: Stage) -> None:
+    client, endpoint = stage.client(), stage.endpoint()
+    stage.submit(client, 'a')
+    endpoint.say(m.Results((stage.result('a', endpoint='far'),)))
+    assert (client.got(m.Deliver), endpoint.got(m.Recorded)) == ([], [])
 
 
 def test_a_result_too_large_fails_its_task(stage: Stage) -> None:

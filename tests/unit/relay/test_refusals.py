@@ -143,6 +143,7 @@ def test_a_task_id_of_another_account_is_refused_on_record(stage: Stage) -> None
     before = stored(stage, 'a')
     stage.submit(bob, 'a', endpoint='far')
     assert [each.code for each in bob.one(m.Rejected).tasks] == ['denied']
+    assert bob.got(m.Accepted) == []
     assert on_record(stage, 'denied', 'bob') == [{'verb': 'Submit', 'why': 'denied', 'tasks': 1}]
     assert stored(stage, 'a') == before
 

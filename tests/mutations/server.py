@@ -1,4 +1,4 @@
-"""Breaks of what holds against crashes and full disks, at the relay and the endpoint."""
+"""Breaks of the loop of a relay."""
 
 from __future__ import annotations
 
