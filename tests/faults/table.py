@@ -94,6 +94,6 @@ ROWS = {
         'the next task on that worker is as it would be without',
     ),
     52: Row('A result that cannot be pickled, an exception that cannot be unpickled, endless recursion', 'that task fails, with the text of it'),
-    53: Row('Other versions of Python at client and worker', '`VersionMismatch` that names both, before anything runs', open='two real environments'),
+    53: Row('Other versions of Python at client and worker', '`VersionMismatch` that names both, before anything runs; source text runs'),
     54: Row('kill -9 of the engine of flows between any two events', 'it goes on: the same payload, each action once'),
 }
