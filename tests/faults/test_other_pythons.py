@@ -1,4 +1,4 @@
-"""Client and endpoint under two minor versions of Python, each in an environment of its own: told before anything runs, and what helps is told too."""
+"""Client and endpoint under two minor versions of Python, each in an environment of its own: told before anything runs."""
 
 from __future__ import annotations
 
