@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 _ZAP = 'inproc://zeromq.zap.01'
 _ZAP_DOMAIN = b'relay-parsl'
 _SELF_TEST = 5.0
+_LOOK = 250
+"""Milliseconds between two looks at memory while nothing comes: a message that never ends is nothing."""
 
 
 class Peer(NamedTuple):
@@ -81,6 +83,7 @@ class Router:
             raise ConfigError(f'cannot listen on {bind!r}: --bind takes tcp://ADDRESS:PORT of this machine')
         self._admit = admit
         self._most = most
+        self._read = 0
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAX_SOCKETS, 8192)
         self._waker = Waker()
@@ -109,7 +112,11 @@ class Router:
 
     def wait(self, timeout: float) -> None:
         """Until a message, a handshake, a `wake`, or `timeout` seconds."""
-        for ready, _ in self._poller.poll(max(0, int(timeout * 1000))):
+        left = max(0, int(timeout * 1000))
+        while not (found := self._poller.poll(min(left, _LOOK))) and left > _LOOK:
+            left -= _LOOK
+            self._doorway.weigh()
+        for ready, _ in found:
             if ready is self._zap:
                 self._authenticate()
             elif ready == self._waker.reader.fileno():
@@ -123,6 +130,7 @@ class Router:
         got: list[tuple[Peer, Message | ProtocolError]] = []
         for first, *frames in arrived(self._socket, limit):
             peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
+            self._doorway.heard(first)
             try:
                 message = codec.decode(contents(frames))
                 if isinstance(message, (Hello, Enrol)):
@@ -131,6 +139,10 @@ class Router:
                 got.append((peer, message))
             except ProtocolError as error:
                 got.append((peer, error))
+        self._read += len(got)
+        if self._read >= 2 * len(self._doorway) or not self._socket.getsockopt(zmq.EVENTS) & READABLE:  # libzmq serves all in turn
+            self._read = 0
+            self._doorway.weigh()
         return got
 
     def send(self, routing: bytes, message: Message) -> bool:
