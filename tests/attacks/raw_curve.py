@@ -68,6 +68,11 @@ class RawCurve:
         nonce = self._nonce()
         self.say(b'\7MESSAGE' + nonce + box(bytes([more]) + data, b'CurveZMQMESSAGEC' + nonce, self._server, self._short))
 
+    def babble(self, count: int, frame: bytes) -> None:
+        """The beginning of a message, of so many frames."""
+        for _ in range(count):
+            self.send(frame, more=True)
+
     def say(self, body: bytes, *, length: int | None = None) -> None:
         """A frame of the wire, which says that it has so many bytes."""
         self.socket.sendall(b'\2' + (len(body) if length is None else length).to_bytes(8, 'big') + body)
