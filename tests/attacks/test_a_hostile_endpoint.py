@@ -16,7 +16,7 @@ from relay_parsl.home import Pin
 from relay_parsl.transport import Peer
 from relay_parsl.wire import codec, payload
 from relay_parsl.wire.codec import pack
-from relay_parsl.wire.messages import Body, Deliver, Delivered, ResultHeader, Status, Task, TaskHeader
+from relay_parsl.wire.messages import Body, Deliver, Delivered, Id, ResultHeader, Status, Task, TaskHeader
 from relay_parsl.wire.seal import Grant
 from tests.attacks.hostile_relay import Canary
 from tests.attacks.stolen import failure
@@ -35,6 +35,8 @@ class HostileEndpoint(FakeRelay):
     ok = True
     word: Status | None = None
     """What it says in the header, when that is not what is sealed."""
+    poses_as: Id | None = None
+    """The endpoint that it says to be."""
 
     def _execute(self, peer: Peer, task: Task) -> None:
         if self.blob is None:
@@ -42,7 +44,8 @@ class HostileEndpoint(FakeRelay):
         else:
             header: TaskHeader = self.calls[codec.task_header(task.header).task_id][0]
             grant: Grant = self._grants[header.grant]
-            said = ResultHeader(header.grant, header.sequence, header.task_id, header.endpoint, 1, 1, self.word or STATUS[self.ok])
+            posing = self.poses_as or header.endpoint
+            said = ResultHeader(header.grant, header.sequence, header.task_id, posing, 1, 1, self.word or STATUS[self.ok])
             sealed = grant.seal('result', codec.encode_header(said), payload.encode_outcome(payload.Outcome(self.ok, self.blob)))
             result = Delivered(header.task_id, said.status, codec.encode_header(said), '', Body(sealed))
             self._router.send(peer.routing, Deliver((result,)))
@@ -55,7 +58,7 @@ def hostile(tmp_path: Path) -> Iterator[HostileEndpoint]:
     made.home.unpin('polaris')
     try:
         yield made
-        made.blob, made.word = None, None
+        made.blob = made.word = made.poses_as = None
         assert executor(made).submit(pow, 2, 10).result(40) == 1024, 'a value that is JSON comes as ever'
     finally:
         for each in list(session._sessions.values()):
@@ -125,3 +128,12 @@ def test_an_endpoint_whose_word_and_outcome_differ(hostile: HostileEndpoint) -> 
     """It says `success`, and what is sealed is a failure."""
     hostile.word = Status.SUCCESS
     assert isinstance(answers(hostile, 'value', 'json', b'1', ok=False), SealError)
+
+
+@pytest.mark.attack(16)
+def test_an_endpoint_that_poses_as_another(hostile: HostileEndpoint) -> None:
+    """It has the key of the grant, and could seal in any name."""
+    hostile.poses_as = Id(bytes(16))
+    error = answers(hostile, 'value', 'json', b'1')
+    assert isinstance(error, SealError)
+    assert 'not of the endpoint' in str(error)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from relay_parsl.client.trust import judge, own_voucher, question
+from relay_parsl.client.defaults import Target
+from relay_parsl.client.trust import judge, own_grant, own_voucher, question
 from relay_parsl.errors import AccessDenied, NotFound, SealError
 from relay_parsl.home import Credentials, Home, Invitation, Pin, RelayEntry
-from relay_parsl.wire.seal import enrolment_mac, issue_card, issue_voucher
+from relay_parsl.wire.seal import enrolment_mac, issue_card, issue_voucher, make_grant
 
 YEAR = 365 * 86400.0
 
@@ -183,3 +184,13 @@ def test_cards_that_do_not_hold_are_refused(home: Home) -> None:
         judge(home, ADA, 'polaris', [broken])
     user = replace(polaris, name='user')
     assert judge(home, ADA, 'polaris', [row(user), {'card': 'no bytes'}]).trusted
+
+
+def test_another_grant_than_was_asked_for_is_refused(home: Home) -> None:
+    """It may be one's own, and hold: what is asked for is the one of a certain task."""
+    polaris = made('polaris', 'endpoint')
+    wanted, other = (make_grant(ADA.keys, 'user', polaris.card, now=time.time(), lifetime=60.0) for _ in range(2))
+    target = Target(RelayEntry('lab', 'tcp://127.0.0.1:7400', bytes(32), 'accounts/ada.key'), ADA, home)
+    assert own_grant(target, wanted.hash, wanted.data)[0].hash == wanted.hash
+    with pytest.raises(SealError, match='other bytes'):
+        own_grant(target, wanted.hash, other.data)

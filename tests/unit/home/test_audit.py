@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,17 @@ def test_the_log_is_a_chain_that_goes_on(path: Path) -> None:
     assert kinds(path) == []
 
 
+def rewritten(text: str) -> str:
+    """A line with other words, and the hash of those."""
+    body = {**json.loads(text), 'n': 7}
+    del body['hash']
+    plain = json.dumps(body)
+    return json.dumps({**body, 'hash': sha256(plain.encode()).hexdigest()}) + '\n'
+
+
 HARMS: dict[str, tuple[Callable[[list[str]], list[str]], list[tuple[int, str]]]] = {
     'edit': (lambda lines: [*lines[:2], lines[2].replace('"n": 2', '"n": 7'), *lines[3:]], [(3, 'changed')]),
+    'rewrite': (lambda lines: [*lines[:2], rewritten(lines[2]), *lines[3:]], [(4, 'appended')]),
     'delete': (lambda lines: lines[:2] + lines[3:], [(3, 'removed')]),
     'delete the first': (lambda lines: lines[1:], [(1, 'removed')]),
     'cut': (lambda lines: [*lines[:2], lines[2][:20] + '\n', *lines[3:]], [(3, 'cut'), (4, 'removed')]),

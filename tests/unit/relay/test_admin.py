@@ -384,3 +384,12 @@ def test_one_task_is_told_with_its_place_and_its_end(stage: Stage) -> None:
     stage.finish(endpoint, 'a')
     [row] = ask(ann, 'tasks', id=an_id('a'))
     assert (row['state'], row['result']) == ('success', {'attempt': 1, 'bytes': len(b'outcome'), 'reason': ''})
+
+
+def test_nobodys_rights_change_while_nothing_can_be_put_on_record(stage: Stage) -> None:
+    root = stage.client('root')
+    stage.reactor.unrecorded = True
+    assert getattr(act(root, 'revoke', name='bob'), 'code', '') == 'full'
+    assert isinstance(act(root, 'status'), m.Done)
+    stage.reactor.unrecorded = False
+    assert isinstance(act(root, 'revoke', name='bob'), m.Done)

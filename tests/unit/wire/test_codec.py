@@ -192,6 +192,8 @@ def test_lengths_that_are_none(length: Any) -> None:
 def test_a_message_has_two_frames(frames: list[bytes]) -> None:
     with pytest.raises(ProtocolError):
         codec.decode(frames)
+    with pytest.raises(ProtocolError, match='2 frames'):
+        codec.decode([*codec.encode(Submit(())), *frames, b''])
 
 
 BOMBS = {

@@ -20,6 +20,14 @@ ODD = [None, True, -1, 1.5, float('nan'), float('inf'), 'text', b'', b'x' * 16, 
 
 
 @pytest.mark.parametrize('kind', HEADERS, ids=lambda kind: kind.__name__)
+def test_a_header_is_short_whatever_a_later_version_adds_to_it(kind: Any) -> None:
+    read = codec.task_header if kind is TaskHeader else codec.result_header
+    assert read(codec.pack([*HEADERS[kind], b'more'])) == HEADERS[kind]
+    with pytest.raises(ProtocolError, match='too long'):
+        read(codec.pack([*HEADERS[kind], bytes(codec.TEXT)]))
+
+
+@pytest.mark.parametrize('kind', HEADERS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize('odd', ODD, ids=repr)
 def test_each_field_of_a_header_is_checked(kind: Any, odd: Any) -> None:
     """A header is read at once if all is well with it: what is not must be refused all the same, wherever it stands."""
