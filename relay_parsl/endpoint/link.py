@@ -69,6 +69,11 @@ class Link:
         self._hello = Hello('endpoint', self._hello.instance, self._hello.epoch, versions=self._hello.versions)
         return True
 
+    @property
+    def last_heard(self) -> float:
+        """When anything came last."""
+        return self._heard
+
     def astray(self, now: float) -> None:
         """The relay speaks of a session that we are not in: greet again, but not for every such word."""
         if now - self._greeted >= GREET_AGAIN:

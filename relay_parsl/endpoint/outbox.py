@@ -104,11 +104,14 @@ class Outbox:
             self._ledger.spend(waiting.spends)
         return waiting
 
-    def tick(self, now: float) -> None:
-        """Keep on disk what the relay does not record quickly; send again what it did not record at all."""
+    def tick(self, now: float, heard: float) -> None:
+        """Keep on disk what the relay does not record quickly; send again what it did not record at all.
+
+        `heard`: when it last said anything. What it does not read waits in the memory here: it gets no more of it until it speaks.
+        """
         for task_id in _older(self._unsaved, lambda each: self._all[each].since, now - MEMORY_ONLY):
             self._save(task_id)
-        for task_id in _older(self._sent, self._sent.__getitem__, now - PATIENCE):
+        for task_id in _older(self._sent, self._sent.__getitem__, min(now - PATIENCE, heard)):
             self.resend(task_id)
 
     def save_all(self) -> None:

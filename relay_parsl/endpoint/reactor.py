@@ -189,7 +189,7 @@ class EndpointReactor:
     def tick(self, now: float) -> None:
         """Timers; call it at least once a second."""
         self._books.link.tick(now)
-        self._books.outbox.tick(now)
+        self._books.outbox.tick(now, self._books.link.last_heard)
         self._books.ledger.tick(now)
         self._announcer.tick(now)
         self._rest(now)
