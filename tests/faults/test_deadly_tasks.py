@@ -48,6 +48,7 @@ def kill_my_manager(record: str) -> None:
 
 
 @pytest.mark.fault(13)
+@pytest.mark.timeout(300)
 def test_a_task_that_kills_its_manager_each_time_ends_and_the_endpoint_goes_on(site: Site) -> None:
     site.start('relay')
     site.configure('one', config=ON_HTEX)
@@ -55,7 +56,7 @@ def test_a_task_that_kills_its_manager_each_time_ends_and_the_endpoint_goes_on(s
     with rp.Executor('one') as executor:
         assert executor.submit(pow, 2, 10).result(PATIENCE) == 1024
         with pytest.raises(ManagerLost) as raised:
-            executor.submit(kill_my_manager, str(site.record)).result(100)
+            executor.submit(kill_my_manager, str(site.record)).result(200)
         assert str(raised.value).count('manager: ') == 3, 'each of its tries, with what is known of it'
         assert site.record.read_text() == 3 * 'once more\n', 'and no more than these'
         assert executor.submit(pow, 2, 11).result(PATIENCE) == 2048
