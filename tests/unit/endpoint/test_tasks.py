@@ -20,8 +20,6 @@ from relay_parsl.wire.messages import (
     Object,
     Objects,
     Phase,
-    Ping,
-    Pong,
     Recorded,
     Results,
     Segment,
@@ -170,33 +168,6 @@ def test_a_pool_that_is_not_there_and_a_task_that_expired_are_refused() -> None:
 
 
 # -- Out -------------------------------------------------------------------------------------------------------------
-
-
-def test_a_result_is_sent_again_until_it_is_recorded() -> None:
-    desk = Desk()
-    desk.open()
-    (start,) = desk.run(task(1))
-    assert len(headers(desk.finish(start))) == 1
-    assert len(headers(desk.pass_time(6))) == 1
-    desk.turn(Pong())
-    assert len(headers(desk.pass_time(6))) == 1
-    assert len(headers(desk.open(session=2))) == 1
-    desk.turn(Recorded((Attempt(task_id(1), 1),)))
-    assert len(headers(desk.pass_time(11))) == 0
-
-
-@pytest.mark.fault(18)
-def test_a_relay_that_does_not_read_is_not_sent_the_same_again_and_again() -> None:
-    """It would all wait in the endpoint's memory; a relay that lives answers a ping, and gets it then."""
-    desk = Desk()
-    desk.open()
-    (start,) = desk.run(task(1))
-    desk.finish(start)
-    said = desk.pass_time(25)
-    assert len(headers(said)) == 1, 'the first may be lost'
-    assert sent(said, Ping)
-    desk.turn(Pong())
-    assert len(headers(desk.pass_time(1))) == 1
 
 
 def test_results_wait_while_there_is_no_session() -> None:
