@@ -21,6 +21,8 @@ from relay_parsl.cli.show import BadInput, Failure, moment
 if TYPE_CHECKING:
     from relay_parsl.home import Home
 
+ID = re.compile('[0-9a-f]{32}')
+"""As lines have ids of accounts."""
 UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}
 LOOK = 0.5
 """Seconds between two looks of `--follow`."""
@@ -186,6 +188,8 @@ def known_as(account: str) -> frozenset[str]:
     if home.root.exists():
         words |= {each.id.hex() for each in accounts(home) if each.name == account}
         words |= {pin.id.hex() for name, pin in home.pins().items() if name == account}
+    if not any(ID.fullmatch(each) for each in words):
+        click.echo(f'note: {account!r} is the name of nobody who is known here, and most lines have ids: give the id (`account list`)', err=True)
     return frozenset(words)
 
 

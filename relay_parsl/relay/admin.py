@@ -126,9 +126,10 @@ class Admin:
         return [row for row in rows if wanted.get('id', row.id) == row.id and wanted.get('name', row.name) == row.name]
 
     def _accounts(self, asker: AccountRow, message: m.List) -> tuple[list[Row], str]:
+        heard = {each.account: each.heard for each in sorted(self._core.sessions.values(), key=lambda each: each.heard)}
         return _page(message, (
             {'id': row.id, 'name': row.name, 'role': row.role, 'owner': row.owner, 'standing': row.standing.name.lower(),
-             'not_after': row.not_after, 'seen': row.seen}
+             'not_after': row.not_after, 'seen': heard.get(row.id, row.seen)}
             for row in self._visible(asker, message.filter)
         ))  # fmt: skip
 

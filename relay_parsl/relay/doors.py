@@ -21,6 +21,8 @@ from relay_parsl.wire.messages import NO_ID, Id
 EPOCHS = range(1 << 53)
 VERSIONS = 4096
 """Bytes of `Hello.versions`, at most."""
+SEEN = 3600.0
+"""Seconds after which it is written anew that a client was here."""
 
 
 class Doors:
@@ -50,10 +52,16 @@ class Doors:
                 self._core.refused('crowded', account.id, why=crowd)
                 self._refuse(peer.routing, 'limit', crowd)
                 return
+            self._see(account, now)
             self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now))
         else:
             self._core.refused('refused', account.id, role=hello.role[:32])
             self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
+
+    def _see(self, account: AccountRow, now: float) -> None:
+        """When somebody was here, on the disk: once an hour will do, for clients come and go."""
+        if not account.seen or now - account.seen >= SEEN:
+            self._core.put_account(replace(account, seen=now))
 
     def _crowd(self, account: AccountRow) -> str:
         """Why there is no room for one more session of this account; empty: there is."""
@@ -145,6 +153,8 @@ class Doors:
         if isinstance(session, ClientSession):
             self._delivery.leave(session)
             self._watches.leave(session)
+            if account := self._core.accounts.get(session.account):
+                self._see(account, session.heard)
         elif self._core.endpoints.get(session.account) is session:
             del self._core.endpoints[session.account]
             self._core.heads.leave(session.account)

@@ -73,7 +73,9 @@ def test_a_target_that_is_none_is_told_with_those_that_are(home: Home) -> None:
 def test_lines_are_shown_by_time_event_and_account(home: Home) -> None:
     assert len(ask('show', 'relay').output.splitlines()) == 4
     assert [json.loads(line)['name'] for line in ask('show', 'relay', '--event', 'revoke', '--json').output.splitlines()] == ['n1', 'n3']
-    assert 'n2' in ask('show', 'polaris', '--account', 'n2').output
+    named = ask('show', 'polaris', '--account', 'n2')
+    assert 'n2' in named.stdout
+    assert 'is the name of nobody who is known here' in named.stderr, 'else a log of ids would be silent, and seem to say something'
     assert len(ask('show', 'polaris', '--account', f'{1:032x}').output.splitlines()) == 1
     shown = ask('show', 'relay', '--since', '2027-01-17T00:00').output
     assert 'n0' not in shown
