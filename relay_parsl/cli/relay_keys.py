@@ -29,6 +29,9 @@ def rotate(until: float | None, cancel: bool) -> None:
     Clients and endpoints keep what they have heard and go over by themselves. Who does not connect before DATE must be told the new key
     (`relay-parsl relay key`), and so must versions that do not know of this. A relay that runs announces it within a second. Said again, it
     changes the date. Make a backup with keys afterwards: one from before does not have the new key.
+
+    Who has heard of a date and does not connect again before it goes by that date: with a later one it waits until then, and after --cancel it must
+    be told the key.
     """
     from relay_parsl.client.enrol import LIFETIME
     from relay_parsl.home import Home
@@ -87,16 +90,18 @@ def key() -> None:
 @click.command()
 @click.argument('key')
 @click.option('--relay', metavar='NAME|URL', help='Which one.  [default: the only one that this home knows]')
-def pin(key: str, relay: str | None) -> None:
+@click.option('--at', metavar='HOST:PORT', help='Where it is now, if it has moved.')
+def pin(key: str, relay: str | None, at: str | None) -> None:
     """Have this home take KEY for the key of its relay, for its accounts and endpoints: what its operator has told you.
 
-    For a machine that was away while the relay announced its new key. Ask the operator in person, or over a way that you trust: whoever has the
-    key that you pin here can be the relay for you.
+    For a machine that was away while the relay announced its new key, and for a relay that has moved. Ask the operator in person, or over a way
+    that you trust: whoever has the key that you pin here can be the relay for you.
     """
+    from relay_parsl.cli.relay import address
     from relay_parsl.endpoint.place import Place, keep_relay
     from relay_parsl.home import Home
 
-    home, new = Home.find(), bytes_of(key)
+    home, new, moved = Home.find(), bytes_of(key), f'tcp://{address(at, "--at")}' if at else ''
     places = [place for place in Place.all(home) if place.key.exists()]
     here = [*home.relays().values()]
     there = [(place, place.identity()[0]) for place in places]
@@ -105,17 +110,17 @@ def pin(key: str, relay: str | None) -> None:
         raise BadInput(f'say which relay with --relay: known are {", ".join(urls)}' if urls else 'no such relay is known here: join it first')
     for entry in here:
         if entry.url == urls[0]:
-            home.add_relay(pinned(entry, new))
+            home.add_relay(pinned(entry, new, moved))
     for place, entry in there:
         if entry.url == urls[0]:
-            keep_relay(place.root, entry, pinned(entry, new))
+            keep_relay(place.root, entry, pinned(entry, new, moved))
             click.echo(f'next, if it runs: relay-parsl endpoint restart {place.name} --detach')
-    click.echo(f'the relay at {urls[0]} has the key {text_of(new)}')
+    click.echo(f'the relay at {moved or urls[0]} has the key {text_of(new)}')
 
 
-def pinned(entry: RelayEntry, key: bytes) -> RelayEntry:
-    """The entry, with a key that somebody has told us; what was known of it before counts no more."""
-    return replace(entry, key=key, identity=b'', heir=b'', since=0.0)
+def pinned(entry: RelayEntry, key: bytes, url: str = '') -> RelayEntry:
+    """The entry, with a key, and perhaps a place, that somebody has told us; what was known of its keys before counts no more."""
+    return replace(entry, url=url or entry.url, key=key, identity=b'', heir=b'', since=0.0)
 
 
 def text_of(key: bytes) -> str:

@@ -100,6 +100,10 @@ def test_whoever_heard_of_the_next_key_goes_over_and_who_was_away_is_told_the_re
     assert 'no key' in bob.refused('relay', 'pin', new[:-4])
     bob.ok('relay', 'pin', new)
     bob.ok('account', 'list')
+    where = pinned(bob)['url'].removeprefix('tcp://')
+    bob.ok('relay', 'pin', new, '--at', 'localhost:1')
+    assert pinned(bob)['url'] == 'tcp://localhost:1'
+    bob.ok('relay', 'pin', new, '--at', where)
 
     alice.ok('relay', 'stop')  # a start finds the home's own entry
     alice.ok('relay', 'start', '--bind', pinned(alice)['url'].removeprefix('tcp://'), '--detach')

@@ -83,20 +83,6 @@ def test_endpoints_say_how_they_stand(stage: Stage) -> None:
     assert ask(ann, 'endpoints', name='far') == []
 
 
-def test_when_an_account_was_here_is_told_also_after_a_restart(stage: Stage) -> None:
-    def seen(name: str) -> float:
-        return next(float(row['seen']) for row in ask(stage.client('root'), 'accounts') if row['name'] == name)
-
-    assert seen('ann') == 0.0
-    ann = stage.client('ann')
-    stage.wait(20)
-    ann.say(m.Pong())
-    assert seen('ann') == stage.now
-    ann.say(m.Goodbye('done'))
-    stage.restart()
-    assert stage.now - 30 <= seen('ann') <= stage.now, 'within an hour'
-
-
 @pytest.mark.attack(9)
 def test_tasks_are_ones_own(stage: Stage) -> None:
     ann, bob = stage.client('ann'), stage.client('bob')

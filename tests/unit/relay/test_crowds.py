@@ -86,3 +86,21 @@ def test_a_limit_that_may_not_be_raised_stays(limits: list[tuple[int, int]], mon
 
     monkeypatch.setattr(resource, 'setrlimit', forbidden)
     assert descriptors.raise_open_files() == 1024
+
+
+def test_when_an_account_was_here_is_told_also_after_a_restart() -> None:
+    stage = Stage()
+
+    def seen(name: str) -> float:
+        root = stage.client('root')
+        root.say(m.List(1, 'accounts'))
+        return next(float(row['seen']) for row in root.one(m.Listing).rows if row['name'] == name)
+
+    assert seen('ann') == 0.0
+    ann = stage.client('ann')
+    stage.wait(20)
+    ann.say(m.Pong())
+    assert seen('ann') == stage.now
+    ann.say(m.Goodbye('done'))
+    stage.restart()
+    assert stage.now - 30 <= seen('ann') <= stage.now, 'within an hour'
