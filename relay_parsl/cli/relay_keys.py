@@ -33,6 +33,7 @@ def rotate(until: float | None, cancel: bool) -> None:
     Who has heard of a date and does not connect again before it goes by that date: with a later one it waits until then, and after --cancel it must
     be told the key.
     """
+    from relay_parsl.cli.relay import pid_file
     from relay_parsl.client.enrol import LIFETIME
     from relay_parsl.home import Home
     from relay_parsl.relay.keyring import NEXT, announce, heir_of
@@ -52,6 +53,8 @@ def rotate(until: float | None, cancel: bool) -> None:
         f'until {moment(heir.since)} the relay serves under its key of now, and from then on under {text_of(heir.credentials.keys.curve_public)}'
     )
     click.echo('next: relay-parsl relay backup FILE, for a backup from before does not have the new key')
+    if pid_file(home).running() is None:
+        click.echo('note: the relay does not run here: nobody hears of it before it does', err=True)
 
 
 def directory_of(home: Home) -> Path:

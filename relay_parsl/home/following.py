@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 AGAIN = 2.0
 """Seconds, at least, between two changes of the key: a handshake needs its time."""
 
+STRANGE = 5.0
+"""Seconds of failing handshakes until it is told."""
 REPLACED = 'If its key was replaced while this machine was away: `relay-parsl relay pin KEY`, with what `relay-parsl relay key` prints on its host'
 """What to do where a relay has another key than the one that is pinned."""
 Keep = Callable[[RelayEntry, RelayEntry], None]
@@ -30,7 +32,8 @@ class Following:
         self.key = entry.keys(clock())[0]
         self._changed = float('-inf')
         self._data = b''
-        self._strange = False
+        self._strange = 0.0
+        self._wondered = False
 
     def told(self, data: bytes) -> None:
         """What the relay says of its keys, over a session under `key`; older relays say nothing. What does not count is logged and passed over."""
@@ -49,10 +52,8 @@ class Following:
 
     def turn(self, failure: str) -> bytes:
         """The key to dial with from now on, if it is another one than before; empty: stay. `failure` as a dealer tells it."""
-        if failure == 'handshake' and not self._strange and not self.entry.heir:
-            log.warning('what answers at %s is no relay, or has another key than the one that is pinned here. %s', self.entry.url, REPLACED)
-        self._strange = failure == 'handshake'
         now = self._clock()
+        self._wonder(failure, now)
         keys = self.entry.keys(now)
         fits = self.key in keys and (failure != 'handshake' or len(keys) == 1)
         if fits or (self.key in keys and now - self._changed < AGAIN):
@@ -60,6 +61,16 @@ class Following:
         self.key = next((key for key in keys if key != self.key), self.key)
         self._changed, self._data = now, b''
         return self.key
+
+    def _wonder(self, failure: str, now: float) -> None:
+        """Say once that it has another key, and not for a handshake that a restart cut off."""
+        if failure != 'handshake':
+            self._strange, self._wondered = 0.0, False
+            return
+        self._strange = self._strange or now
+        if now - self._strange >= STRANGE and not self._wondered and not self.entry.heir:
+            self._wondered = True
+            log.warning('what answers at %s is no relay, or has another key than the one that is pinned here. %s', self.entry.url, REPLACED)
 
     def _tell(self, before: RelayEntry, after: RelayEntry) -> None:
         if after.key != before.key:

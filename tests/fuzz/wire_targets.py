@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
 from typing import Any, get_args, get_origin, get_type_hints
@@ -15,9 +16,12 @@ from relay_parsl.wire import codec, payload
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Body, Hash, Id, ResultHeader, TaskHeader
 from relay_parsl.wire.seal import (
+    Guest,
     Keys,
     function_id,
     issue_card,
+    issue_share,
+    issue_succession,
     issue_voucher,
     make_grant,
     new_body_key,
@@ -25,6 +29,8 @@ from relay_parsl.wire.seal import (
     open_function,
     open_grant,
     read_card,
+    read_share,
+    read_succession,
     read_voucher,
     reopen_grant,
     seal_body,
@@ -43,6 +49,10 @@ CARD = issue_card(SITE, 'endpoint', serial=1, not_after=NOW + 1e6)
 SERVICE = issue_card(MALLORY, 'service', serial=1, not_after=NOW + 1e6)
 GRANT = make_grant(MALLORY, 'user', CARD, now=NOW, lifetime=1000.0)
 VOUCHER = issue_voucher(SITE, 'robot', SERVICE)
+SHARE = issue_share(MALLORY, CARD.id, 7, [Guest(SITE.identity_public, 'names', ('math:sqrt',), NOW), Guest(MALLORY.identity_public)])
+RELAY = issue_card(MALLORY, 'relay', serial=1, not_after=NOW + 1e6)
+HEIR = issue_card(replace(MALLORY, curve=SITE.curve), 'relay', serial=2, not_after=NOW + 1e6)
+SUCCESSION = issue_succession(MALLORY, RELAY, HEIR, NOW)
 BLOB = payload.dump_source('def f():\n    return 1\n', 'f')
 BODY_KEY = new_body_key()
 
@@ -123,6 +133,7 @@ def granted(data: bytes) -> Any:
 
 
 CARD_OF, VOUCHER_OF = signed(b'relay-parsl/1/card\0'), signed(b'relay-parsl/1/voucher\0')
+SHARE_OF, SUCCESSION_OF = signed(b'relay-parsl/1/share\0'), signed(b'relay-parsl/1/succession\0')
 OPENED = open_grant(GRANT.data, SITE, now=NOW, trusted={MALLORY.identity_public})
 TASK, RESULT = codec.encode_header(sample(TaskHeader)), codec.encode_header(sample(ResultHeader))
 WORK = frames.encode_work(
@@ -159,6 +170,10 @@ TARGETS = [
         (SealError,),
         [inside(issue_voucher(MALLORY, 'robot', SERVICE).data)],
     ),
+    Target('share', read_share, (SealError,), [SHARE.data]),
+    Target('body of a share', lambda data: read_share(SHARE_OF(data)), (SealError,), [inside(SHARE.data)]),
+    Target("a relay's next key", read_succession, (SealError,), [SUCCESSION.data]),
+    Target("body of a relay's next key", lambda data: read_succession(SUCCESSION_OF(data)), (SealError,), [inside(SUCCESSION.data)]),
     Target('grant', lambda data: open_grant(data, SITE, now=NOW, trusted={MALLORY.identity_public}), (SealError,), [GRANT.data]),
     Target('terms of a grant', granted, (SealError,), [bytes(codec.unpack(inside(GRANT.data))[0])]),  # type: ignore[index,call-overload,arg-type]
     Target("grant of one's own", lambda data: reopen_grant(data, MALLORY), (SealError,), [GRANT.data]),

@@ -108,4 +108,5 @@ def test_whoever_heard_of_the_next_key_goes_over_and_who_was_away_is_told_the_re
     alice.ok('relay', 'stop')  # a start finds the home's own entry
     alice.ok('relay', 'start', '--bind', pinned(alice)['url'].removeprefix('tcp://'), '--detach')
     bob.ok('account', 'list')
+    assert 'nobody hears of it' in spare.run('relay', 'rotate').stderr
     assert len([*alice.root.glob('relays/*.json')]) == 1

@@ -93,6 +93,19 @@ def test_what_does_not_count_changes_nothing(data: bytes) -> None:
     assert (kept, relay.entry.heir) == ([], b'')
 
 
+def test_that_it_has_another_key_is_told_once_with_the_remedy_and_not_for_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    relay, clock, _ = following()
+    for failure in ('handshake', 'unreachable', 'handshake', ''):
+        clock.now += 3.0
+        relay.turn(failure)
+    assert caplog.records == []
+    for _ in range(20):
+        clock.now += 1.0
+        assert relay.turn('handshake') == b''
+    [record] = caplog.records
+    assert 'relay-parsl relay pin KEY' in record.getMessage()
+
+
 def test_what_was_announced_may_be_taken_back_until_then() -> None:
     relay, _, kept = following()
     relay.told(said(RELAY, NEXT))
