@@ -191,3 +191,11 @@ def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
     (tmp_path / 'journal.db').mkdir()
     with pytest.raises(StoreError, match=r'journal\.db'):
         SqliteJournal(tmp_path / 'journal.db')
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / 'journal.db')
+    try:
+        assert journal._run('PRAGMA synchronous').fetchone() == (2,), 'FULL: each commit of the log is synced'
+    finally:
+        journal.close()

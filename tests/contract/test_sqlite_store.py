@@ -363,3 +363,11 @@ def test_a_file_of_version_1_is_brought_to_this_one(path: Path, tmp_path: Path) 
     store.commit()
     store.close()
     opened(tmp_path / 'old.db').close()
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / 'relay.db')
+    try:
+        assert store._one('PRAGMA synchronous') == (2,), 'FULL: each commit of the log is synced'
+    finally:
+        store.close()

@@ -170,3 +170,11 @@ def test_what_comes_anew_outlives_a_late_deletion(slow: Slow) -> None:
     assert slow.keys() == [written, linked]
     assert slow.size(gone) == -1
     assert slow.read(written, 0, 10) == b'new'
+
+
+def test_sync_waits_for_the_body_and_for_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, synced = Spool(tmp_path), list[int]()
+    spool.write((bytes(16), 0, 'task'), 0, b'body')
+    monkeypatch.setattr('os.fsync', lambda fd: synced.append(os.fstat(fd).st_ino))
+    spool.sync((bytes(16), 0, 'task'))
+    assert synced == [spool.path(bytes(16), 0, 'task').stat().st_ino, tmp_path.stat().st_ino]

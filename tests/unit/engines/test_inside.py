@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from relay_parsl.engines.base import Finished, Work
 from relay_parsl.engines.control import Refill, hear_refill, say_refill
 from relay_parsl.engines.frames import Place
 from relay_parsl.engines.inside import SHOW_AFTER, Inside, pack
+from relay_parsl.engines.waiting import Waiting
 
 
 def work(number: int, attempt: int = 1) -> Work:
@@ -75,3 +81,33 @@ def test_a_worker_takes_a_chunk_whose_functions_were_measured_at_no_time() -> No
     refill = Refill(1, 1, packed[3], packed[5])
     assert hear_refill(say_refill(refill)) == refill
     assert refill.seconds == 0.0
+
+
+def cut(inside: Inside, *works: Work) -> list[Work]:
+    """The next chunk for the one worker, where the function is known to be short."""
+    for number in inside.admit([work(0)], 0.0):
+        inside.pop(number)
+    inside.learn([(work(0), Finished(work(0).task_id, 1, True, b'', seconds=0.001))], 0.0)
+    waiting = Waiting()
+    for each in works:
+        waiting.push(each)
+    return inside.cut(waiting, 1, fuses=True)
+
+
+@pytest.mark.parametrize('more', [{'at_most_once': True}, {'options': {'timeout': 5.0}}, {'account': b'b'}])
+def test_some_travel_alone(more: dict[str, Any]) -> None:
+    works = [work(number) for number in range(1, 9)]
+    assert cut(Inside(), *works) == works[:4]
+    assert cut(Inside(), replace(works[0], **more), *works[1:]) == [replace(works[0], **more)]
+    assert cut(Inside(), works[0], replace(works[1], **more), *works[2:]) == works[:1], 'nor with others before them'
+
+
+def test_who_was_with_a_worker_that_died_travels_alone_from_then_on() -> None:
+    inside = Inside()
+    works = [work(number) for number in range(1, 9)]
+    numbers = inside.admit(works[:2], 0.0)
+    inside.part(numbers[1])
+    for number in numbers:
+        inside.pop(number)
+    assert [inside.is_strict(each) for each in works[:3]] == [False, True, False]
+    assert cut(inside, *works) == works[:1]

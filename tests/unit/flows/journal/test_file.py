@@ -60,3 +60,11 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     file = JournalFile(tmp_path / 'journal.db')
     file.close()
     assert (tmp_path / 'journal.db').stat().st_mode & 0o777 == 0o600
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    file = JournalFile(tmp_path / 'journal.db')
+    try:
+        assert file.one('PRAGMA synchronous') == (2,), 'FULL: each commit of the log is synced'
+    finally:
+        file.close()
