@@ -133,7 +133,7 @@ MUTATIONS = (
         'relay_parsl/endpoint/outbox.py',
         '            self._sent[task_id] = now\n',
         '            self._sent[task_id] = now + 1e9\n',
-        ('tests/unit/endpoint/test_tasks.py::test_a_result_is_sent_again_until_it_is_recorded',),
+        ('tests/unit/endpoint/test_outbox.py::test_a_result_is_sent_again_until_it_is_recorded',),
     ),
     Mutation(
         'kills',
@@ -141,7 +141,7 @@ MUTATIONS = (
         'relay_parsl/endpoint/reactor.py',
         '            self._books.outbox.resend_all()\n',
         '',
-        ('tests/unit/endpoint/test_tasks.py::test_a_result_is_sent_again_until_it_is_recorded',),
+        ('tests/unit/endpoint/test_outbox.py::test_a_result_is_sent_again_until_it_is_recorded',),
     ),
     Mutation(
         'kills',

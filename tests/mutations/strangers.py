@@ -1,0 +1,112 @@
+"""Breaks of what holds against those who knock, guess and send bombs."""
+
+from __future__ import annotations
+
+from tests.mutations.entry import Mutation
+
+MUTATIONS = (
+    Mutation(
+        'door',
+        'Tokens may be guessed without an end.',
+        'relay_parsl/relay/admin.py',
+        'elif wait := self._guesses.wait(enrolment.address, peer.key, now):',
+        'elif wait := 0.0:',
+        ('tests/unit/relay/test_guesses.py::test_who_guesses_waits_also_with_the_right_token_and_nobody_else_does',),
+    ),
+    Mutation(
+        'quotas',
+        'One account opens every invitation there may be.',
+        'relay_parsl/relay/admin.py',
+        'or owners[new.owner] >= OWN_INVITES:',
+        'or False:',
+        ('tests/unit/relay/test_guesses.py::test_one_account_cannot_keep_others_from_inviting',),
+    ),
+    Mutation(
+        'quotas',
+        'Connections that say nothing take every descriptor.',
+        'relay_parsl/transport/doorway.py',
+        'in self._callers.excess(self._inside)',
+        'in ()',
+        ('tests/unit/transport/test_callers.py::test_beyond_the_bound_connections_are_cut_and_a_session_is_not',),
+    ),
+    Mutation(
+        'quotas',
+        'A connection is cut by the number of another.',
+        'relay_parsl/transport/doorway.py',
+        'if cut is not None and peer == cut:',
+        'if cut is not None:',
+        ('tests/unit/transport/test_callers.py::test_a_descriptor_that_belongs_to_somebody_else_by_now_is_left_alone',),
+    ),
+    Mutation(
+        'quotas',
+        'Who has a session is cut like a stranger.',
+        'relay_parsl/transport/callers.py',
+        'if not (each.routing and inside(each.routing)):',
+        'if not each.routing:',
+        ('tests/unit/transport/test_callers.py::test_who_has_a_session_counts_for_nothing_and_stays',),
+    ),
+    Mutation(
+        'speaker',
+        'An operator shares what others own.',
+        'relay_parsl/relay/sharing.py',
+        ' or row.owner != asker.id',
+        '',
+        ('tests/attacks/test_a_stolen_operator.py::test_every_verb_of_the_relay_is_one_that_an_operator_may_or_may_not_say_and_is_on_record',),
+    ),
+    Mutation(
+        'bombs',
+        'A handshake may take for ever.',
+        'relay_parsl/transport/sockets.py',
+        'zmq.HANDSHAKE_IVL: 5_000',
+        'zmq.HANDSHAKE_IVL: 0',
+        ('tests/attacks/test_the_door.py::test_what_is_no_zmtp_is_dropped_in_time',),
+    ),
+    Mutation(
+        'speaker',
+        'Whoever says the instance of another ends its session.',
+        'relay_parsl/relay/doors.py',
+        '(each.key == peer.key and each.hello.instance == hello.instance)',
+        'each.hello.instance == hello.instance',
+        ('tests/unit/relay/test_refusals.py::test_the_instance_or_epoch_of_another_account_ends_nothing_of_it',),
+    ),
+    Mutation(
+        'speaker',
+        'A second process waits for ever for the first to be gone.',
+        'relay_parsl/relay/doors.py',
+        'if old is not None and old.heard > pending.asked:',
+        'if False:',
+        ('tests/unit/relay/test_refusals.py::test_a_second_process_of_an_endpoint_is_on_record_refused_or_fenced',),
+    ),
+    Mutation(
+        'functions',
+        'The runner is not told what arguments may be made of.',
+        'relay_parsl/endpoint/gate.py',
+        'call.options[ALLOWED] = list(policy.serializers)',
+        'pass',
+        ('tests/unit/endpoint/test_gate.py::test_only_listed_hashes_run_and_their_arguments_are_data',),
+    ),
+    Mutation(
+        'fence',
+        'A file of another in the place of a part is written to.',
+        'relay_parsl/flows/storage/local.py',
+        ' and found.st_nlink == 1 and found.st_uid == os.geteuid()',
+        '',
+        ('tests/unit/flows/storage/test_local.py::test_what_lies_in_the_place_of_a_part_is_not_written_to',),
+    ),
+    Mutation(
+        'bombs',
+        'Values may be as deep as they like.',
+        'relay_parsl/wire/fields.py',
+        'if depth <= 0 or type(value)',
+        'if type(value)',
+        ('tests/unit/wire/test_codec.py::test_free_fields_hold_plain_values_of_bounded_depth',),
+    ),
+    Mutation(
+        'bombs',
+        'Times may be no numbers.',
+        'relay_parsl/wire/fields.py',
+        'not math.isfinite(value)',
+        'False',
+        ('tests/unit/wire/test_codec.py::test_times_are_finite_numbers',),
+    ),
+)
