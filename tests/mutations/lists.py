@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import client, doors, endpoint, gate, grants, home, intake, leases, loops, server, store, strangers, wire
+from tests.mutations import client, doors, endpoint, engines, gate, grants, home, intake, leases, loops, server, store, strangers, templates, wire
 
-_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home)
+_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, templates)
 MUTATIONS = tuple(mutation for each in _LISTS for mutation in each.MUTATIONS)

@@ -68,3 +68,20 @@ def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
         assert file.one('PRAGMA synchronous') == (2,), 'FULL: each commit of the log is synced'
     finally:
         file.close()
+
+
+def fail(file: JournalFile) -> None:
+    with file.turn():
+        file.run('INSERT INTO records (provider, key, value) VALUES (?, ?, ?)', 'test', 'a', '1')
+        file.run('DELETE FROM nowhere')
+
+
+def test_of_a_turn_that_fails_nothing_is_written(tmp_path: Path) -> None:
+    file = JournalFile(tmp_path / 'journal.db')
+    try:
+        with pytest.raises(StoreError, match='no such table'):
+            fail(file)
+        write(file, 'c')
+        assert file.all('SELECT key FROM records') == [('c',)]
+    finally:
+        file.close()

@@ -1,0 +1,113 @@
+"""Breaks of templates and of texts of a shell."""
+
+from __future__ import annotations
+
+from tests.mutations.entry import Mutation
+
+MUTATIONS = (
+    Mutation(
+        'templates',
+        'Values of a user are not quoted.',
+        'relay_parsl/endpoint/rendering.py',
+        'text = self._written({**quoted(dict(options)), **absent, **known})',
+        'text = self._written({**dict(options), **absent, **known})',
+        ('tests/unit/endpoint/test_templates.py::test_any_text_is_one_value_of_yaml_and_the_same_text',),
+    ),
+    Mutation(
+        'templates',
+        'A user may give what the template does not declare.',
+        'relay_parsl/endpoint/rendering.py',
+        '    faults = [_undeclared(name, known) for name in options if name in RESERVED or name not in known]',
+        '    faults: list[str] = []',
+        ('tests/unit/endpoint/test_templates.py::test_undeclared_values_and_reserved_names_are_refused_each_by_its_name',),
+    ),
+    Mutation(
+        'templates',
+        'The schema of a template is not held to.',
+        'relay_parsl/endpoint/rendering.py',
+        '        errors = sorted(validator.iter_errors(dict(options)), key=lambda error: list(map(str, error.path)))',
+        '        errors = sorted([], key=str)',
+        ('tests/unit/endpoint/test_templates.py::test_a_schema_is_held_to_and_says_everything',),
+    ),
+    Mutation(
+        'templates',
+        'A value may bring a directive of its own.',
+        'relay_parsl/endpoint/templates.py',
+        '    if not whole and DIRECTIVE.search(value):\n',
+        '    if False:\n',
+        ('tests/unit/endpoint/test_templates.py::test_lines_and_directives_do_not_come_in_by_the_side',),
+    ),
+    Mutation(
+        'templates',
+        'A value may bring lines of its own.',
+        'relay_parsl/endpoint/templates.py',
+        "if not value.strip().isprintable() and (key not in LINES or (key == 'scheduler_options' and not whole)):",
+        'if False:',
+        ('tests/unit/endpoint/test_templates.py::test_lines_and_directives_do_not_come_in_by_the_side',),
+    ),
+    Mutation(
+        'templates',
+        'A value may be several words of a directive.',
+        'relay_parsl/endpoint/templates.py',
+        "    elif key in IN_DIRECTIVES and re.search(r'\\s', value.strip()):",
+        '    elif False:',
+        ('tests/unit/endpoint/test_templates.py::test_lines_and_directives_do_not_come_in_by_the_side',),
+    ),
+    Mutation(
+        'templates',
+        'A value may be shell text in a command.',
+        'relay_parsl/endpoint/templates.py',
+        '    elif value.strip() and not PLAIN.fullmatch(value.strip()):\n',
+        '    elif False:\n',
+        ('tests/unit/endpoint/test_bounds.py::test_no_value_of_a_template_adds_to_a_command',),
+    ),
+    Mutation(
+        'templates',
+        'A value may be the program that is started.',
+        'relay_parsl/endpoint/templates.py',
+        'if key in WHOLE_COMMANDS and held.strip().startswith(value.strip()):',
+        'if False:',
+        ('tests/unit/endpoint/test_bounds.py::test_nor_is_it_the_command_or_a_line_of_its_own',),
+    ),
+    Mutation(
+        'templates',
+        'YAML may take a value for several.',
+        'relay_parsl/endpoint/templates.py',
+        'faults = list(dict.fromkeys([*torn(text, root, options), *intruders(root, options)]))',
+        'faults = list(dict.fromkeys(intruders(root, options)))',
+        ('tests/unit/endpoint/test_templates.py::test_a_value_is_not_torn_by_yaml',),
+    ),
+    Mutation(
+        'templates',
+        'Templates are filled in without an end of time and memory.',
+        'relay_parsl/endpoint/rendering.py',
+        '    for what, most in ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, MEMORY)):',
+        '    for what, most in ():',
+        ('tests/unit/endpoint/test_templates.py::test_no_value_takes_time_or_memory_without_end',),
+    ),
+    Mutation(
+        'templates',
+        'A template may reach whatever Python has.',
+        'relay_parsl/endpoint/rendering.py',
+        'self.environment = ImmutableSandboxedEnvironment(',
+        'self.environment = Environment(',
+        ('tests/unit/endpoint/test_templates.py::test_the_sandbox_is_strict',),
+        more=(('from jinja2 import FileSystemLoader,', 'from jinja2 import Environment, FileSystemLoader,'),),
+    ),
+    Mutation(
+        'templates',
+        'A value in a shell command may be code.',
+        'relay_parsl/shelltext.py',
+        "    return ''.join(f'{name}={shlex.quote(value)}; ' for value, name in variables.names.items()) + first + filled",
+        "    return ''.join(f'{name}={value}; ' for value, name in variables.names.items()) + first + filled",
+        ('tests/unit/test_shelltext.py::test_a_value_is_itself_wherever_it_stands',),
+    ),
+    Mutation(
+        'templates',
+        'A value may stand where bash reads its words once more.',
+        'relay_parsl/shelltext.py',
+        '        if place.kind in _REFUSED:\n',
+        '        if False:\n',
+        ('tests/unit/test_shelltext.py::test_no_value_is_code',),
+    ),
+)
