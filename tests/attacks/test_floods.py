@@ -98,6 +98,7 @@ def ann(relay: Relay) -> Iterator[Party]:
 
 
 @pytest.mark.attack(36)
+@pytest.mark.fault(32)
 def test_a_frame_that_is_too_long_cuts_its_connection(relay: Relay, ann: Party) -> None:
     for length in (MAX_FRAME + 100, 1 << 40, (1 << 63) - 1, (1 << 64) - 1):
         mallory = relay.mallory()

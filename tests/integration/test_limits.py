@@ -23,6 +23,14 @@ with rp.Executor('site') as executor:
             print(type(error).__name__, error)
     executor.shutdown(wait=False, cancel_futures=True)
 """
+RETURNS = """
+import relay_parsl as rp
+
+with rp.Executor('site') as executor:
+    too_much, less = executor.submit(bytes, 1_000_000), executor.submit(bytes, 1_000)
+    print(repr(too_much.exception(30)))
+    print(len(less.result(30)))
+"""
 
 
 @pytest.fixture
@@ -42,3 +50,15 @@ def test_what_is_over_a_limit_is_refused_by_its_number(cli: Commands) -> None:
         'TaskRejected the arguments have 1.0 MB serialized, more than the 0.4 MB that the relay takes (its operator may raise --body-limit)'
     )
     assert many == 'TaskRejected the relay did not take the task (limit): 1 tasks of this account wait already'
+
+
+@pytest.mark.slow
+@pytest.mark.fault(33)
+def test_a_result_that_is_over_the_limit_fails_its_task_alone(cli: Commands) -> None:
+    cli.relay('--body-limit', '400kB')
+    cli.endpoint('site')
+    said, other = cli.python(RETURNS).stdout.splitlines()
+    assert 'its result is larger than the relay takes (400000 bytes)' in said
+    assert other == '1000'
+    cli.ok('endpoint', 'stop', 'site')
+    assert not list((cli.root / 'endpoints' / 'site' / 'spool').iterdir()), 'its body is not kept'
