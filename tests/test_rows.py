@@ -22,3 +22,10 @@ def test_every_row_has_a_test_or_a_reason(name: str) -> None:
 @pytest.mark.parametrize('name', list(rows.LISTS))
 def test_the_document_has_the_table_of_this_moment(name: str) -> None:
     assert rows.in_document(name) == rows.DOCUMENTS[name].read_text(), 'run `python -m tests.rows --write`'
+
+
+def test_pytest_takes_what_counts_the_verdicts() -> None:
+    verdicts = rows.Verdicts('fault')
+    plugins = pytest.PytestPluginManager()
+    plugins.register(verdicts)
+    assert plugins.subset_hook_caller('pytest_runtest_logreport', [verdicts])
