@@ -180,5 +180,8 @@ def test_a_relay_without_a_guard_does_not_open(site: Site, monkeypatch: pytest.M
     """Its guard is taken away: it finds that out by a key that it makes up, and does not start."""
     monkeypatch.setattr(name, value)
     server = RelayServer(site.home, LOOPBACK, bootstrap=site.founders)
-    with pytest.raises(ConfigError, match=r'self-test failed.*will not open its port'):
-        server.start()
+    try:
+        with pytest.raises(ConfigError, match=r'self-test failed.*will not open its port'):
+            server.start()
+    finally:
+        server.stop()

@@ -69,6 +69,7 @@ def test_an_empty_file_is_an_empty_mapping() -> None:
     assert read('# nothing\n').plain == {}
 
 
+@pytest.mark.attack(38)
 def test_both_places_of_a_duplicate_key_are_named_and_all_duplicates_at_once() -> None:
     text = mistakes('a: 1\nb: 2\na: 3\nc:\n  d: 1\n  d: 2\n')
     assert text.splitlines() == [

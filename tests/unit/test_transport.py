@@ -118,8 +118,8 @@ def test_nobody_there_is_told() -> None:
 
 @pytest.mark.attack(5)
 def test_a_router_whose_guard_sleeps_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match='self-test'):
-        Router(ANY, new_key(), lambda _key: True)
+    with pytest.raises(ConfigError, match='self-test'), contextlib.closing(Router(ANY, new_key(), lambda _key: True)):
+        pass
 
 
 def test_a_port_in_use_names_the_remedy() -> None:

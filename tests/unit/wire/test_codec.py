@@ -246,6 +246,7 @@ def test_what_is_almost_too_deep_goes_out_again() -> None:
     assert codec.decode(codec.encode(message)) == message
 
 
+@pytest.mark.attack(38)
 @pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf'), '1', None, True, [1]], ids=repr)
 def test_times_are_finite_numbers(number: Any) -> None:
     with pytest.raises(ProtocolError):
