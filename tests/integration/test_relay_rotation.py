@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,14 @@ from typing import Any
 
 import pytest
 
+from relay_parsl.client.admin import Desk
+from relay_parsl.errors import RelayUnavailable
+from relay_parsl.home import Credentials, RelayEntry
+from relay_parsl.relay.keyring import NEXT, announce
+from relay_parsl.wire import messages as m
+from relay_parsl.wire.seal import read_succession
 from tests.integration.commands import Commands, commands, until
+from tests.integration.relay_site import site_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -28,6 +36,27 @@ with rp.Executor('site') as executor:
         time.sleep(0.02)
 print('all right')
 """
+
+
+def test_a_relay_that_serves_announces_its_next_key_and_has_it_at_its_time(tmp_path: Path) -> None:
+    site = site_in(tmp_path / 'home')
+    directory = site.home.directory('relay')
+    with site.serving() as server, site.client('ann', server.port) as ann:
+        entry = RelayEntry('site', f'tcp://127.0.0.1:{server.port}', site.relay_key, '')
+        site.home.add_relay(entry)
+        heir = announce(directory, time.time() + 3600, time.time(), 1e8).credentials
+        said = ann.wait(m.Welcome, lambda found: any(read_succession(each.succession).heir for each in found))
+        assert len({each.session for each in said}) <= 1, 'in the session that there is'
+        with Desk(entry, site.people['root'], home=site.home):
+            assert site.home.relays()['site'].heir == heir.keys.curve_public
+        announce(directory, time.time(), time.time(), 1e8)
+        until(lambda: not (directory / NEXT).exists())
+        with Desk(site.home.relays()['site'], site.people['root'], home=site.home) as desk:
+            assert desk.order('status')['full'] is False
+        assert (site.home.relays()['site'].key, site.home.relays()['site'].heir) == (heir.keys.curve_public, b'')
+        with pytest.raises(RelayUnavailable, match='relay-parsl relay pin KEY'):
+            Desk(entry, site.people['root'], timeout=2.0)
+        assert Credentials.load(directory / 'relay.key') == heir
 
 
 @pytest.fixture
@@ -55,6 +84,7 @@ def endpoint_of(user: Commands) -> str:
     return (user.root / 'endpoints' / 'site' / 'endpoint.pid').read_text()
 
 
+@pytest.mark.slow
 def test_whoever_heard_of_the_next_key_goes_over_and_who_was_away_is_told_the_remedy(party: Any) -> None:
     alice, bob, spare = party('alice'), party('bob'), party('spare')
     alice.relay()
