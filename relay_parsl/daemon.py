@@ -26,6 +26,7 @@ from pathlib import Path
 
 import psutil
 
+from relay_parsl import interpreter
 from relay_parsl.errors import ConfigError, HomeError
 from relay_parsl.home import write_private
 from relay_parsl.supervisor import alive, tell
@@ -261,7 +262,7 @@ def _spawn(arguments: Sequence[str], log: Path, write: int) -> subprocess.Popen[
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, '-m', 'relay_parsl', *arguments],
+            interpreter.command('relay_parsl', *arguments),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from relay_parsl import interpreter
 from relay_parsl.config import Located, Report, parse_yaml
 from relay_parsl.endpoint.rules import CONTROL
 from relay_parsl.engines.words import PLAIN
@@ -202,7 +203,7 @@ def _schema(path: Path) -> dict[str, Any]:
 def _ask(path: Path, schema: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
     """Have it done by a process without our keys, memory and time."""
     question = {'name': path.name, 'directory': str(path.parent.absolute()), 'schema': schema, **more}
-    command = [sys.executable, '-m', 'relay_parsl.endpoint.rendering']
+    command = interpreter.command('relay_parsl.endpoint.rendering')
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     try:
         done = subprocess.run(  # noqa: S603  our own module

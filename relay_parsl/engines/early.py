@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from relay_parsl import interpreter
 from relay_parsl.engines import leash
 
 INTERCHANGE = 'parsl.executors.high_throughput.interchange'
@@ -26,7 +27,7 @@ class Early:
             OSError: no process can be had.
         """
         self.pid = 0
-        self.command = [sys.executable, '-m', leash.__name__, INTERCHANGE]
+        self.command = interpreter.command(leash.__name__, INTERCHANGE)
         """What HTEX shall launch."""
         reading, self._writing = os.pipe()
         handed, here = f'/proc/{os.getpid()}/fd/{self._writing}', os.getpid()

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from parsl.launchers import SimpleLauncher, SingleNodeLauncher
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
+from relay_parsl import interpreter
 from relay_parsl.engines import accelerators, leash
 from relay_parsl.engines.early import Early
 from relay_parsl.engines.words import APPTAINERS, DOCKERS
@@ -96,7 +96,7 @@ def launch_command(command: str, container: Mapping[str, str], directory: str, *
     if container:
         return contained(OWN_SCRIPT.sub(lambda _: f'{before}python3 -m {POOL}', command), container, directory)
     module = f'{leash.__name__} --watch {leash.identity(os.getpid())} {FORKSERVER} {POOL}' if local else POOL
-    return OWN_SCRIPT.sub(lambda _: f'{before}{shlex.quote(sys.executable)} -m {module}', command)
+    return OWN_SCRIPT.sub(lambda _: f'{before}{shlex.join(interpreter.PYTHON)} {module}', command)
 
 
 def contained(command: str, container: Mapping[str, str], directory: str) -> str:

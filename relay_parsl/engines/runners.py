@@ -8,11 +8,11 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Container, Mapping, Sequence
 from math import inf
 
+from relay_parsl import interpreter
 from relay_parsl.engines.frames import ATTEMPT, Head
 from relay_parsl.engines.interrupts import SIGNALS
 from relay_parsl.engines.tokens import Stream, Tokens
@@ -112,7 +112,7 @@ class Runner:
             self._tokens = Tokens()
             ours.callback(self._tokens.close)
             inherited = (end.fileno(), *self._tokens.theirs())
-            command = [sys.executable, '-m', 'relay_parsl.engines.runner', *map(str, inherited), str(os.getpid())]
+            command = interpreter.command('relay_parsl.engines.runner', *inherited, os.getpid())
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 command,
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from string import Template
@@ -20,6 +19,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 from parsl.providers.cluster_provider import ClusterProvider
 
+from relay_parsl import interpreter
 from relay_parsl.engines import launch, leash
 from relay_parsl.errors import ConfigError
 from relay_parsl.providers.batch import BatchProvider
@@ -44,7 +44,7 @@ def render(plan: Mapping[str, Any], kind: Callable[..., HighThroughputExecutor])
         htex = launch.prepare({**plan, 'token': '', 'directory': directory}, kind)
         provider = cast('ExecutionProvider', htex.provider)
         text = submitted(provider, _command(htex), f'parsl.{htex.label}.block-0')
-    for actual, word in {directory: RUN_DIR, shlex.quote(sys.executable): PYTHON, leash.identity(os.getpid()): ENGINE}.items():
+    for actual, word in {directory: RUN_DIR, shlex.join(interpreter.PYTHON): f'{PYTHON} -m', leash.identity(os.getpid()): ENGINE}.items():
         text = text.replace(actual, word)
     return MOMENT.sub(r'\1', text)
 

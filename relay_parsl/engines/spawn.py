@@ -12,12 +12,12 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from relay_parsl import interpreter
 from relay_parsl.engines import leash
 
 
@@ -70,7 +70,7 @@ def start() -> Spawned:
     name = f'{time.strftime("%Y%m%d-%H%M%S")}-{secrets.token_hex(4)}'
     token = '/'.join(filter(None, [os.environ.get(leash.MARK), name]))
     ours, theirs = socket.socketpair()
-    command = [sys.executable, '-m', 'relay_parsl.engines.child', str(theirs.fileno()), str(os.getpid())]
+    command = interpreter.command('relay_parsl.engines.child', theirs.fileno(), os.getpid())
     environment = {**os.environ, leash.MARK: token, **leash.KEEP_MARK}
     try:
         process = subprocess.Popen(  # noqa: S603  our own module

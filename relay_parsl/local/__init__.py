@@ -146,6 +146,10 @@ class Local:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                env={
+                    **os.environ,
+                    'PYTHONPATH': os.pathsep.join(filter(None, [os.environ.get('PYTHONPATH'), os.getcwd()])),
+                },
             )
         port = _wait_for_parties(self._keeper, set(self.endpoints), root)
         entry = RelayEntry(NAME, f'tcp://127.0.0.1:{port}', relay.keys.curve_public, f'accounts/{user.name}.key')

@@ -44,7 +44,6 @@ ROWS = {
     22: Row(
         'A function policy of names, and `os:system`, `builtins:eval`, `m:f.__globals__`, `..`, letters that look alike, a module in the directory',
         'refused; a name is listed as it stands, or it is not',
-        open='a module in the working directory',
     ),
     23: Row('Arguments as a pickle where only data may come', 'refused before anything is unpickled'),
     24: Row(

@@ -30,6 +30,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
+from relay_parsl import interpreter
 from relay_parsl.errors import InputInvalid
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.language.documents import plain
@@ -248,7 +249,7 @@ class _Spent(Exception):
 def _asked(question: str) -> Told:
     """The answer; only answers are remembered."""
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    command = [sys.executable, '-m', 'relay_parsl.flows.language.schema']
+    command = interpreter.command('relay_parsl.flows.language.schema')
     done = subprocess.run(command, input=question.encode(), capture_output=True, check=False, timeout=WAIT, env=environment)  # noqa: S603  our own
     said = done.stderr.decode(errors='replace').strip().splitlines()
     if done.returncode < 0 or (said and said[-1].startswith('MemoryError')):
