@@ -126,8 +126,9 @@ class Intake:
                 self._books.out.append(Withdraw(holding.info.task_id, holding.attempt, holding.info.pool))
 
     def give_back(self, holding: Holding) -> None:
-        """It has not run here and will not."""
-        self._return(holding.info.task_id, holding.lease)
+        """It will not run here. What was tried is declared no more, and comes again as the next attempt: `Returned` says not begun."""
+        if not holding.tries:
+            self._return(holding.info.task_id, holding.lease)
         self._outcomes.leave(holding)
 
     def recorded(self, message: Recorded) -> None:

@@ -55,6 +55,7 @@ class Chaos:
             self.break_disk()
         self._some(random.randrange(3), self.break_commit)
         self._some(int(random.random() < 0.3), self.fill_disk)
+        self._some(int(random.random() < 0.3), self.fill_journal)
         for endpoint in world.endpoints:  # stopped in good order, just when it has got tasks
             endpoint.drain_after = random.choice((-1, 0, 0, 1, 2, 4, 8))
         self._some(random.randrange(3), self.break_engine)
@@ -116,6 +117,12 @@ class Chaos:
         self.world.relay.set_full(True)
         self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
 
+    def fill_journal(self) -> None:
+        """The disk of an endpoint is full for a while; after some time it gives up, and starts again."""
+        endpoint = self.clock.random.choice(self.world.endpoints)
+        endpoint.full = True
+        self.clock.after(self.clock.random.choice((3.0, 10.0, 30.0)), setattr, endpoint, 'full', False)
+
     def break_engine(self) -> None:
         """An engine dies, with everything inside."""
         endpoint = self.clock.random.choice(self.world.endpoints)
@@ -143,4 +150,4 @@ class Chaos:
             process.failing.clear()
             process.start()
         for endpoint in self.world.endpoints:
-            endpoint.drain_after = -1
+            endpoint.full, endpoint.drain_after = False, -1

@@ -67,7 +67,7 @@ class ClientProcess(Process):
         """A new process: what was accepted is followed, what was not is submitted again or given up."""
         random = self.clock.random
         self.reactor = ClientReactor(random_id(random), window=self.window)
-        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
+        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
         self.futures, self.bodies, self.arrived, self.grants = {}, {}, {}, {}
         self.functions = [self.new_object('function') for _ in range(2)]
         self.sequence = self.requests = self.answers = 0
@@ -137,10 +137,12 @@ class ClientProcess(Process):
         """The user's call, from the user's thread."""
         if not self.up:
             return
-        specs = self.compose(endpoint, count)
+        specs, random = self.compose(endpoint, count), self.clock.random
         for spec in specs:
             spec.wrong = wrong
             self.world.specs[spec.header.task_id] = spec
+            if spec.slow and random.random() < 0.5:  # probably while it runs
+                self.clock.after(random.uniform(0.1, 8.0), self.cancel_one, spec.header.task_id)
         self.clock.tally.tasks += count
         self.guard(self.hand_over, specs)
 
@@ -179,12 +181,20 @@ class ClientProcess(Process):
         """`TaskFuture.cancel` on some that are not done."""
         ids = [key for key, each in self.futures.items() if not each.settled]
         if self.up and ids:
-            ids = self.clock.random.sample(ids, min(count, len(ids)))
-            for task_id in ids:
-                self.futures[task_id].cancelled = True
-                self.world.cancelled.add(task_id)
-            self.clock.log('%s cancels %s', self.name, _short(ids))
-            self.guard(self.call, self.reactor.cancel, ids)
+            self._cancel(self.clock.random.sample(ids, min(count, len(ids))))
+
+    def cancel_one(self, task_id: Id) -> None:
+        """The same for this one."""
+        future = self.futures.get(task_id)
+        if self.up and future is not None and not future.settled:
+            self._cancel([task_id])
+
+    def _cancel(self, ids: list[Id]) -> None:
+        for task_id in ids:
+            self.futures[task_id].cancelled = True
+            self.world.cancelled.add(task_id)
+        self.clock.log('%s cancels %s', self.name, _short(ids))
+        self.guard(self.call, self.reactor.cancel, ids)
 
     def watch_some(self, count: int) -> None:
         """Ask for the states of some tasks."""

@@ -65,6 +65,8 @@ class EndpointProcess(Process):
         super().__init__(world, name)
         self.account, self.takeover = account, takeover
         self.disk = disk or Disk()
+        self.full = False
+        """Whether the disk of its journal is."""
         self.drain_after = -1
         """Dispatches until somebody says SIGTERM: what has not started is given back, the rest is finished; later it is started again."""
         random = self.clock.random
@@ -101,7 +103,7 @@ class EndpointProcess(Process):
             return
         kept = {(each.task_id, each.attempt, 'result') for each in journal._results.values()}
         self.disk.spool = {key: body for key, body in self.disk.spool.items() if key in kept}
-        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name)
+        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
         self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
             self._make_engine(pool, random.randint(*(FEW if pool in self.world.fused else self.world.scale.capacities)))
@@ -133,6 +135,9 @@ class EndpointProcess(Process):
 
     def statement(self, name: str) -> None:
         """A statement of the journal is about to run. Raises StoreError or Crash when its time has come."""
+        if self.full and name in ('spend', 'keep', 'advance', 'commit') and self.clock.random.random() < 0.7:
+            self.clock.tally.faults['endpoint full'] += 1
+            raise StoreError('database or disk is full')
         if self.fails(name):
             raise StoreError('disk I/O error')
         self.point('statement')
@@ -210,6 +215,7 @@ class EndpointProcess(Process):
         check = self.world.invariants.check
         check((effect.header, effect.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
         check(not info.body or self.disk.spool.get((info.task_id, effect.attempt, 'task')) == spec.body, 'the body of a task changed on the way')
+        self.world.invariants.tried((self.name, self.life), info.task_id, effect.attempt)
         self.engines[info.pool].submit(Job(info.task_id, effect.attempt, effect.header, effect.payload))
 
     def _cancel(self, effect: do.CancelWork) -> None:
@@ -218,6 +224,7 @@ class EndpointProcess(Process):
 
     def _withdraw(self, effect: do.Withdraw) -> None:
         if self.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
+            self.world.invariants.untried((self.name, self.life), effect.task_id, effect.attempt)
             self._event(self.reactor.withdrawn, effect.task_id, effect.attempt)
 
     def _fail(self, effect: do.Fail) -> None:

@@ -38,6 +38,7 @@ class Task(Protocol):
     header: TaskHeader
     deadly: str
     timeout: float
+    slow: bool
 
 
 class Users(Protocol):

@@ -17,12 +17,13 @@ from relay_parsl.engines import base
 from relay_parsl.engines.dispatcher import Dispatcher, Ways
 from relay_parsl.engines.frames import Death, Head, encode_end
 from relay_parsl.engines.htex import HtexEngine
+from relay_parsl.engines.interrupts import TIMEOUT
 from relay_parsl.engines.shifts import Shifts
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Message
 from tests.simulation.engine import Engine, Job, Speed, Users
 from tests.simulation.network import Peer
-from tests.simulation.node import Fate, SimWorker, WorkerDied
+from tests.simulation.node import GIVE_UP, Fate, SimWorker, WorkerDied
 
 if TYPE_CHECKING:
     from tests.simulation.clock import Clock
@@ -278,7 +279,19 @@ class FusedEngine(Engine):
         elif event.cancelled:
             self.on_cancelled(job)
         else:
+            self._judge_timeout(event)
             self.on_finished(job, event.ok)
+
+    def _judge_timeout(self, event: base.Finished) -> None:
+        """What ran for longer than its timeout ends by that, in time; what ran for less never does."""
+        task, late = self.users.task(event.task_id), event.outcome == TIMEOUT.encode()
+        by = 'by it' if late else 'by itself'
+        self.users.check(late == task.slow, f'a task with a timeout of {task.timeout} s ends {by} after {event.seconds} s')
+        if late:
+            latest = task.timeout + GIVE_UP + 1.0
+            self.users.check(task.timeout <= event.seconds + 1e-6 < latest, f'a timeout of {task.timeout} s came after {event.seconds} s')
+        if task.timeout:
+            self.clock.tally.engine['ended by timeout' if late else 'ended early'] += 1
 
     # -- What workers ask --------------------------------------------------------------------------------------------
 
@@ -291,6 +304,8 @@ class FusedEngine(Engine):
         random, task = self.clock.random, self.users.task(head.task_id)
         if task.deadly:
             return Fate(random.uniform(0.0, 0.01), deadly=task.deadly)
-        if task.timeout and random.random() < 0.7:
+        if task.slow:
             return Fate(task.timeout + 10.0, deaf=random.random() < 0.3)
+        if task.timeout:
+            return Fate(task.timeout * random.uniform(0.0, 0.8))
         return Fate(min(random.expovariate(1 / self.mean), 15.0), random.random() >= self.speed.failures)

@@ -39,6 +39,9 @@ class Invariants:
         self.ended: dict[Id, tuple[Any, ...]] = {}
         self.started: dict[Id, int] = {}
         self.ran: dict[Id, int] = {}
+        self.begun: set[tuple[Id, int]] = set()
+        self.tries: dict[Id, dict[tuple[str, int], int]] = {}
+        """How often each process of an endpoint has handed a task to an engine."""
         self.by_key = {each.key: each for each in world.accounts}
         self.windows: dict[bytes, dict[str, tuple[int, int]]] = {}
         self.unreceived: dict[bytes, dict[Id, tuple[float, int]]] = {}
@@ -47,6 +50,7 @@ class Invariants:
         self.returned: set[tuple[Id, int]] = set()
         self.unrest = ''
         world.network.observe = self.observe
+        world.network.unreadable = lambda name, error: self.check(False, 'a %s of another version cannot be read: %s', name, error)
         self._watch: dict[type, Callable[[Any, Account, Dealer], None]] = {
             m.Accepted: self._on_accepted, m.Deliver: self._on_deliver, m.Dispatch: self._on_dispatch, m.States: self._on_states,
             m.Cancel: self._on_cancel, m.Recorded: self._on_recorded, m.Listing: self._on_listing, m.Segment: self._on_segment,
@@ -79,6 +83,19 @@ class Invariants:
         """An attempt was lost."""
         guilty = evidence.partition('killed by ')[2][:32]
         self.check(guilty in ('', 'somebody else', task_id.hex()), 'the death of a neighbour was charged to %s: %s', task_id.hex(), evidence)
+
+    def tried(self, who: tuple[str, int], task_id: Id, attempt: int) -> None:
+        """A process of an endpoint starts a task: not more often than it may, and another process only after a lease was lost."""
+        tries = self.tries.setdefault(task_id, {})
+        tries[who] = tries.get(who, 0) + 1
+        self.begun.add((task_id, attempt))
+        self.check(tries[who] <= TRIES, '%s has started %s %d times', who[0], task_id.hex(), tries[who])
+        self.check(len(tries) <= attempt, '%s runs in %d processes as attempt %d', task_id.hex(), len(tries), attempt)
+
+    def untried(self, who: tuple[str, int], task_id: Id, attempt: int) -> None:
+        """An engine has given a task back that had not begun."""
+        self.tries.get(task_id, {}).pop(who, None)
+        self.begun.discard((task_id, attempt))
 
     def given_up(self, effect: Fail) -> None:
         """An endpoint ends a task after losses: after all of its tries, with the evidence of each."""
@@ -119,7 +136,9 @@ class Invariants:
         elif isinstance(message, m.Window):
             self.windows[peer.routing] = message.pools
         elif isinstance(message, m.Returned):
-            self.returned.update((each.task_id, each.attempt) for each in message.tasks)
+            returned = {(each.task_id, each.attempt) for each in message.tasks}
+            self.returned |= returned
+            self.check(not returned & self.begun, 'a task was returned as not begun that has begun')
         elif isinstance(message, m.Hello):
             waiting, windows = self.before.get(peer.routing, ({}, {}))
             self.before[peer.routing] = {**waiting, **self.unreceived.pop(peer.routing, {})}, {**windows, **self.windows.pop(peer.routing, {})}

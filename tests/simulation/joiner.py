@@ -44,7 +44,7 @@ class Joiner(Process):
 
     def boot(self) -> None:
         """Two sockets: one with the invitation's key, one with its own."""
-        self.dealer = Dealer(self.world.network, self.once, self.wake, self.name)
+        self.dealer = Dealer(self.world.network, self.once, self.wake, self.name, self.version)
         self.own = Dealer(self.world.network, self.key, self.wake, self.name)
         self.next = 0.0
 

@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from relay_parsl.client.reactor import ClientReactor
+from relay_parsl.endpoint.books import Books
+from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
+from relay_parsl.engines.patience import Patience
+from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.doors import Doors
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.records import AccountRow, TaskRow
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
-from relay_parsl.wire.codec import task_header
-from relay_parsl.wire.messages import Dispatch, Held, Hello, Id
+from relay_parsl.wire.codec import decode, task_header, unpack
+from relay_parsl.wire.messages import PROTOCOL, Dispatch, Held, Hello, Id, Message
+from tests.simulation import network
 from tests.simulation.patches import Patch
 from tests.simulation.relay_process import RelayProcess
 
@@ -73,6 +78,19 @@ def _no_limit(self: Leases, session: EndpointSession, pool: str, window: tuple[i
     _fill(self, session, pool, (window[0] + 1000, 1 << 40), now)
 
 
+def _exact(frames: Sequence[bytes]) -> Message:
+    """A message of a later minor version is none."""
+    if unpack(frames[0])[:2] != list(PROTOCOL):  # type: ignore[index]
+        raise ProtocolError('another version')
+    return decode(frames)
+
+
+def _give_back(self: Intake, holding: Holding) -> None:
+    """What was tried and lost comes back as if it had not begun."""
+    self._return(holding.info.task_id, holding.lease)
+    self._outcomes.leave(holding)
+
+
 MUTATIONS = {
     'none': Mutation(),
     'ack before commit': Mutation(((RelayProcess, 'decided', _speak_early),)),
@@ -82,5 +100,10 @@ MUTATIONS = {
     'no fencing': Mutation(((Doors, '_hello_endpoint', _any_hello),)),
     'leases judged before a complete HELD': Mutation(((Leases, 'held', _judge_each_page),)),
     'window of an endpoint ignored': Mutation(((Leases, '_fill', _no_limit),)),
+    'timeouts never come': Mutation(((Patience, 'started', lambda self, now: None),)),
+    'timeouts come too early': Mutation(((Patience, 'started', lambda self, now: setattr(self, '_until', now + self._limit / 10)),)),
+    'tries without a bound': Mutation(((Books, 'retries', lambda self, pool: 1000),)),
+    'a task that was tried is returned as not begun': Mutation(((Intake, 'give_back', _give_back),)),
+    'a later minor version is refused': Mutation(((network, 'decode', _exact),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

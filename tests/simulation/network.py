@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from relay_parsl.wire.codec import decode, encode, result_header, task_header
+from relay_parsl.errors import ProtocolError
+from relay_parsl.wire.codec import decode, encode, pack, result_header, task_header, unpack
 from relay_parsl.wire.messages import Leased, Message, Result, Task
 from tests.simulation.clock import Clock
 
@@ -49,6 +50,25 @@ RARE = frozenset((
     'Segment', 'Submit', 'Accepted', 'Received',
 ))  # fmt: skip
 SELDOM = frozenset(['Refused', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 'Done', 'Rejected', 'Returned', 'Cancel', 'Watch'])
+
+
+NEW = {'Welcome': ('share',), 'Enrol': ('overlap',)}
+"""Fields that the version before this did not have."""
+
+
+def spoken(header: bytes, version: int) -> bytes:
+    """The header of a message as the version before (-1) or after (1) this one has it."""
+    major, minor, name, fields = unpack(header)  # type: ignore[misc]
+    if version > 0:
+        fields['mood'] = ['fine']
+        if name == 'Rejected':
+            fields['tasks'] = [[*each, 'and more'] for each in fields['tasks']]
+        return pack([major, minor + 1, name, fields, 'more'])
+    for each in NEW.get(name, ()):
+        fields.pop(each)
+    if name == 'Rejected':  # without `retry_after`
+        fields['tasks'] = [each[:3] for each in fields['tasks']]
+    return pack([major, minor, name, fields])
 
 
 def brief(message: object) -> str:
@@ -94,11 +114,12 @@ class Connection:
 class Dealer:
     """A party's socket: it always has a connection, or is about to have one."""
 
-    def __init__(self, network: Network, key: bytes, wake: Callable[[], None], name: str) -> None:
-        """`wake` is called when something arrived."""
+    def __init__(self, network: Network, key: bytes, wake: Callable[[], None], name: str, version: int = 0) -> None:
+        """`wake` is called when something arrived; `version` as that of the network."""
         self.network, self.key, self.wake, self.name = network, key, wake, name
         self.inbox: deque[Message] = deque()
         self.closed = False
+        self.version = version
         self.connection = network.connect(self)
 
     def send(self, message: Message) -> bool:
@@ -135,6 +156,9 @@ class Network:
         self.relay_up = False
         self.observe: Callable[[Dealer, int, Message], None] = lambda dealer, way, message: None
         self._routing = 0
+        self.version = 0
+        """Of the relay: -1 is the one before this, 1 the one after."""
+        self.unreadable: Callable[[str, str], None] = lambda name, error: None
 
     def connect(self, dealer: Dealer) -> Connection:
         """A new connection with a routing id of its own."""
@@ -170,7 +194,7 @@ class Network:
         self.observe(connection.dealer, way, message)
         if clock.show:
             clock.note(f'{connection.dealer.name} {"><"[way]} {brief(message)}')
-        message = decode(encode(message))
+        message = self._over_the_wire(connection, name, message)
         chance = clock.random.random()
         drop, double, reorder = rates.of(name)
         if connection.mute or chance < drop:
@@ -182,6 +206,18 @@ class Network:
             clock.tally.doubled[name] += 1
             clock.log('%s %s %s doubled', connection.dealer.name, '>' if way == UP else '<', name)
             self._carry(connection, way, message, late=chance < double / 2)
+
+    def _over_the_wire(self, connection: Connection, name: str, message: Message) -> Message:
+        """As bytes; a dealer of another version, or a relay of one, leaves out what that version does not know, or says more."""
+        frames = encode(message)
+        version = connection.dealer.version or self.version
+        if version:
+            frames = [spoken(frames[0], version), frames[1]]
+        try:
+            return decode(frames)
+        except ProtocolError as error:
+            self.unreadable(name, str(error))
+            raise
 
     def _carry(self, connection: Connection, way: int, message: Message, late: bool) -> None:
         clock = self.clock

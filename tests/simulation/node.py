@@ -192,7 +192,7 @@ class SimWorker:
         self._collect(now)
         patience = self.shift.patience
         reason = patience.reason
-        end = End(False, b'', cancelled=reason == CANCEL) if reason else Death('worker', evidence)
+        end = End(False, reason.encode(), seconds=now - runner.begun, cancelled=reason == CANCEL) if reason else Death('worker', evidence)
         self.shift.lost(encode_end(end), now)
         self.come(0.0)
 
@@ -225,7 +225,8 @@ class SimWorker:
         if self.runner.queue[0][1].deaf:
             return
         self.runner.queue.popleft()
-        end = End(False, b'', seconds=now - self.runner.begun, cancelled=self.shift.patience.reason == CANCEL)
+        reason = self.shift.patience.reason
+        end = End(False, reason.encode(), seconds=now - self.runner.begun, cancelled=reason == CANCEL)
         self.runner.said.append(encode_end(end))
         self.come(0.01)
 

@@ -34,6 +34,8 @@ class Process:
         self.failing: dict[str, int] = {}
         self.dirty = False
         self._next_turn = float('inf')
+        self.version = 0
+        """Of its program, relative to this one: each start may be with another."""
 
     # -- to be filled in ------------------------------------------------------
 
@@ -55,6 +57,7 @@ class Process:
         self.up, self.life = True, self.life + 1
         self.paused_until = 0.0
         self._next_turn = float('inf')
+        self.version = self.world.installed()
         self.clock.log('%s starts (life %d)', self.name, self.life)
         if self.guard(self.boot):
             self.wake(0.0)

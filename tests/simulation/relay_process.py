@@ -57,7 +57,7 @@ class RelayProcess(Process):
     def boot(self) -> None:
         """A new process: all it knows is in the store."""
         self.events: deque[tuple[Any, ...]] = deque()
-        self.world.network.relay_up = True
+        self.world.network.relay_up, self.world.network.version = True, self.version
         self.was_full |= self.full
         self.faulty = False
         try:

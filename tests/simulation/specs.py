@@ -32,6 +32,8 @@ class Spec:
     deadly: str = ''
     """What it kills each time that it runs, if anything: its `runner` or its `worker`."""
     timeout: float = 0.0
+    slow: bool = False
+    """It would run for longer than its timeout."""
     wrong: str = ''
     """The code that the relay must reject it with, if any."""
     mark: bytes = field(default=b'', repr=False)
@@ -55,10 +57,10 @@ def make_spec(account: Id, header: TaskHeader, random: Random) -> Spec:
     """A task with a payload, and a body when its header says so; a few are deadly, and a few have a timeout."""
     trait = random.random()
     deadly = random.choice(('runner', 'worker')) if trait < 0.02 else ''
-    timeout = random.choice((0.05, 1.0)) if 0.02 <= trait < 0.06 else 0.0
+    timeout = random.choice((0.05, 1.0, 6.0)) if 0.02 <= trait < 0.06 else 0.0
     payload = Body(b'call' + random.getrandbits(64).to_bytes(8, 'big') * random.choice((1, 1, 4, 40)))
     body = bytes(header.task_id[:8] * (header.body // 8 + 1))[: header.body]
-    return Spec(account, header, Task(encode_header(header), payload), body, deadly, timeout)
+    return Spec(account, header, Task(encode_header(header), payload), body, deadly, timeout, slow=bool(timeout) and random.random() < 0.7)
 
 
 def outcome(mark: bytes, number: int, size: int) -> tuple[bytes, bytes]:

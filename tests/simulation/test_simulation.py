@@ -25,6 +25,25 @@ TASKS = 1_000_000
 """Tasks that the relay has accepted, and that were seen to their end."""
 FAULTS, CRASHES = 100, 20
 """How often each type of message must have been dropped, doubled and reordered, and each party crashed at each of its steps."""
+KINDS = ('cut', 'mute', 'pause', 'full', 'endpoint full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3', 'older', 'newer')
+"""What else goes wrong; each has a counter, so that none of it can cease unnoticed."""
+TOGETHER = (
+    'refilled',
+    'left',
+    'returned',
+    'parted',
+    'worker killed',
+    'runner killed',
+    'timeout',
+    'cancel',
+    'ended by timeout',
+    'ended early',
+)
+"""What becomes of tasks that travel together."""
+FUSED = 1000
+"""Tasks that were sent to a worker with others in one message."""
+ENDS = ('success', 'failed', 'cancelled', 'expired', 'deadly', 'lost', 'rejected not-found', 'rejected full', 'rejected expired')
+"""How tasks end."""
 ENOUGH = 100
 """Seeds within which a mutation must be caught."""
 TYPES = [kind.__name__ for kind in Message.__args__]  # type: ignore[attr-defined]
@@ -63,7 +82,10 @@ def assert_enough(total: Tally) -> None:
     assert {point: total.crashed[point] for point in points if total.crashed[point] < CRASHES} == {}
     assert len(total.statements) > 30
     assert [name for name, count in total.statements.items() if count > 500 and not total.faults[name]] == [], 'statements that never failed'
-    assert all(total.faults[name] >= CRASHES for name in ('cut', 'mute', 'pause', 'full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3'))
+    assert {name: total.faults[name] for name in KINDS if total.faults[name] < CRASHES} == {}
+    assert {name: total.engine[name] for name in TOGETHER if total.engine[name] < CRASHES / 2} == {}
+    assert total.engine['fused'] >= FUSED, 'tasks hardly travel together'
+    assert {name: total.ends[name] for name in ENDS if total.ends[name] < CRASHES} == {}
 
 
 @pytest.mark.parametrize('mutation', [name for name in MUTATIONS if name != 'none'])

@@ -51,6 +51,8 @@ class World:
         self.chaos_over = False
         self.joiners: list[Joiner] = []
         self.speed = Speed(mean=random.choice(scale.means))
+        self.mixed = random.random() < 0.2
+        """Whether parties of several versions meet."""
         self.fused = {pool for pool in self.pools if random.random() < scale.fused}
         self._make_accounts()
         self.invariants = Invariants(self)
@@ -216,6 +218,13 @@ class World:
         self.endpoints.append(again)
         self.processes.append(again)
         again.start()
+
+    def installed(self) -> int:
+        """The version of a program that starts now, relative to this one."""
+        version = self.clock.random.choice((-1, 0, 0, 1)) if self.mixed else 0
+        if version:
+            self.clock.tally.faults['newer' if version > 0 else 'older'] += 1
+        return version
 
     def disks(self) -> list[Process]:
         """Whoever stores something."""

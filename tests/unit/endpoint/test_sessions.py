@@ -281,7 +281,7 @@ def test_a_drain_waits_until_its_results_are_recorded() -> None:
     assert len(sent(desk.turn(Recorded((Attempt(task_id(1), 1),))), Ping)) == 1
 
 
-def test_what_is_lost_during_a_drain_goes_back() -> None:
+def test_what_is_lost_during_a_drain_goes_back_as_the_next_attempt() -> None:
     desk = Desk()
     desk.open()
     desk.run(task(1))
@@ -289,8 +289,21 @@ def test_what_is_lost_during_a_drain_goes_back() -> None:
     desk.turn()
     desk.reactor.lost(task_id(1), 1, 'manager', 'gone', desk.now)
     effects = desk.turn()
-    assert sent(effects, Returned) == [Returned((Attempt(task_id(1), 1),), 1, 1)]
+    assert sent(effects, Returned) == [], 'it has begun'
+    assert sent(effects, Held) == [Held(1, 1, True, (), round=1)], 'the relay calls it lost'
     assert only(effects, Start) == []
+    assert exits(desk.turn(Pong(1, 1))) == [0]
+
+
+def test_a_drain_does_not_call_a_task_not_begun_that_waits_for_its_next_try() -> None:
+    desk = Desk()
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.lost(task_id(1), 1, 'worker', 'gone', desk.now)
+    desk.reactor.drain(desk.now)
+    effects = desk.turn()
+    assert sent(effects, Returned) == []
+    assert sent(effects, Held) == [Held(1, 1, True, (), round=1)]
 
 
 def test_what_was_given_back_is_said_again_with_the_same_words_until_it_is_heard() -> None:
