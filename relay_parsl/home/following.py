@@ -85,4 +85,5 @@ class Following:
             try:
                 self._keep(before, after)
             except (HomeError, OSError) as error:
-                log.warning('the next key of relay %r cannot be kept, and will be asked for again: %s', after.name, error)
+                matters = (before.key, before.heir) != (after.key, after.heir)  # a home that is read-only is one's own choice until then
+                log.log(logging.WARNING if matters else logging.DEBUG, 'what relay %r says of its keys cannot be kept here: %s', after.name, error)

@@ -130,13 +130,16 @@ def test_a_home_keeps_it_wherever_it_knows_this_relay(tmp_path: Path) -> None:
     assert not found['site'].is_that_of(other)
 
 
-def test_where_it_cannot_be_kept_it_holds_for_this_process() -> None:
+def test_where_it_cannot_be_kept_it_holds_for_this_process(caplog: pytest.LogCaptureFixture) -> None:
     def refuse(_before: RelayEntry, _after: RelayEntry) -> None:
         raise HomeError('no room')
 
     relay = Following(ENTRY, refuse, clock=Clock(SINCE - DAY))
+    relay.told(said(RELAY))
+    assert 'cannot be kept' not in caplog.text, 'that much may be read-only'
     relay.told(said(RELAY, NEXT))
     assert relay.entry.heir == NEXT.curve_public
+    assert 'cannot be kept here: no room' in caplog.text
 
 
 def test_what_is_no_key_in_the_file_is_refused() -> None:
