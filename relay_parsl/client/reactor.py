@@ -275,7 +275,7 @@ class ClientReactor:
     def _deliver(self, message: m.Deliver, now: float) -> None:
         for each in message.results:
             header = _header_of(each)
-            if header is not None and header.body and self._knows(each.task_id):
+            if header is not None and 0 < header.body <= m.LONGEST and self._knows(each.task_id):
                 self._pulls.start(each, header)
             else:
                 self._finish(each, header)

@@ -11,7 +11,22 @@ from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.errors import ProtocolError
 from relay_parsl.wire import codec
-from relay_parsl.wire.messages import Attempt, Dispatch, Hash, Id, Leased, Need, Objects, Phase, Recorded, Returned, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import (
+    LONGEST,
+    Attempt,
+    Dispatch,
+    Hash,
+    Id,
+    Leased,
+    Need,
+    Objects,
+    Phase,
+    Recorded,
+    Returned,
+    Segment,
+    Status,
+    TaskHeader,
+)
 
 SKEW = 300.0
 """Seconds by which clocks may differ before a task counts as expired."""
@@ -196,6 +211,8 @@ class Intake:
             self._outcomes.decline(info, leased.attempt, reason, now)
         elif info.expires + SKEW < now:
             self._outcomes.decline(info, leased.attempt, 'expired: before it started', now, Status.EXPIRED)
+        elif not 0 <= info.body <= LONGEST:
+            self._outcomes.decline(info, leased.attempt, 'malformed: its arguments are longer than any can be', now)
         elif info.pool not in self._books.holdings.pools:
             self._outcomes.decline(info, leased.attempt, f'no-pool: this endpoint has no pool {info.pool!r}', now)
         else:

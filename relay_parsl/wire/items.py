@@ -23,6 +23,8 @@ INLINE = 256 * 1024
 """Bytes. A sealed payload over this is spooled and pulled in segments instead of travelling in the message."""
 SEGMENT = 1 << 20
 """Bytes of plaintext in one segment of a spooled body, and the most that one `Fetch` brings, give or take seals."""
+LONGEST = 1 << 40
+"""Bytes of a body that nobody exceeds, whatever an operator allows: a longer one is a lie, and its segments would be counted for ever."""
 NO_ID = Id(bytes(16))
 
 

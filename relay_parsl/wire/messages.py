@@ -17,6 +17,7 @@ from typing import Any, Union
 
 from relay_parsl.wire.items import (
     INLINE,
+    LONGEST,
     NO_ID,
     PROTOCOL,
     SEGMENT,
@@ -42,7 +43,7 @@ from relay_parsl.wire.items import (
 # fmt: off
 # What a message is made of is imported from here too: one module has all the words of the wire.
 __all__ = [
-    'Id', 'Hash', 'Body', 'PROTOCOL', 'INLINE', 'SEGMENT', 'NO_ID', 'Status', 'State', 'Phase', 'TaskHeader', 'ResultHeader', 'Task',
+    'Id', 'Hash', 'Body', 'PROTOCOL', 'INLINE', 'SEGMENT', 'LONGEST', 'NO_ID', 'Status', 'State', 'Phase', 'TaskHeader', 'ResultHeader', 'Task',
     'Leased', 'Attempt', 'HeldTask', 'Rejection', 'Result', 'Delivered', 'Object', 'TaskState',
     'Hello', 'Welcome', 'Refused', 'Goodbye', 'Ping', 'Pong', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 'Done', 'Submit', 'Accepted',
     'Rejected', 'Need', 'Objects', 'Window', 'Backlog', 'Dispatch', 'Held', 'Returned', 'Results', 'Recorded', 'Deliver', 'Received',

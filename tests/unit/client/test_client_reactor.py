@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from relay_parsl.client.outbox import FLIGHT_TASKS
 from relay_parsl.client.pulls import IN_FLIGHT
 from relay_parsl.client.reactor import Accept, Answer, Changed, ClientReactor, Got, ReadBody, Reconnect, Refuse, Reject, Send, Settle, WriteBody
@@ -281,6 +283,15 @@ def test_large_arguments_are_served_and_not_sent_again_meanwhile() -> None:
     reactor.receive(fetch, 9.0)
     reactor.tick(12.0)
     assert reactor.take() == [ReadBody(fetch)]
+
+
+@pytest.mark.attack(16)
+@pytest.mark.parametrize('body', [-1, (1 << 40) + 1, (1 << 63) - 1])
+def test_a_result_that_is_said_to_be_endless_is_not_asked_for(body: int) -> None:
+    """Its segments would have been counted into memory: a stolen relay could end every client by that."""
+    reactor = accepted(1)
+    reactor.receive(m.Deliver((result(1, body=body),)), 0.0)
+    assert [each.delivered.task_id for each in of(reactor, Settle)] == [name(1)], 'it ends, by its seal that does not hold'
 
 
 def test_large_results_are_pulled_before_they_settle() -> None:

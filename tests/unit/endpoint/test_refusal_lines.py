@@ -9,7 +9,7 @@ from relay_parsl.endpoint.meter import Meter
 from relay_parsl.endpoint.refusals import AT_ONCE, EVERY, KINDS, OTHER, Refusals, kind_of
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Dispatch, Id, Leased, Results
-from tests.unit.endpoint.desk import Desk, sent, task
+from tests.unit.endpoint.desk import Desk, only, sent, task
 
 DENIED = 'denied: no such grant'
 
@@ -82,6 +82,17 @@ def test_what_is_no_task_is_put_on_record(header: bytes) -> None:
     effects = desk.turn(Dispatch(desk.session, 1, (Leased(1, header, b''),)))  # type: ignore[arg-type]
     [declined] = [each for each in effects if isinstance(each, Declined)]
     assert declined.info is None
+    assert declined.reason.startswith('malformed: ')
+    assert desk.reactor.held() == []
+
+
+@pytest.mark.attack(12)
+@pytest.mark.parametrize('body', [-1, (1 << 40) + 1, (1 << 63) - 1])
+def test_arguments_that_are_said_to_be_endless_are_refused(body: int) -> None:
+    """Their segments would have been counted into memory: a stolen relay could end every endpoint by that."""
+    desk = Desk()
+    desk.open()
+    [declined] = only(desk.turn(desk.dispatch(task(1, body=body))), Declined)
     assert declined.reason.startswith('malformed: ')
     assert desk.reactor.held() == []
 
