@@ -16,12 +16,12 @@ A task is one row, written twice: when it comes, and when its result takes the p
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 from relay_parsl.relay.records import AccountRow, Standing
+from relay_parsl.relay.sums import BOOKED, KEYS, RECEIVED
 from relay_parsl.wire.messages import Status
 
-VERSION = 3
+VERSION = 4
 """Of the schema, in `user_version`. Whoever changes the tables raises it, and adds the way from the version before."""
 APPLICATION = 0x52_50_41_52
 """What `application_id` says: a relay's store, and no other program's file."""
@@ -54,7 +54,8 @@ CREATE TABLE received (account INTEGER, n INTEGER, PRIMARY KEY (account, n)) WIT
 CREATE TABLE usage (account INTEGER PRIMARY KEY, tasks INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
 COUNT = """
-INSERT INTO usage SELECT account, sum(done = 0), sum(CASE WHEN done THEN length(result) + length(payload) + spooled ELSE size END)
+INSERT INTO usage (account, tasks, bytes) SELECT account, sum(done = 0),
+    sum(CASE WHEN done THEN length(result) + length(payload) + spooled ELSE size END)
     FROM tasks GROUP BY account;
 """
 
@@ -88,19 +89,32 @@ INSERT INTO received SELECT t.account, t.n FROM received_2 v JOIN tasks t ON t.n
 DROP TABLE received_2;
 CREATE TABLE usage (account INTEGER PRIMARY KEY, tasks INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
-WAYS = {1: _AWAY + TASKS + _BACK + COUNT, 2: FROM_2 + COUNT}
-"""The way from each older version. In 1 a task, its lease and its result were rows of three tables; in 2 nobody counted what accounts have."""
+SUM = 'UPDATE {table} SET sum = row_sum({columns});'
+"""Of every row of a table in `BOOKED`."""
+_ADD = 'ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;'
+_REST = """
+ALTER TABLE received ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+UPDATE received SET sum = {received};
+UPDATE objects SET sum = joined(sum, kind, account);
+UPDATE tasks SET sum = key_sum({keys}) << 32 | CASE WHEN done
+    THEN (sum | end_sum(n, id, account, done, status, spooled, tried, reason)) - (sum & end_sum(n, id, account, done, status, spooled, tried, reason))
+    ELSE sum END;
+"""
+SUMS = ''.join((_ADD + SUM).format(table=table, columns=columns) for table, columns in BOOKED.items()) + _REST.format(keys=KEYS, received=RECEIVED)
+"""What was damaged before is so afterwards."""
+NEW = BOOKS + TASKS + SUMS
+WAYS = {1: _AWAY + TASKS + _BACK + COUNT + SUMS, 2: FROM_2 + COUNT + SUMS, 3: SUMS}
+"""The way from each older version. In 1 a task, its lease and its result were rows of three tables; in 2 nobody counted what accounts have; in 3
+only bytes had a sum."""
 
-INFO = """SELECT t.n, t.id, t.account, t.grp, t.endpoint, t.pool, t.once, t.submitted, t.size, t.body, t.attempt, t.cancel, t.done, t.status,
-    t.priority, t.due"""
+FIELDS = ', '.join(f't.{name}' for name in KEYS.split(', '))
+INFO = f'SELECT {FIELDS}, t.submitted, t.attempt, t.cancel, t.due, t.sum'
+WAITING = f'SELECT {FIELDS}, t.submitted, t.attempt, t.due, t.sum, t.header, t.payload'
 RESULT = 'SELECT t.n, t.id, t.account, t.done, t.status, t.result, t.payload, t.spooled, t.tried, t.reason, t.sum'
+MANY = KEYS.count(',') + 1
+"""Columns that `INFO` and `WAITING` begin with, for the upper half of the sum."""
 ACCOUNT = tuple(AccountRow.__dataclass_fields__)
 STATUS: dict[str, Status] = {each.value: each for each in Status}
-
-
-def checksum(first: bytes, second: bytes) -> int:
-    """A CRC: against accidents, not against people, for whom there are seals. SHA-256 would take a tenth of the relay's time (measured)."""
-    return crc32(second, crc32(first))
 
 
 def account_row(values: list[Any]) -> AccountRow:

@@ -9,8 +9,8 @@ import pytest
 
 from relay_parsl.errors import StoreError
 from relay_parsl.relay.records import Ended, Forgotten, ObjectRow, Stage, TaskRow, Usage
-from relay_parsl.relay.schema import checksum
 from relay_parsl.relay.sqlite import ENDED, SqliteStore
+from relay_parsl.relay.sums import checksum
 from relay_parsl.wire.messages import Hash, Id, Status
 from tests.contract.stores import ANN, GROUP, SITE, account, an_id, find, finish, lease, task
 
@@ -80,7 +80,7 @@ def test_a_second_relay_on_the_same_file_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        ('PRAGMA user_version = 4', 'newer relay-parsl'),
+        ('PRAGMA user_version = 5', 'newer relay-parsl'),
         ('PRAGMA application_id = 7', 'not the store'),
     ],
 )
@@ -334,7 +334,7 @@ def test_a_file_of_version_1_is_brought_to_this_one(path: Path, tmp_path: Path) 
     db.execute('PRAGMA application_id = 0x52504152')
     db.execute('PRAGMA user_version = 1')
     db.execute('ATTACH ? AS new', (str(path),))
-    db.execute('INSERT INTO main.accounts SELECT * FROM new.accounts')
+    db.execute('INSERT INTO main.accounts SELECT n, id, data FROM new.accounts')
     rows = [old_row(task(1), 0), old_row(task(2, attempt=2), 0), old_row(task(3, body=7), 5)]
     db.executemany(f'INSERT INTO main.tasks VALUES ({",".join("?" * 18)})', rows)  # noqa: S608  question marks
     db.execute("INSERT INTO main.queue VALUES (2, '', 1, 0, 1)")

@@ -150,14 +150,14 @@ def test_the_version_before_refuses_the_store_of_this_one_and_goes_on_with_the_o
     finished(versions.client(0, 20, old=True))
     versions.site.running.pop('one').stop()
     versions.site.running.pop('relay').stop()
-    assert 'from version 2 to 3' in cli.ok('relay', 'migrate')
+    assert 'from version 2 to 4' in cli.ok('relay', 'migrate')
     assert 'already' in cli.ok('relay', 'migrate')
     kept = (relay / 'relay.db').read_bytes()
     with versions.version(old=True):
         refused = cli.run('relay', 'start', '--bind', '127.0.0.1:0')
     assert refused.returncode != 0
     assert 'newer relay-parsl' in refused.stderr
-    assert 'store version 3' in refused.stderr
+    assert 'store version 4' in refused.stderr
     assert (relay / 'relay.db').read_bytes() == kept
     (relay / 'relay.db.2').replace(relay / 'relay.db')
     versions.start('relay', old=True)

@@ -3,11 +3,12 @@
 Integer keys only, for random ones halve the speed (measured). A task is one row, written twice: when it comes, and when it ends.
 A lease never touches it: leases are a row a dispatch. What comes and goes within a turn is not written at all: a task that is leased in the
 turn that brought it was never in the queue.
-WAL with `synchronous=FULL`: a commit survives the power. Every row with bytes carries a sum over them, for SQLite does not see flipped bits.
+WAL with `synchronous=FULL`: a commit survives the power. Every row carries a sum, for SQLite does not see flipped bits.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby, islice
@@ -16,26 +17,32 @@ from typing import Any
 
 from relay_parsl.relay.kept import enough_of
 from relay_parsl.relay.records import Ended, Forgotten, ResultRow, Stage, TaskInfo, TaskRow
-from relay_parsl.relay.schema import INFO, RESULT, STATUS, checksum
+from relay_parsl.relay.schema import INFO, MANY, RESULT, STATUS, WAITING
 from relay_parsl.relay.sqlite.books import Books
 from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
 from relay_parsl.relay.sqlite.runs import Place, dates, ends, runs, without
 from relay_parsl.relay.store import EVICTED
-from relay_parsl.wire.messages import Id
+from relay_parsl.relay.sums import RECEIVED, both, checksum, end_sum, is_lower, is_upper, key_sum
+from relay_parsl.wire.messages import NO_ID, Id, Status
 
-WAITING = 'SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last'
+log = logging.getLogger(__name__)
+
+QUEUED = 'SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last'
 TOUCHED = """SELECT first, last FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?6 AND first >=
     ifnull((SELECT max(first) FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?5), 0)"""
+RECEIVE = f'INSERT OR IGNORE INTO received SELECT account, n, {RECEIVED} FROM (SELECT ?1 AS account, ?2 AS n)'  # noqa: S608  ours
+LEFT = 'UPDATE leases SET tasks = ?1, sum = row_sum(session, serial, endpoint, epoch, ?1) WHERE session = ?2 AND serial = ?3'
 UNQUEUE = 'DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND first = ?'
-QUEUE = 'INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)'
+QUEUE = 'INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum(?1, ?2, ?3, ?4, ?5, ?6))'
+DATE = 'INSERT INTO dates VALUES (?1, ?2, ?3, row_sum(CAST(?1 AS REAL), ?2, ?3))'
 ENDED = """FROM ends e CROSS JOIN tasks t ON t.n BETWEEN e.n AND e.n + e.last - e.done WHERE e.account = ?1 AND e.grp = ?2 AND t.done > ?3
     AND e.done >= ifnull((SELECT max(done) FROM ends WHERE account = ?1 AND grp = ?2 AND done <= ?3), 0) ORDER BY e.done, t.n LIMIT ?4"""
 UNENDED = """DELETE FROM ends WHERE account = ?1 AND grp = ?2
     AND done = (SELECT max(done) FROM ends WHERE account = ?1 AND grp = ?2 AND done <= ?3)
     AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.n BETWEEN ends.n AND ends.n + ends.last - ends.done)"""
-OLDEST = """SELECT v.n, v.account, t.id, t.spooled, t.tried, length(t.result) + length(t.payload)
-    FROM received v CROSS JOIN tasks t ON t.n = v.n WHERE v.account = ? ORDER BY v.n LIMIT ?"""
+OLDEST = f"""SELECT v.n, v.account, t.id, t.spooled, t.tried, length(t.result) + length(t.payload), t.done, t.status
+    FROM (SELECT account, n FROM received WHERE account = ? AND sum = {RECEIVED}) v CROSS JOIN tasks t ON t.n = v.n ORDER BY v.n LIMIT ?"""  # noqa: S608  ours
 OVER = """SELECT t.n, t.account, t.grp, t.done, t.id, t.body, t.spooled, t.tried, length(t.result) + length(t.payload)
     FROM tasks t WHERE t.n IN ({})"""
 SCAN = 20_000
@@ -49,6 +56,7 @@ class SqliteStore(Books):
         """Open the file, or make it. Raises StoreError, as `StoreFile` does."""
         self._new: dict[int, TaskInfo] = {}
         self._leased: Dispatches | None = None
+        self._strange: set[int] = set()
         super().__init__(path)
 
     # -- Turns ------------------------------------------------------------------------------------------------------
@@ -97,7 +105,8 @@ class SqliteStore(Books):
             "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '', 0, 0, ?, ?, x'', ?)",
             [
                 (row.number, Blob(row.id), numbers[row.account], Blob(row.group), numbers[row.endpoint], row.pool, row.priority, row.expires,
-                 row.at_most_once, row.submitted, row.body, row.size, row.attempt, checksum(row.header, row.payload),
+                 row.at_most_once, row.submitted, row.body, row.size, row.attempt,
+                 both(self._keys(row), checksum(row.header, row.payload)),
                  Blob(row.header), Blob(row.payload))
                 for row in rows
             ],
@@ -108,13 +117,13 @@ class SqliteStore(Books):
             known = {each for each, number in self._in('SELECT id, n FROM tasks WHERE id IN ({})', own) if own[each] != number}
         new = [row for row in rows if row.id not in known] if known else rows
         self._new.update({row.number: row for row in new})
-        self._many('INSERT INTO dates VALUES (?, ?, ?)', dates([(row.number, row.expires) for row in new]))
+        self._many(DATE, dates([(row.number, row.expires) for row in new]))
         return known
 
     def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
         if whose is None:
-            return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}})', ids)))
-        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}}) AND t.account = ?', ids, self._numbers.get(whose, 0))))
+            return self._infos(self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}})', ids))
+        return self._infos(self._in(f'{INFO} FROM tasks t WHERE t.id IN ({{}}) AND t.account = ?', ids, self._numbers.get(whose, 0)))
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._settle()
@@ -124,26 +133,31 @@ class SqliteStore(Books):
     def waiting(self, endpoint: Id, pool: str, account: Id, limit: int, size: int) -> list[TaskRow]:
         self._settle()
         cursor = self._run(
-            f"""{INFO}, t.sum, t.header, t.payload FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last
-            WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? ORDER BY q.priority, q.first, t.n LIMIT ?""",
+            f"""{WAITING} FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND q.last
+            WHERE q.endpoint = ? AND q.pool = ? AND q.account = ? AND t.done = 0
+            ORDER BY q.priority, q.first, t.n LIMIT ?""",
             (self._numbers[endpoint], pool, self._numbers[account], limit),
         )
         rows = []
         try:
             for row in cursor:
-                rows.append(row)
-                size -= len(row[-1])
+                rows.append(self._waiting(endpoint, account, row))
+                size -= len(rows[-1].payload)
                 if size <= 0:
                     break
             cursor.close()
         except sqlite3.Error as error:
             raise self._error(error) from error
-        queued = Stage.QUEUED
-        return [
-            TaskRow(n, i, account, group, endpoint, pool, bool(once), at, counted, body, queued, attempt, 0, 0, 0, False, None, priority, due,
-                    header, payload, checksum(header, payload) != crc)
-            for n, i, _, group, _, pool, once, at, counted, body, attempt, _, _, _, priority, due, crc, header, payload in rows
-        ]  # fmt: skip
+        return rows
+
+    def _waiting(self, endpoint: Id, account: Id, row: Sequence[Any]) -> TaskRow:
+        """In a place of the queue that says for whom it is; what is damaged has no bytes."""
+        n, task_id, _, group, _, pool, priority, once, body, size, _, _, at, attempt, due, found, header, payload = row
+        damaged = not (is_upper(key_sum(*row[:MANY]), found) and is_lower(checksum(header, payload), found))
+        if damaged:
+            header, payload = b'', b''
+        return TaskRow(n, task_id, account, group, endpoint, pool, bool(once), at, size, body, Stage.QUEUED, attempt, 0, 0, 0, False, None,
+                       priority, due, header, payload, damaged)  # fmt: skip
 
     def lease(self, tasks: Sequence[TaskInfo]) -> None:
         self._leave(tasks)
@@ -151,7 +165,7 @@ class SqliteStore(Books):
             self._dispatches.add((session, serial), self._numbers[endpoint], epoch, [task.number for task in some])
             for (session, serial, endpoint, epoch), some in groupby(tasks, lambda task: (task.session, task.serial, task.endpoint, task.epoch))
         ]
-        self._many('INSERT INTO leases VALUES (?, ?, ?, ?, ?)', rows)
+        self._many('INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, row_sum(?1, ?2, ?3, ?4, ?5))', rows)
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         self._release([number for number, _ in tasks])
@@ -168,7 +182,7 @@ class SqliteStore(Books):
     def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
         self._settle()
         number = self._numbers[endpoint]
-        waiting = [each for (each,) in self._all(f'{WAITING} WHERE q.endpoint = ? LIMIT ?', (number, limit))]
+        waiting = [each for (each,) in self._all(f'{QUEUED} WHERE q.endpoint = ? LIMIT ?', (number, limit))]
         return self._numbered([*waiting, *islice(self._dispatches.of(number), limit - len(waiting))])
 
     def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
@@ -176,25 +190,46 @@ class SqliteStore(Books):
         values = [self._numbers.get(value, 0) if key in ('account', 'endpoint') else value for key, value in where.items()]
         test = ' AND '.join([f'{keys[key]} = ?' for key in where] or ['1'])
         end = -1 if 'id' in where else after + SCAN
-        rows = self._all(f'{INFO}, t.header FROM tasks t WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?',
-                         (*values, after, end, end, limit))  # fmt: skip
+        rows = self._all(
+            f'{INFO}, t.header FROM tasks t WHERE {test} AND t.n > ? AND (? < 0 OR t.n <= ?) ORDER BY t.n LIMIT ?', (*values, after, end, end, limit)
+        )
         if len(rows) == limit:
             end = rows[-1][0]
         elif end < 0 or end >= (self._one('SELECT max(n) FROM tasks')[0] or 0):
             end = 0
-        return [(self._info(row[:-1]), row[-1]) for row in rows], end
+        return [(info, row[-1]) for row in rows if (info := self._info(row[:-1]))], end
 
     def _numbered(self, numbers: Iterable[int]) -> list[TaskInfo]:
-        return list(map(self._info, self._in(f'{INFO} FROM tasks t WHERE t.n IN ({{}})', list(numbers))))
+        return self._infos(self._in(f'{INFO} FROM tasks t WHERE t.n IN ({{}})', list(numbers)))
 
-    def _info(self, row: Sequence[Any]) -> TaskInfo:
-        number, task_id, account, group, endpoint, pool, once, at, size, body, attempt, cancel, done, status, priority, due = row
+    def _infos(self, rows: Iterable[Sequence[Any]]) -> list[TaskInfo]:
+        return [info for info in map(self._info, rows) if info]
+
+    def _info(self, row: Sequence[Any]) -> TaskInfo | None:
+        """None for what has changed on the disk: nobody knows which task it is, or whose."""
+        number, task_id, account, group, endpoint, pool, priority, once, body, size, done, status, at, attempt, cancel, due, found = row
+        if not is_upper(key_sum(*row[:MANY]), found):
+            if number not in self._strange:
+                log.error('%s: task %s is damaged on the disk, and counts as not there', self._path, number)
+                self._strange.add(number)
+            return None
         lease = None if done else self._dispatches.lease(number)
         stage = Stage.DONE if done else Stage.LEASED if lease else Stage.QUEUED
         return TaskInfo(
             number, task_id, self._ids[account], group, self._ids[endpoint], pool, bool(once), at, size, body, stage, attempt,
             *(lease or (0, 0, 0)), bool(cancel), STATUS[status] if done else None, priority, due,
         )  # fmt: skip
+
+    def _keys(self, task: TaskInfo, done: int = 0, status: str = '') -> int:
+        """The upper half of its sum. Of a task none of it changes but the last two."""
+        return key_sum(task.number, task.id, self._numbers[task.account], task.group, self._numbers[task.endpoint], task.pool, task.priority,
+                       task.at_most_once, task.body, task.size, done, status)  # fmt: skip
+
+    def _sum(self, each: Ended) -> int:
+        """Of a task that is over."""
+        status = each.status._value_
+        about = end_sum(each.task.number, each.task.id, self._numbers[each.task.account], each.done, status, each.body, each.attempt, each.reason)
+        return both(self._keys(each.task, each.done, status), checksum(each.header, each.payload) ^ about)
 
     def _place(self, task: TaskInfo) -> Place:
         return (self._numbers[task.endpoint], task.pool, self._numbers[task.account], task.priority, task.number)
@@ -211,7 +246,7 @@ class SqliteStore(Books):
         """Out of their dispatches, whose rows say what is left: these tasks live on."""
         touched = self._dispatches.end(numbers)
         self._drop(touched)
-        self._many('UPDATE leases SET tasks = ? WHERE session = ? AND serial = ?', self._dispatches.rows(touched))
+        self._many(LEFT, self._dispatches.rows(touched))
 
     def _drop(self, touched: Iterable[tuple[int, int]]) -> None:
         """Dispatches of which nothing is open. The rows of others may name tasks that are done, which says that they are over."""
@@ -227,7 +262,7 @@ class SqliteStore(Books):
         self._many(
             'UPDATE tasks SET done = ?, status = ?, reason = ?, spooled = ?, tried = ?, sum = ?, result = ?, payload = ? WHERE n = ?',
             [
-                (each.done, each.status._value_, each.reason, each.body, each.attempt, checksum(each.header, each.payload),
+                (each.done, each.status._value_, each.reason, each.body, each.attempt, self._sum(each),
                  Blob(each.header), Blob(each.payload), each.task.number)
                 for each in ended
             ],
@@ -237,34 +272,39 @@ class SqliteStore(Books):
             self._many('UPDATE tasks SET due = ? WHERE n = ?', later)  # its date is found to be too early when it comes
         numbers = self._numbers
         rows = ends([(numbers[each.task.account], each.task.group, each.done, each.task.number) for each in ended])
-        self._many('INSERT INTO ends VALUES (?, ?, ?, ?, ?)', rows)
+        self._many('INSERT INTO ends VALUES (?1, ?2, ?3, ?4, ?5, row_sum(?1, ?2, ?3, ?4, ?5))', rows)
 
     def results(self, ids: Collection[Id]) -> list[ResultRow]:
-        return list(map(self._result, self._in(f'{RESULT} FROM tasks t WHERE t.id IN ({{}}) AND t.done > 0', ids)))
+        return self._results(self._in(f'{RESULT} FROM tasks t WHERE t.id IN ({{}}) AND t.done > 0', ids))
 
     def ended_after(self, account: Id, group: Id, done: int, limit: int) -> list[ResultRow]:
-        rows = self._all(f'{RESULT} {ENDED}', (self._numbers[account], group, done, limit))
-        return list(map(self._result, rows))
+        return self._results(self._all(f'{RESULT} {ENDED}', (self._numbers[account], group, done, limit)))
+
+    def _results(self, rows: Iterable[Sequence[Any]]) -> list[ResultRow]:
+        return [self._result(row) for row in rows]
 
     def _result(self, row: Sequence[Any]) -> ResultRow:
-        number, task_id, account, done, status, header, payload, body, attempt, reason, check = row
-        damaged = checksum(header, payload) != check
-        return ResultRow(number, task_id, self._ids[account], done, STATUS[status], header, payload, body, attempt, reason, damaged)
+        number, task_id, account, done, status, header, payload, body, attempt, reason, found = row
+        damaged = not is_lower(checksum(header, payload) ^ end_sum(number, task_id, account, done, status, body, attempt, reason), found)
+        if damaged:
+            header, payload, reason = b'', b'', ''
+        return ResultRow(number, task_id, self._ids.get(account, NO_ID), done, STATUS.get(status, Status.FAILED), header, payload, body, attempt,
+                         reason, damaged)  # fmt: skip
 
     def received(self, account: Id, numbers: Collection[int]) -> None:
         number = self._numbers[account]
-        self._many('INSERT OR IGNORE INTO received VALUES (?, ?)', [(number, each) for each in numbers])
+        self._many(RECEIVE, [(number, each) for each in numbers])
 
     def due(self, now: float, limit: int) -> list[TaskInfo]:
         """Dates that have come: of whom nothing is due they are put off, or dropped when all are forgotten."""
         found: list[TaskInfo] = []
         for date in self._all('SELECT due, first, last FROM dates WHERE due <= ? ORDER BY due LIMIT ?', (now, limit)):
             rows = self._all(f'{INFO} FROM tasks t WHERE t.n BETWEEN ? AND ? AND t.due <= ? LIMIT ?', (*date[1:], now, limit - len(found)))
-            found += map(self._info, rows)
+            found += self._infos(rows)
             if not rows:
                 earliest = self._one('SELECT min(due) FROM tasks WHERE n BETWEEN ? AND ?', date[1:])[0]
                 self._run('DELETE FROM dates WHERE due = ? AND first = ?', date[:2])
-                self._many('INSERT INTO dates VALUES (?, ?, ?)', [(earliest, *date[1:])] if earliest is not None else [])
+                self._many(DATE, [(earliest, *date[1:])] if earliest is not None else [])
             if len(found) >= limit:
                 break
         return found
@@ -284,11 +324,13 @@ class SqliteStore(Books):
     def evict(self, limit: int, account: Id | None = None, enough: int = 1 << 62) -> list[Forgotten]:
         accounts = self._numbers.values() if account is None else [self._numbers[account]]
         oldest = sorted(row for each in accounts for row in self._all(OLDEST, (each, limit)))[:limit]
-        found = enough_of(oldest, [size + body for *_, body, _attempt, size in oldest], enough)
-        self._many("UPDATE tasks SET result = x'', payload = x'', spooled = 0, sum = ?, reason = ? WHERE n = ?",
-                   [(checksum(b'', b''), EVICTED, row[0]) for row in found])  # fmt: skip
+        found = enough_of(oldest, [row[3] + row[5] for row in oldest], enough)
+        nothing = checksum(b'', b'')
+        rows = [(nothing ^ end_sum(n, task_id, owner, done, status, 0, attempt, EVICTED), EVICTED, n)
+                for n, owner, task_id, _, attempt, _, done, status in found]  # fmt: skip
+        self._many("UPDATE tasks SET result = x'', payload = x'', spooled = 0, sum = sum >> 32 << 32 | ?, reason = ? WHERE n = ?", rows)
         self._many('DELETE FROM received WHERE n = ? AND account = ?', [row[:2] for row in found])
         return [
             Forgotten(task_id, task=False, result=attempt if body else 0, account=self._ids[owner], size=size + body)
-            for _, owner, task_id, body, attempt, size in found
+            for _, owner, task_id, body, attempt, size, _, _ in found
         ]

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from relay_parsl.relay.records import AccountRow, FunctionRow, InviteRow, ObjectRow, Usage
-from relay_parsl.relay.schema import ACCOUNT, account_row, checksum
+from relay_parsl.relay.schema import ACCOUNT, account_row
 from relay_parsl.relay.sqlite.file import StoreFile
 from relay_parsl.relay.store import Store
+from relay_parsl.relay.sums import checksum, joined
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Hash, Id
 
@@ -33,7 +34,7 @@ class Books(StoreFile, Store):
 
     def put_usage(self, rows: Mapping[Id, Usage]) -> None:
         values = [(self._numbers[account], row.tasks, row.bytes) for account, row in rows.items()]
-        self._many('INSERT OR REPLACE INTO usage VALUES (?, ?, ?)', values)
+        self._many('INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, row_sum(?1, ?2, ?3))', values)
 
     def accounts(self) -> list[AccountRow]:
         rows = self._all('SELECT n, id, data FROM accounts')
@@ -44,6 +45,7 @@ class Books(StoreFile, Store):
     def put_account(self, row: AccountRow) -> None:
         data = codec.pack([getattr(row, name) for name in ACCOUNT])
         self._run('INSERT INTO accounts (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data', (row.id, data))
+        self._run('UPDATE accounts SET sum = row_sum(n, id, data) WHERE id = ?', (row.id,))
         if row.id not in self._numbers:
             number = self._one('SELECT n FROM accounts WHERE id = ?', (row.id,))[0]
             self._ids[number], self._numbers[row.id] = row.id, number
@@ -54,7 +56,7 @@ class Books(StoreFile, Store):
     def put_invite(self, row: InviteRow) -> None:
         until = [row.until] if row.until else []  # a version before this one reads rows without it
         data = codec.pack([row.token, row.name, row.role, row.owner, row.expires, *until])
-        self._run('INSERT OR REPLACE INTO invites VALUES (?, ?)', (row.curve, data))
+        self._run('INSERT OR REPLACE INTO invites VALUES (?1, ?2, row_sum(?1, ?2))', (row.curve, data))
 
     def drop_invite(self, curve: bytes) -> None:
         self._run('DELETE FROM invites WHERE curve = ?', (curve,))
@@ -64,7 +66,7 @@ class Books(StoreFile, Store):
 
     def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
         rows = self._in('SELECT hash, kind, account, data, until, sum FROM objects WHERE hash IN ({})', hashes)
-        whole = [row for row in rows if checksum(row[0], row[3]) == row[5]]
+        whole = [row for row in rows if joined(checksum(row[0], row[3]), row[1], row[2]) == row[5]]
         if len(whole) < len(rows):  # gone, so that it is missed, and the next client that has it brings it anew
             log.error('%s: %d objects are damaged on the disk, and dropped', self._path, len(rows) - len(whole))
             self._many('DELETE FROM objects WHERE hash = ?', [row[:1] for row in rows if row not in whole])
@@ -72,7 +74,8 @@ class Books(StoreFile, Store):
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:
         values = [(row.hash, row.kind, self._numbers[row.account], row.until, checksum(row.hash, row.data), row.data) for row in rows]
-        self._many('INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data) VALUES (?, ?, ?, ?, ?, ?)', values)
+        insert = 'INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data) VALUES (?1, ?2, ?3, ?4, joined(?5, ?2, ?3), ?6)'
+        self._many(insert, values)
 
     def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
         self._many('UPDATE objects SET until = ? WHERE hash = ? AND until < ?', [(until, digest, until) for digest in hashes])
