@@ -7,6 +7,8 @@ from typing import NamedTuple, Union
 
 from relay_parsl.wire.messages import Fetch, Hash, Id, Message, Object, Result, ResultHeader, TaskHeader
 
+WORDS = 500
+"""Characters of the reason of a refusal: a relay takes no result whose header has more than 4096 bytes, and would be told for ever."""
 BodyKey = tuple[Id, int, str]
 """Names one spooled body: task, attempt, direction (`task` or `result`)."""
 

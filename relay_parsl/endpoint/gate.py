@@ -12,7 +12,7 @@ from hashlib import sha256
 from math import inf
 from typing import Any, NamedTuple
 
-from relay_parsl.endpoint.effects import Ended, Start
+from relay_parsl.endpoint.effects import WORDS, Ended, Start
 from relay_parsl.endpoint.policy import FunctionPolicy
 from relay_parsl.endpoint.shares import Shares
 from relay_parsl.errors import ProtocolError, RelayError, SealError, TaskRejected
@@ -215,7 +215,7 @@ class Gate:
     def refusal(self, info: TaskHeader, attempt: int, reason: str, status: Status = Status.FAILED) -> Ended:
         """An end that cannot be sealed: only its reason, in the clear."""
         status = Status.FAILED if status is Status.SUCCESS else status
-        said = self._header(info, attempt, status, reason=reason)
+        said = self._header(info, attempt, status, reason=reason[:WORDS])
         return Ended(said, Result(codec.encode_header(said), Body(b'')))
 
     def _header(self, info: TaskHeader, attempt: int, status: Status, *, body: int = 0, reason: str = '') -> ResultHeader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay_parsl.endpoint.books import Books
-from relay_parsl.endpoint.effects import BodyKey, CancelWork, Declined, Ended, Fail, SpoolDelete, SpoolSend, SpoolSync
+from relay_parsl.endpoint.effects import WORDS, BodyKey, CancelWork, Declined, Ended, Fail, SpoolDelete, SpoolSend, SpoolSync
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.outbox import Waiting
 from relay_parsl.wire import codec
@@ -124,8 +124,7 @@ class Outcomes:
         self._books.out.append(Fail(holding.info.task_id, holding.attempt, cause, '\n'.join(holding.evidence), holding.info))
 
     def _unsealed(self, task: TaskHeader, attempt: int, status: Status, reason: str) -> Ended:
-        here = self._books.settings.endpoint
-        info = ResultHeader(
-            task.grant, task.sequence, task.task_id, task.endpoint if here == NO_ID else here, self._books.epoch, attempt, status, reason=reason
-        )
+        here, words = self._books.settings.endpoint, reason[:WORDS]
+        where = task.endpoint if here == NO_ID else here
+        info = ResultHeader(task.grant, task.sequence, task.task_id, where, self._books.epoch, attempt, status, reason=words)
         return Ended(info, Result(codec.encode_header(info), Body(b'')))

@@ -22,7 +22,9 @@ from tests.attacks.hostile_relay import HostileRelay, until
 ROOT = Path(__file__).parents[2]
 FILE = {'engine': {'type': 'ThreadPoolEngine', 'max_workers': 4}}
 SCRIPT = """
-import sys, time
+import logging, sys, time
+from relay_parsl import logs
+logs.begin(logging.INFO)
 real, shift = time.time, float(sys.argv[5])
 time.time = lambda: real() + shift
 from relay_parsl.endpoint.config import load_endpoint_config
@@ -64,7 +66,8 @@ class Stolen:
         """An endpoint, as a process."""
         url, key = self.relay.entry.url, self.relay.entry.key.hex()
         arguments = [sys.executable, '-c', SCRIPT, str(self.home.root), name, url, key, str(shift)]
-        self._processes[name] = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL)
+        with (self.root / f'{name}.log').open('ab') as log:
+            self._processes[name] = subprocess.Popen(arguments, cwd=ROOT, stderr=log)
         self.relay.endpoint(self.credentials(name).id)
 
     def stop(self, name: str = 'site') -> None:

@@ -53,7 +53,6 @@ ROWS = {
     25: Row(
         'Names, ids and groups with `../`, NUL, 10 KB, marks from right to left, quotes of SQL, newlines',
         'refused, or written as one escaped word; files are called by our own hexadecimal ids',
-        open='names of 10 KB, lines in logs',
     ),
     26: Row(
         'A key that is revoked while its session is open',

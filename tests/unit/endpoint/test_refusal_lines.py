@@ -97,6 +97,15 @@ def test_arguments_that_are_said_to_be_endless_are_refused(body: int) -> None:
     assert desk.reactor.held() == []
 
 
+@pytest.mark.attack(25)
+def test_a_refusal_fits_into_what_a_relay_takes_however_long_the_name_that_it_quotes() -> None:
+    """It was sent again and again, its task never ended, and the endpoint could not drain."""
+    desk = Desk()
+    desk.open()
+    [results] = sent(desk.turn(desk.dispatch(task(1, pool='\U0001f600\n' * 500))) + desk.turn(), Results)
+    assert len(results.results[0].header) < 4096
+
+
 def test_a_refusal_names_the_endpoint_that_refuses_or_no_relay_would_take_it() -> None:
     """A relay's store was changed: the task is for another endpoint. The refusal was sent again and again, and the task never ended."""
     here = Id(b'H' * 16)
