@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from relay_parsl.errors import ConfigError
+from relay_parsl.home import Home, check_name
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Body, Hash, Id, Object
@@ -67,3 +69,11 @@ def test_names_reach_logs_as_one_escaped_line_each(stolen: Stolen, tmp_path: Pat
     assert all(each.isascii() and each.decode().isprintable() for each in records)
     assert [json.loads(each)['number'] for each in records] == list(range(1, len(records) + 1))
     assert max(map(len, records)) < 40_000
+
+
+@pytest.mark.parametrize('name', ['x' * 10_240, HOSTILE, HOSTILE[:64]], ids=['long', 'hostile', 'short'])
+def test_no_file_is_called_so(tmp_path: Path, name: str) -> None:
+    for call in (check_name, Home(tmp_path).directory, Home(tmp_path).credentials_path):
+        with pytest.raises(ConfigError, match='no name'):
+            call(name)
+    assert list(tmp_path.iterdir()) == []

@@ -141,9 +141,7 @@ def test_files_are_replaced_whole_and_leave_nothing_behind(tmp_path: Path, monke
 
 
 @pytest.mark.attack(25)
-@pytest.mark.parametrize(
-    'name', ['', '.', '..', '.hidden', 'a/b', '../x', 'a\0', 'a\n', 'x' * 65, 'x' * 10_240, '-rf', 'ä', '\u202eabc', "'; drop table--"]
-)
+@pytest.mark.parametrize('name', ['', '.', '..', '.hidden', 'a/b', '../x', 'a\0', 'a\n', 'x' * 65, '-rf', 'ä', '\u202eabc', "'; drop table--"])
 def test_names_that_are_none(home: Home, name: str) -> None:
     for call in (check_name, home.directory, home.credentials_path):
         with pytest.raises(ConfigError, match='no name'):
