@@ -176,7 +176,7 @@ class SqliteJournal:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # what is said of a damaged table may hold the damage, and be no text
             self.broken = self.broken or not any(word in str(error) for word in ('full', 'locked'))
             raise StoreError(_words(self._path, error)) from error
         except OSError as error:
@@ -188,8 +188,8 @@ def _sum(key: bytes, first: bytes, second: bytes | float) -> int:
     return crc32(second if isinstance(second, bytes) else repr(second).encode(), crc32(first, crc32(key)))
 
 
-def _words(path: Path, error: sqlite3.Error) -> str:
-    text = str(error)
+def _words(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> str:
+    text = 'its tables are malformed' if isinstance(error, UnicodeDecodeError) else str(error)
     if 'locked' in text:
         return f'{path} is in use: another process runs this endpoint; stop it first'
     if 'full' in text:

@@ -12,7 +12,7 @@ import relay_parsl as rp
 from tests.faults import failpoints
 from tests.faults.rig import PATIENCE, Running, Site, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.fault(1, 2)]
+pytestmark = [pytest.mark.integration, pytest.mark.fault(1, 2), pytest.mark.timeout(300)]
 
 COUNT = 300
 """Tasks; more than one message of them."""

@@ -61,7 +61,7 @@ def store_with_tasks(path: Path) -> SqliteStore:
 
 def offsets(end: int, which: str) -> Iterator[int]:
     """Some, or many: a frame of the log counts only when it is whole, so that the bytes inside one are all alike."""
-    return iter(range(0, end, 61 if which == 'many' else 1499))
+    return iter(range(0, end, 211 if which == 'many' else 1499))
 
 
 # -- Torn ------------------------------------------------------------------------------------------------------------
@@ -201,6 +201,19 @@ def test_a_bit_of_a_journal_that_flipped_lets_nothing_run_again(tmp_path: Path, 
     files = left_by(tmp_path / 'journal.db')
     journal.close()
     assert tried(count, files, tmp_path / 'flipped.db', whole_results) < count
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize(('kind', 'table'), [(SqliteStore, b'CREATE TABLE tasks'), (SqliteJournal, b'CREATE TABLE results')])
+def test_a_table_whose_own_text_has_changed_is_damage(tmp_path: Path, kind: type[SqliteStore | SqliteJournal], table: bytes) -> None:
+    """SQLite quotes it in what it says, and Python cannot read that."""
+    path = tmp_path / 'file.db'
+    kind(path).close()
+    data = path.read_bytes()
+    place = data.index(table) + len(b'CREATE T')
+    path.write_bytes(data[:place] + b'\xd4' + data[place + 1 :])
+    with pytest.raises(StoreError, match=r'damaged|malformed'):
+        kind(path)
 
 
 @pytest.mark.fault(39)

@@ -17,7 +17,7 @@ BACK = 10.0
 
 
 @pytest.mark.fault(3)
-@pytest.mark.parametrize('times', [3, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('times', [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(400)])])
 def test_an_idle_relay_dies_and_everybody_is_back_at_once(site: Site, work: Callable[..., Work], times: int) -> None:
     site.whole('one')
     mine = work()
@@ -35,7 +35,7 @@ def test_an_idle_relay_dies_and_everybody_is_back_at_once(site: Site, work: Call
 
 
 @pytest.mark.fault(18)
-@pytest.mark.parametrize('seconds', [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('seconds', [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
 def test_a_relay_that_stood_still_goes_on_with_everything(site: Site, work: Callable[..., Work], seconds: int) -> None:
     quick = QUICK if seconds < 60 else ()
     site.whole('one', settings=quick)

@@ -25,6 +25,8 @@ LOG_PAGES = 500
 LOG_BYTES = LOG_PAGES * 9000
 """Its size from the start: overwriting a log syncs in half the time that a growing one takes (measured)."""
 
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement may raise: what SQLite says of a damaged table may hold the damage, and be no text."""
 Blob = bytearray
 """How bytes are bound where there are many: Python's sqlite3 looks for an adapter of each `bytes`, which takes six times as long (measured)."""
 
@@ -153,13 +155,13 @@ class StoreFile:
     def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(sql, values)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self._error(error) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
             return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self._error(error) from error
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
@@ -182,9 +184,9 @@ class StoreFile:
             found += self._all(sql.format(','.join('?' * size)), [*part, *part[:1] * (size - len(part)), *more])
         return found
 
-    def _error(self, error: sqlite3.Error) -> StoreError:
+    def _error(self, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         """In words for the operator. A disk that fails once is not believed again: after that nothing is acknowledged."""
-        text = str(error)
+        text = 'its tables are malformed' if isinstance(error, UnicodeDecodeError) else str(error)
         if 'locked' in text or 'busy' in text:
             return StoreError(f'{self._path} is in use: another relay runs on this store')
         if 'not a database' in text:
