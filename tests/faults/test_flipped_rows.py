@@ -157,6 +157,19 @@ def test_a_value_that_has_changed_is_believed_by_nobody(tmp_path: Path, table: s
     assert (opened == 0) == (table == 'accounts'), 'who an account is cannot be made anew'
 
 
+def test_a_task_that_has_become_anothers_is_nobodys(tmp_path: Path) -> None:
+    path = tmp_path / 'relay.db'
+    filled(path)
+    assert write(path, 'UPDATE tasks SET account = (SELECT n FROM accounts WHERE id = ?) WHERE n IN (1, 2)', (BOB,))
+    with closing(SqliteStore(path)) as store:
+        store.begin()
+        store.accounts()
+        ids = [TASKS[1].id, TASKS[2].id]
+        assert (store.find(ids), store.find(ids, BOB), store.tasks(0, 9, account=BOB)[0]) == ([], [], [])
+        assert {row.number: row.damaged for row in store.waiting(SITE, '', ANN, 99, 1 << 30)} == {1: True, 3: False, 5: False}
+        assert [row.damaged for row in store.results(ids)] == [True]
+
+
 # -- A relay that finds it -------------------------------------------------------------------------------------------
 
 

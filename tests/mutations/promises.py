@@ -62,7 +62,12 @@ GUARANTEES = {
         'A store or journal that is damaged, newer, foreign or gone is never used as if nothing were wrong.',
         'Sums over rows, versions in files, and a look at what stands beside a file that is missing. A damaged task or result ends its task, with '
         'the reason; a newer store is refused; an older one is brought up, and kept as it was.',
-        ('tests/faults/test_damaged_files.py', 'tests/faults/test_lost_files.py', 'tests/contract/test_sqlite_store.py'),
+        (
+            'tests/faults/test_damaged_files.py',
+            'tests/faults/test_flipped_rows.py',
+            'tests/faults/test_lost_files.py',
+            'tests/contract/test_sqlite_store.py',
+        ),
     ),
     'backups': Promise(
         'After the restore of a backup nothing that is held or over at an endpoint runs twice, and nobody waits for ever.',
