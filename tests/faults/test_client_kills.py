@@ -70,7 +70,7 @@ def test_clients_die_at_random(site: Site) -> None:
     dice = random.Random(1)
     site.whole('one')
     clients = []
-    for life in range(10):
+    for life in range(6):
         client = Pusher(site, life=life)
         until(lambda client=client: client.lines)  # type: ignore[misc]
         time.sleep(dice.uniform(0, 0.3))

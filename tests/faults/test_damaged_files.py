@@ -166,7 +166,7 @@ def tried(count: int, files: Files, path: Path, look: Callable[[Path], None]) ->
 
 
 @pytest.mark.fault(39)
-@pytest.mark.parametrize('count', [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize('count', [150, pytest.param(700, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_bit_of_a_store_that_flipped_is_never_a_task_or_a_result(tmp_path: Path, count: int) -> None:
     store = store_with_tasks(tmp_path / 'relay.db')
     files = left_by(tmp_path / 'relay.db')
@@ -188,7 +188,7 @@ SPENT = [spent(number) for number in range(1, 6)]
 
 
 @pytest.mark.fault(39)
-@pytest.mark.parametrize('count', [150, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize('count', [150, pytest.param(700, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_bit_of_a_journal_that_flipped_lets_nothing_run_again(tmp_path: Path, count: int) -> None:
     journal = SqliteJournal(tmp_path / 'journal.db')
     for number in range(1, 6):
