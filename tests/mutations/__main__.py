@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.mutations import tables
-from tests.mutations.bench import Verdict, copied, imported_from, judge, run_tests
+from tests.mutations.bench import LONGEST_OF_ALL, Verdict, copied, imported_from, judge, run_tests
 from tests.mutations.entry import Mutation
 from tests.mutations.lists import MUTATIONS
 
@@ -33,7 +33,7 @@ def whole(mutations: Sequence[Mutation]) -> str:
     with copied() as root:
         if imported_from(root) != [root / 'relay_parsl', root / 'tests']:
             return 'the copy is not what Python imports'
-        code, said = run_tests(root, list(dict.fromkeys(test for each in mutations for test in each.caught)))
+        code, said = run_tests(root, list(dict.fromkeys(test for each in mutations for test in each.caught)), LONGEST_OF_ALL)
         return '' if code == 0 else f'these tests must pass without a break:\n{said}'
 
 

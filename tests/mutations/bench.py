@@ -19,7 +19,9 @@ from tests.mutations.entry import ROOT, Mutation
 PARTS = ('relay_parsl', 'tests', 'configs', 'examples', 'pyproject.toml', 'setup.cfg')
 """What quick tests read."""
 LONGEST, LONGEST_TEST = 300, 60
-"""Seconds for all tests of a mutation, and for each."""
+"""Seconds for all tests of a mutation, and for each of them."""
+LONGEST_OF_ALL = 1800
+"""Seconds for the tests of all mutations together, without a break."""
 CRASHES = re.compile(r'\b(SyntaxError|NameError|ImportError|ModuleNotFoundError)\b')
 """A break that only crashes shows nothing: any test would see it."""
 WHERE = 'import relay_parsl, tests; print(relay_parsl.__file__, tests.__file__)'
@@ -69,13 +71,13 @@ def imported_from(root: Path) -> list[Path]:
     return [Path(each).parent for each in found.stdout.split()]
 
 
-def run_tests(root: Path, tests: Sequence[str]) -> tuple[int, str]:
+def run_tests(root: Path, tests: Sequence[str], longest: float = LONGEST) -> tuple[int, str]:
     """Exit code of pytest, and what it printed; -1 when it took too long."""
     command = [sys.executable, '-m', 'pytest', '--quiet', '--tb=no', '-rfE', '--timeout', str(LONGEST_TEST), *tests]
     with tempfile.TemporaryFile('w+') as out:
         process = subprocess.Popen(command, cwd=root, env=_environment(root), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            code = process.wait(LONGEST)
+            code = process.wait(longest)
         except subprocess.TimeoutExpired:
             code = -1
         finally:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from tests.mutations import client, doors, endpoint, engines, gate, grants, home, intake, leases, loops, server, store, strangers, templates, wire
+from tests.mutations import (
+    client,
+    doors,
+    endpoint,
+    engines,
+    flows,
+    gate,
+    grants,
+    home,
+    intake,
+    leases,
+    loops,
+    server,
+    store,
+    strangers,
+    templates,
+    wire,
+)
 
-_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, templates)
+_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, templates, flows)
 MUTATIONS = tuple(mutation for each in _LISTS for mutation in each.MUTATIONS)

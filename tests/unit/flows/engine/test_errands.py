@@ -65,6 +65,13 @@ def test_what_nobody_waits_for_is_released_when_it_ends() -> None:
     assert next_call(each) == 'release'
 
 
+def test_a_run_that_went_on_to_something_else_hears_nothing_of_it() -> None:
+    elsewhere = RunRecord('run', '', {}, status=ACTIVE, waiting=Waiting('run:9', 'run:9', 100.0))
+    each = errand(ACTIVE)
+    assert heard(each, 'status', SUCCEEDED, elsewhere) == []
+    assert next_call(each) == 'release'
+
+
 def test_a_call_that_raises_is_made_again_and_then_counts() -> None:
     each = errand()
     for _ in range(TRIES - 1):
