@@ -14,7 +14,7 @@ import pytest
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import TaskLost
 from relay_parsl.home import Credentials
-from relay_parsl.relay.schema import checksum
+from relay_parsl.relay.sums import both, checksum, key_sum, row_sum
 from relay_parsl.transport import Dealer
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
@@ -47,13 +47,15 @@ def row_of(store: sqlite3.Connection, task_id: Id) -> dict[str, Any]:
 
 def put(store: sqlite3.Connection, row: dict[str, Any]) -> None:
     """The row in all the tables, as if it had come by itself: its sum is right, and it waits."""
-    row = {**row, 'sum': checksum(row['header'], row['payload'])}
+    keys = key_sum(*(row[name] for name in ('n', 'id', 'account', 'grp', 'endpoint', 'pool', 'priority', 'once', 'body', 'size', 'done', 'status')))
+    row = {**row, 'sum': both(keys, checksum(row['header'], row['payload']))}
     names = ', '.join(row)
     store.execute(f'INSERT OR REPLACE INTO tasks ({names}) VALUES ({", ".join("?" * len(row))})', list(row.values()))  # noqa: S608  columns of our own
     store.execute('DELETE FROM queue WHERE first <= ? AND last >= ?', (row['n'], row['n']))
     place = (row['endpoint'], row['pool'], row['account'], row['priority'], row['n'], row['n'])
-    store.execute('INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)', place)
-    store.execute('INSERT OR IGNORE INTO dates VALUES (?, ?, ?)', (row['due'], row['n'], row['n']))
+    store.execute('INSERT INTO queue (endpoint, pool, account, priority, first, last, sum) VALUES (?, ?, ?, ?, ?, ?, ?)', (*place, row_sum(*place)))
+    date = (row['due'], row['n'], row['n'])
+    store.execute('INSERT OR IGNORE INTO dates (due, first, last, sum) VALUES (?, ?, ?, ?)', (*date, row_sum(*date)))
 
 
 def number_of(store: sqlite3.Connection, account: Id) -> int:
