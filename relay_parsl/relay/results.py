@@ -90,7 +90,9 @@ class Intray:
 
     def _ended(self, task: TaskInfo, result: Result, header: ResultHeader) -> Ended:
         if not self._fits(result, header):
-            return Ended(task, Status.FAILED, 0, reason=f'its result is larger than the relay takes ({self._core.settings.body_limit} bytes)')
+            most, remedy = self._core.settings.body_limit, 'return the name of a file instead, or have the operator raise --body-limit'
+            reason = f'its result of {header.body or len(result.payload)} bytes is larger than the relay takes ({most} bytes): {remedy}'
+            return Ended(task, Status.FAILED, 0, reason=reason)
         return Ended(task, header.status, 0, result.header, result.payload, header.body, header.attempt)
 
     def _fits(self, result: Result, header: ResultHeader) -> bool:

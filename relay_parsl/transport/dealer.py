@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import zmq
 from zmq.utils import z85
@@ -10,6 +11,7 @@ from zmq.utils import z85
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport.address import is_address
 from relay_parsl.transport.sockets import (
+    HANDSHAKE,
     LAST_WORDS,
     READABLE,
     Frame,
@@ -64,8 +66,8 @@ class Dealer:
     def failure(self) -> str:
         """Why there is no connection.
 
-        '' (there is one, or none was tried yet), 'unreachable', 'unknown-key' (the relay refuses ours), 'handshake' (it is no relay,
-        or has another key than ours says).
+        '' (there is one, or none was tried yet), 'unreachable' (nobody is there, or no handshake in time), 'unknown-key' (the relay
+        refuses ours), 'handshake' (it is no relay, or has another key than ours says).
         """
         self._watch()
         return self._failure
@@ -138,7 +140,7 @@ class Dealer:
         self._poller = zmq.Poller()
         for readable in (self._socket, self._monitor, self._waker.reader):
             self._poller.register(readable, zmq.POLLIN)
-        self._connected = False
+        self._connected, self._since = False, 0.0
         self._socket.connect(self._url)
 
     def _drop(self, linger: int = 0) -> None:
@@ -156,10 +158,16 @@ class Dealer:
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._failure = 'unknown-key'
             elif event in (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL):
-                self._failure = 'handshake'
+                self._failure = 'unreachable' if self._slow() else 'handshake'
             elif event == zmq.EVENT_CLOSED and not self._connected:
                 self._failure = 'unreachable'
+            if event == zmq.EVENT_CONNECTED:
+                self._since = time.monotonic()
             self._connected = event == zmq.EVENT_CONNECTED or (self._connected and event != zmq.EVENT_DISCONNECTED)
+
+    def _slow(self) -> bool:
+        """Whether a handshake that has failed had all its time. A relay with another key hangs up at once; a bad line may need longer."""
+        return time.monotonic() - self._since > 0.8 * HANDSHAKE
 
     def _read(self, frames: list[Frame]) -> Message | None:
         try:

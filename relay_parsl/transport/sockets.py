@@ -18,6 +18,8 @@ MAX_FRAME = 16 * SEGMENT
 """Bytes. A longer frame cuts the connection, so that senders check before they send."""
 DRAIN = 32 * SEGMENT
 """Bytes that one `receive` hands over at most, give or take a message: what bounds a turn's memory."""
+HANDSHAKE = 5.0
+"""Seconds for a handshake. Who needs longer, on a bad line, is cut and tries again."""
 OLDEST_ZMQ = (4, 3, 5)
 """Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
 LAST_WORDS = 3000
@@ -79,7 +81,7 @@ def make_socket(context: Any, kind: int) -> Socket:
     options = {
         zmq.LINGER: 0,
         zmq.MAXMSGSIZE: MAX_FRAME,
-        zmq.HANDSHAKE_IVL: 5_000,
+        zmq.HANDSHAKE_IVL: int(HANDSHAKE * 1000),
         zmq.HEARTBEAT_IVL: 10_000 if kind == zmq.DEALER else 0,
         zmq.HEARTBEAT_TIMEOUT: 30_000,
         zmq.HEARTBEAT_TTL: 40_000,

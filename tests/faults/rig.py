@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,15 +36,15 @@ QUICK = ('relay:dead=3', 'relay_parsl.endpoint.link:DEAD_AFTER=3', 'relay_parsl.
 class Running:
     """A command in a process of its own, its output in a file; ready when it says so."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path, cwd: Path) -> None:
-        """Starts it; `ready` waits."""
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path, cwd: Path, before: Sequence[str] = ()) -> None:
+        """Starts it, behind the words of `before`; `ready` waits."""
         self.log = log
         self._serves = False
         self._read, write = os.pipe()
         try:
             with log.open('ab') as out:
                 self.process = subprocess.Popen(
-                    [sys.executable, *arguments],
+                    [*before, sys.executable, *arguments],
                     env={**environment, READY: str(write)},
                     stdin=subprocess.DEVNULL,
                     stdout=out,
@@ -101,12 +101,15 @@ class Site:
         """Nothing is started."""
         self.cli = cli
         self.port = free_port()
+        self.address = '127.0.0.1'
         self.public = self.port
         """The port that others are told: a proxy's, if there is one."""
         self.home = Home(cli.root)
         self.record = cli.cwd / 'record'
         self.armed = cli.cwd / 'armed'
         self.running: dict[str, Running] = {}
+        self.before: Mapping[str, Sequence[str]] = {}
+        """Words that go before the command of a party: it runs in a namespace, say."""
 
     # -- Parties ---------------------------------------------------------------------------------------------------
 
@@ -120,13 +123,14 @@ class Site:
         """The same, without the wait."""
         words = ['endpoint', 'start', name]
         if name == 'relay':
-            words = ['relay', 'start', '--bind', f'127.0.0.1:{self.port}', '--public', f'127.0.0.1:{self.public}', '--user', 'alice']
+            words = ['relay', 'start', '--bind', f'{self.address}:{self.port}', '--public', f'{self.address}:{self.public}', '--user', 'alice']
         arguments = ['-m', 'relay_parsl', *words]
         if at or settings:
             options = ['--at', at, str(count), '--armed', str(self.armed)] if at else []
             options += [word for setting in settings for word in ('--set', setting)]
             arguments = [failpoints.__file__, *options, '--', *words]
-        made = Running(arguments, {**self.cli.environment, **(environment or {})}, self.cli.cwd / f'{name}.log', self.cli.cwd)
+        log, before = self.cli.cwd / f'{name}.log', self.before.get(name, ())
+        made = Running(arguments, {**self.cli.environment, **(environment or {})}, log, self.cli.cwd, before)
         self.running[name] = made
         return made
 
@@ -137,12 +141,19 @@ class Site:
             file.write_text(config)
             Short(self.cli.root).ok('endpoint', 'configure', name, '--endpoint-config', str(file))
 
-    def route(self, name: str, port: int) -> None:
-        """Have an endpoint dial another port than the client does: its own proxy's."""
+    def route(self, name: str, port: int, host: str = '127.0.0.1') -> None:
+        """Have an endpoint dial another address than the client does: its own proxy's."""
         place = Place(self.home, name)
         entry, _ = place.identity()
-        moved = replace(entry, url=f'tcp://127.0.0.1:{port}')
+        moved = replace(entry, url=f'tcp://{host}:{port}')
         place.keep('relay.json', to_json({'name': moved.name, **moved.plain()}))
+
+    def elsewhere(self, host: str) -> None:
+        """Have the endpoints and the client look for the relay there."""
+        for name in (each.name for each in Place.all(self.home)):
+            self.route(name, self.port, host)
+        for entry in self.home.relays().values():
+            self.home.add_relay(replace(entry, url=f'tcp://{host}:{self.port}'))
 
     def arm(self) -> None:
         """From now on passes of failpoints count."""

@@ -57,7 +57,7 @@ MUTATIONS = (
         'bombs',
         'A handshake may take for ever.',
         'relay_parsl/transport/sockets.py',
-        'zmq.HANDSHAKE_IVL: 5_000',
+        'zmq.HANDSHAKE_IVL: int(HANDSHAKE * 1000)',
         'zmq.HANDSHAKE_IVL: 0',
         ('tests/attacks/test_the_door.py::test_what_is_no_zmtp_is_dropped_in_time',),
     ),

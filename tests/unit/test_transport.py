@@ -109,6 +109,15 @@ def test_another_servers_key_is_told_apart() -> None:
         assert router.receive() == []
 
 
+@pytest.mark.fault(24)
+def test_a_line_too_slow_for_the_handshake_is_not_taken_for_another_key() -> None:
+    """Who takes it for that gives up for good: an endpoint ended, and a client failed all that it had, because packets were late."""
+    seen = set[str]()
+    with socket.create_server(('127.0.0.1', 0)) as slow, dealing(slow.getsockname()[1], public_key(new_key()), new_key()) as dealer:
+        until(lambda: 'unreachable' in seen, lambda: (dealer.wait(0.1), seen.add(dealer.failure)))
+    assert 'handshake' not in seen
+
+
 def test_nobody_there_is_told() -> None:
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
