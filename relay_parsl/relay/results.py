@@ -90,10 +90,12 @@ class Intray:
 
     def _ended(self, task: TaskInfo, result: Result, header: ResultHeader) -> Ended:
         if not self._fits(result, header):
-            most, remedy = self._core.settings.body_limit, 'return the name of a file instead, or have the operator raise --body-limit'
-            reason = f'its result of {header.body or len(result.payload)} bytes is larger than the relay takes ({most} bytes): {remedy}'
-            return Ended(task, Status.FAILED, 0, reason=reason)
+            return Ended(task, Status.FAILED, 0, reason=self._too_long(header.body or len(result.payload)))
         return Ended(task, header.status, 0, result.header, result.payload, header.body, header.attempt)
+
+    def _too_long(self, size: int) -> str:
+        most, remedy = self._core.settings.body_limit, 'return the name of a file instead, or have the operator raise --body-limit'
+        return f'its result of {size} bytes is larger than the relay takes ({most} bytes): {remedy}'
 
     def _fits(self, result: Result, header: ResultHeader) -> bool:
         """Whether a result can be kept; if not its task fails by the relay's word, or its endpoint would offer it for ever."""
