@@ -48,6 +48,7 @@ class Invariants:
         self.before: dict[bytes, tuple[dict[Id, tuple[float, int]], dict[str, tuple[int, int]]]] = {}
         self.sessions: dict[bytes, int] = {}
         self.returned: set[tuple[Id, int]] = set()
+        self.refused: set[Id] = set()
         self.unrest = ''
         world.network.observe = self.observe
         world.network.unreadable = lambda name, error: self.check(False, 'a %s of another version cannot be read: %s', name, error)
@@ -123,9 +124,13 @@ class Invariants:
         known = rejection.task_id in self.accepted
         if rejection.code in ('expired', 'unknown'):
             self.check(spec.header.expires <= self.clock.now + 1.0, 'rejected as expired before its time')
+        elif rejection.code == 'full' and self.world.mixed:  # the version before this one knows no waiting
+            self.refused.add(rejection.task_id)
+            self.check(self.world.relay.was_full, 'rejected as full by a relay that was not')
         else:
             self.check(spec.wrong == rejection.code, 'rejected as %s: %s', rejection.code, rejection.reason)
-        self.check(not known or rejection.code in ('expired', 'unknown'), '1: an accepted task was rejected as %s', rejection.code)
+        late = rejection.task_id in self.refused  # the answer to an earlier `Submit`: the client will cancel it
+        self.check(not known or late or rejection.code in ('expired', 'unknown'), '1: an accepted task was rejected as %s', rejection.code)
 
     def relay_reads(self, peer: Peer, message: Message) -> None:
         """The relay has this message now: what it may hold against a window changes."""
@@ -213,7 +218,7 @@ class Invariants:
         elif ended.status is m.Status.EXPIRED:
             self.check(spec.header.expires <= self.clock.now, 'a task expired before its time')
         elif ended.status is m.Status.CANCELLED:
-            self.check(task_id in self.world.cancelled, 'a task was cancelled that nobody cancelled')
+            self.check(task_id in self.world.cancelled or task_id in self.refused, 'a task was cancelled that nobody cancelled')
 
     def _on_dispatch(self, message: m.Dispatch, account: Account, dealer: Dealer) -> None:
         pools = set()

@@ -52,7 +52,7 @@ RARE = frozenset((
 SELDOM = frozenset(['Refused', 'Enrol', 'Enrolled', 'List', 'Listing', 'Admin', 'Done', 'Rejected', 'Returned', 'Cancel', 'Watch'])
 
 
-NEW = {'Welcome': ('share',), 'Enrol': ('overlap',)}
+NEW = {'Welcome': ('share', 'succession'), 'Enrol': ('overlap',)}
 """Fields that the version before this did not have."""
 
 

@@ -42,7 +42,7 @@ TOGETHER = (
 """What becomes of tasks that travel together."""
 FUSED = 1000
 """Tasks that were sent to a worker with others in one message."""
-ENDS = ('success', 'failed', 'cancelled', 'expired', 'deadly', 'lost', 'rejected not-found', 'rejected full', 'rejected expired')
+ENDS = ('success', 'failed', 'cancelled', 'expired', 'deadly', 'lost', 'rejected not-found', 'rejected expired')
 """How tasks end."""
 ENOUGH = 100
 """Seeds within which a mutation must be caught."""
