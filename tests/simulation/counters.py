@@ -23,6 +23,7 @@ class Tally:
     doubled: Counter[str] = field(default_factory=Counter)
     reordered: Counter[str] = field(default_factory=Counter)
     crashed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hostile: Counter[str] = field(default_factory=Counter)
     statements: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     engine: Counter[str] = field(default_factory=Counter)

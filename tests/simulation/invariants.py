@@ -11,6 +11,7 @@ from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
 from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
+from tests.simulation.hostile import EVIL
 from tests.simulation.network import DOWN, Dealer, Peer
 from tests.simulation.specs import Account, Spec
 
@@ -134,6 +135,8 @@ class Invariants:
 
     def relay_reads(self, peer: Peer, message: Message) -> None:
         """The relay has this message now: what it may hold against a window changes."""
+        if self.world.enemies and peer.key in self.by_key and self.by_key[peer.key].hostile:
+            return
         if isinstance(message, m.Received):
             waiting = self.unreceived.get(peer.routing, {})
             for task_id in message.ids:
@@ -152,9 +155,42 @@ class Invariants:
 
     def observe(self, dealer: Dealer, way: int, message: Message) -> None:
         """Every message as it leaves; the relay's are judged."""
+        account = self.by_key.get(dealer.key)
+        if account is None:
+            return
+        if account.hostile:
+            self._told(message, account) if way == DOWN else None
+            return
+        if self.world.enemies and self.clock.random.random() < 0.1:
+            self.world.overheard.append(message)
         watch = self._watch.get(type(message)) if way == DOWN else None
-        if watch is not None and dealer.key in self.by_key:
-            watch(message, self.by_key[dealer.key], dealer)
+        if watch is not None:
+            watch(message, account, dealer)
+
+    def _told(self, message: Message, account: Account) -> None:
+        """A hostile party hears something: never of others, but that what it has named is not to be had."""
+        ids: list[Id] = []
+        if isinstance(message, m.Deliver):
+            ids = [each.task_id for each in message.results]
+        elif isinstance(message, m.States):
+            ids = [each.task_id for each in message.tasks]
+        elif isinstance(message, m.Accepted):
+            ids = list(message.ids)
+        elif isinstance(message, m.Dispatch):
+            ids = [task_header(each.header).task_id for each in message.tasks]
+        elif isinstance(message, m.Segment):
+            ids = [message.task_id] if message.total != -1 else []
+        elif isinstance(message, m.Objects):
+            self.check(not {each.hash for each in message.objects} & self.secrets(), '6: %s was given an object of others', account.name)
+        elif isinstance(message, m.Listing):
+            others = {each.id for each in self.world.accounts if not each.hostile}
+            self.check(not {row.get('id') for row in message.rows} & (others), '6: a list')
+        self.check(not set(ids) & self.world.specs.keys(), '6: %s was told of tasks of others by %s', account.name, type(message).__name__)
+
+    def secrets(self) -> set[m.Hash]:
+        """Objects that the relay has of honest accounts."""
+        strangers = self.world.relay.strangers
+        return {row.hash for row in self.world.relay.store._objects.values() if row.account not in strangers}
 
     def _own(self, task_id: Id, account: Account) -> None:
         spec = self.world.specs.get(task_id)
@@ -239,6 +275,7 @@ class Invariants:
     def _on_states(self, message: m.States, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:
             self._own(each.task_id, account)
+            self.check(EVIL not in each.detail.values(), '6: %s was told the state of a task by a stranger', account.name)
 
     def _on_cancel(self, message: m.Cancel, account: Account, _dealer: Dealer) -> None:
         for each in message.tasks:

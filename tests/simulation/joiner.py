@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.reactor import Enrolment
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.messages import Enrol, Enrolled, Hello, Id, Welcome
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-def read_enrolment(message: Enrol) -> Enrolment:
+def read_enrolment(message: Enrol) -> Enrolment | None:
     """What the relay's loop makes of an `Enrol`: here a card is no more than its contents."""
-    account, kind, curve = unpack(message.card)
+    try:
+        account, kind, curve = unpack(message.card)
+    except (ProtocolError, TypeError, ValueError):
+        return None
     return Enrolment(sha256(message.token).digest(), Id(account), kind, curve, 4e9, message.card, message.mac)
 
 

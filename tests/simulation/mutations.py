@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,14 @@ from relay_parsl.engines.patience import Patience
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.doors import Doors
+from relay_parsl.relay.intake import Intake as RelayIntake
 from relay_parsl.relay.leases import Leases
-from relay_parsl.relay.records import AccountRow, TaskRow
+from relay_parsl.relay.records import AccountRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
-from relay_parsl.wire.codec import decode, task_header, unpack
-from relay_parsl.wire.messages import PROTOCOL, Dispatch, Held, Hello, Id, Message
+from relay_parsl.wire.codec import decode, result_header, task_header, unpack
+from relay_parsl.wire.messages import PROTOCOL, Dispatch, Held, Hello, Id, Message, Result, ResultHeader
 from tests.simulation import network
 from tests.simulation.patches import Patch
 from tests.simulation.relay_process import RelayProcess
@@ -32,7 +35,7 @@ class Mutation:
     patches: tuple[Patch, ...] = ()
 
 
-_add, _held, _fill = MemoryStore.add, Leases.held, Leases._fill
+_add, _find, _held, _fill = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -91,6 +94,19 @@ def _give_back(self: Intake, holding: Holding) -> None:
     self._outcomes.leave(holding)
 
 
+def _read_any(self: Intray, session: EndpointSession, results: Sequence[Result]) -> list[tuple[Result, ResultHeader]]:
+    """A result counts, whoever brings it."""
+    found = []
+    for result in results:
+        with suppress(ProtocolError):
+            found.append((result, result_header(result.header)))
+    return [(result, header) for result, header in found if header.attempt > 0]
+
+
+def _open_any(self: Intray, session: EndpointSession, ids: Sequence[Id]) -> dict[Id, TaskInfo]:
+    return {info.id: info for info in self._core.store.find(ids) if info.stage != Stage.DONE}
+
+
 MUTATIONS = {
     'none': Mutation(),
     'ack before commit': Mutation(((RelayProcess, 'decided', _speak_early),)),
@@ -105,5 +121,8 @@ MUTATIONS = {
     'tries without a bound': Mutation(((Books, 'retries', lambda self, pool: 1000),)),
     'a task that was tried is returned as not begun': Mutation(((Intake, 'give_back', _give_back),)),
     'a later minor version is refused': Mutation(((network, 'decode', _exact),)),
+    'tasks of others may be had': Mutation(((MemoryStore, 'find', lambda self, ids, account=None: _find(self, ids)),)),
+    'results of any endpoint count': Mutation(((Intray, '_read', _read_any), (Intray, '_open', _open_any))),
+    'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -87,6 +87,8 @@ def brief(message: object) -> str:
 def _brief_item(item: object) -> str:
     if isinstance(item, bytes):
         return item[:3].hex()
+    if isinstance(item, (Task, Leased, Result)) and not _readable(item):
+        return 'no header'
     if isinstance(item, Task):
         return task_header(item.header).task_id[:3].hex()
     if isinstance(item, Leased):
@@ -97,6 +99,15 @@ def _brief_item(item: object) -> str:
     found = getattr(item, 'task_id', getattr(item, 'hash', b''))[:3].hex()
     rest = [str(getattr(item, name)) for name in ('attempt', 'status', 'phase', 'code') if hasattr(item, name)]
     return '/'.join([found, *rest])
+
+
+def _readable(item: Task | Leased | Result) -> bool:
+    """Whether its header is one: a hostile party's may be anything."""
+    try:
+        (result_header if isinstance(item, Result) else task_header)(item.header)
+    except ProtocolError:
+        return False
+    return True
 
 
 class Connection:

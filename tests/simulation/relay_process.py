@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.errors import StoreError
@@ -11,8 +12,9 @@ from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
 from relay_parsl.relay.store import EVICTED, Store
-from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Segment
+from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
 from tests.simulation.joiner import read_enrolment
+from tests.simulation.network import Peer
 from tests.simulation.process import Process
 from tests.simulation.watched_store import WatchedStore
 
@@ -41,6 +43,7 @@ class RelayProcess(Process):
         self.faulty = False
         """Whether the store has failed since the process began: then a half-fetched body may be left in the spool until it ends."""
         self.seen = 0
+        self.strangers = {each.id for each in world.enemies}
         world.network.relay_wake = self.wake
         self._bootstrap()
 
@@ -127,10 +130,7 @@ class RelayProcess(Process):
     def _turn_of_the_store(self, arrived: list[Any], now: float) -> None:
         self.store.begin()
         for peer, message in arrived:
-            if isinstance(message, Enrol):
-                self.reactor.enrol(peer, read_enrolment(message), now)
-            elif self.reactor.admits(peer.key, now):
-                self.reactor.receive(peer, message, now)
+            self._read_message(peer, message, now)
             self.world.invariants.relay_reads(peer, message)
         while self.events:
             call, *arguments = self.events.popleft()
@@ -141,6 +141,17 @@ class RelayProcess(Process):
         self.store.commit()
         if arrived:
             self.point('commit')
+
+    def _read_message(self, peer: Peer, message: Message, now: float) -> None:
+        """As the server's loop does it."""
+        if isinstance(message, Enrol):
+            enrolment = read_enrolment(message)
+            if enrolment is not None:
+                self.reactor.enrol(peer, enrolment, now)
+        elif self.reactor.admits(peer.key, now):
+            if isinstance(message, Objects) and self.world.enemies:
+                message = Objects(tuple([each for each in message.objects if sha256(each.data).digest() == each.hash]))
+            self.reactor.receive(peer, message, now)
 
     def decided(self, arrived: list[Any]) -> None:
         """All is decided and nothing is committed."""
@@ -268,17 +279,19 @@ class RelayProcess(Process):
         core, pulls = self.reactor._core, self.reactor._pulls._pulls
         wanted = {(row.row.id, row.ended.attempt, 'result') for row in self.store._tasks.values() if row.ended and row.ended.body}
         found = {
-            'spool': self.spool.keys() - wanted - pulls.keys() if not self.faulty else (),
-            'load': +core.load,
-            'leases': [session.leases for session in core.endpoints.values() if session.leases],
-            'undelivered': [session.sent for session in core.sessions.values() if getattr(session, 'sent', None)],
+            'spool': self.spool.keys() - wanted - pulls.keys() if not (self.faulty or self.strangers) else (),
+            'load': {account: load for account, load in core.load.items() if load and account not in self.strangers},
+            'leases': [session.leases for session in core.endpoints.values() if session.leases and session.account not in self.strangers],
+            'undelivered': [
+                session.sent for session in core.sessions.values() if getattr(session, 'sent', None) and session.account not in self.strangers
+            ],
         }
         return ', '.join(f'{name}: {value}' for name, value in found.items() if value)
 
     def unrest(self) -> str:
         """What is left to do, if anything."""
         for kept in self.store._tasks.values():
-            if kept.info.stage != Stage.DONE:
+            if kept.info.stage != Stage.DONE and kept.row.account not in self.strangers:
                 return f'the relay has {kept.info}'
         return ''
 

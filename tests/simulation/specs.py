@@ -19,6 +19,7 @@ class Account:
     id: Id
     key: bytes
     owner: Id | None = None
+    hostile: bool = False
 
 
 @dataclass

@@ -83,6 +83,7 @@ def assert_enough(total: Tally) -> None:
     assert len(total.statements) > 30
     assert [name for name, count in total.statements.items() if count > 500 and not total.faults[name]] == [], 'statements that never failed'
     assert {name: total.faults[name] for name in KINDS if total.faults[name] < CRASHES} == {}
+    assert {name: total.hostile[name] for name in TYPES if total.hostile[name] < FAULTS} == {}, 'said by hostile parties'
     assert {name: total.engine[name] for name in TOGETHER if total.engine[name] < CRASHES / 2} == {}
     assert total.engine['fused'] >= FUSED, 'tasks hardly travel together'
     assert {name: total.ends[name] for name in ENDS if total.ends[name] < CRASHES} == {}

@@ -14,6 +14,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.counters import Tally
 from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.engine import Speed
+from tests.simulation.hostile import Hostile, overhears
 from tests.simulation.invariants import Invariants
 from tests.simulation.joiner import Joiner
 from tests.simulation.network import Network, Rates
@@ -64,7 +65,8 @@ class World:
         ]
         self.operator = ClientProcess(self, 'op', self.accounts[0], (10, 1000))
         self.endpoints = [EndpointProcess(self, f'{each.name}-a', each) for each in self.sites]
-        self.processes: list[Process] = [self.relay, *self.clients, self.operator, *self.endpoints]
+        self.hostile = [Hostile(self, each) for each in self.enemies]
+        self.processes: list[Process] = [self.relay, *self.clients, self.operator, *self.endpoints, *self.hostile]
 
     def _make_accounts(self) -> None:
         random = self.clock.random
@@ -76,7 +78,15 @@ class World:
         self.users = [account(name, 'user') for name in ('ann', 'bob', 'cat')[: random.randrange(2, 4)]]
         sites = max(len(self.users), random.randrange(2, 4))
         self.sites = [account(f'site{number}', 'endpoint', self.users[number % len(self.users)].id) for number in range(sites)]
-        self.accounts = [operator, *self.users, *self.sites]
+        self.enemies: list[Account] = []
+        self.overheard = overhears()
+        """What hostile parties may say again."""
+        if random.random() < 0.3:
+            eve = account('eve', 'user')
+            self.enemies = [eve, account('evesite', 'endpoint', eve.id)]
+            for each in self.enemies:
+                each.hostile = True
+        self.accounts = [operator, *self.users, *self.sites, *self.enemies]
 
     # -- the run --------------------------------------------------------------
 
