@@ -297,7 +297,10 @@ class ClientProcess(Process):
         self.reactor.connect(self.clock.now)
 
     def _refuse(self, effect: client.Refuse) -> None:
-        self.world.invariants.check(False, f'{self.name} was refused: {effect.code} {effect.reason}')
+        revoked = self.account.id in self.world.revoked and effect.code == 'revoked'
+        self.world.invariants.check(revoked, f'{self.name} was refused: {effect.code} {effect.reason}')
+        self.stay_down = True
+        self.halt()
 
 
 def _short(ids: list[Id]) -> str:

@@ -50,6 +50,8 @@ class Invariants:
         self.sessions: dict[bytes, int] = {}
         self.returned: set[tuple[Id, int]] = set()
         self.refused: set[Id] = set()
+        self.outcasts: set[Id] = set()
+        """Revoked accounts: the relay has committed it."""
         self.unrest = ''
         world.network.observe = self.observe
         world.network.unreadable = lambda name, error: self.check(False, 'a %s of another version cannot be read: %s', name, error)
@@ -161,6 +163,9 @@ class Invariants:
         if account.hostile:
             self._told(message, account) if way == DOWN else None
             return
+        if account.id in self.outcasts and way == DOWN:
+            self.clock.tally.faults['told of its revocation'] += isinstance(message, m.Goodbye)
+            self.check(isinstance(message, m.Goodbye), 'a revoked key is still answered: %s', type(message).__name__)
         if self.world.enemies and self.clock.random.random() < 0.1:
             self.world.overheard.append(message)
         watch = self._watch.get(type(message)) if way == DOWN else None
@@ -328,6 +333,8 @@ class Invariants:
         """Whether nothing is left to do; `unrest` says what is."""
         self.unrest = next((f'{each.name} has not joined' for each in self.world.joiners if not each.joined), '')
         for client in (*self.world.clients, self.world.operator):
+            if client.account.id in self.outcasts:
+                continue
             if client.answers < client.requests:
                 self.unrest = f'{client.name} has {client.answers} answers to {client.requests} requests'
             waiting = [key for key, each in client.futures.items() if not each.settled]
@@ -341,6 +348,8 @@ class Invariants:
     def final(self) -> None:
         """What can only be judged when all is over."""
         for client in self.world.clients:
+            if client.account.id in self.outcasts:
+                continue
             self.check(client.up, '%s is not up', client.name)
             self.check(client.answers == client.requests, '8: %s was answered too often', client.name)
             for task_id, future in client.futures.items():

@@ -13,11 +13,13 @@ from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.engines.patience import Patience
 from relay_parsl.errors import ProtocolError
+from relay_parsl.relay.accounts import Directory
+from relay_parsl.relay.admin import Admin
 from relay_parsl.relay.delivery import Delivery
 from relay_parsl.relay.doors import Doors
 from relay_parsl.relay.intake import Intake as RelayIntake
 from relay_parsl.relay.leases import Leases
-from relay_parsl.relay.records import AccountRow, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import AccountRow, Stage, Standing, TaskInfo, TaskRow
 from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
@@ -94,6 +96,11 @@ def _give_back(self: Intake, holding: Holding) -> None:
     self._outcomes.leave(holding)
 
 
+def _end_nothing(self: Admin, row: AccountRow, standing: Standing) -> None:
+    """It is written down that an account is revoked, and that is all."""
+    self._core.put_account(replace(row, standing=standing))
+
+
 def _read_any(self: Intray, session: EndpointSession, results: Sequence[Result]) -> list[tuple[Result, ResultHeader]]:
     """A result counts, whoever brings it."""
     found = []
@@ -123,6 +130,7 @@ MUTATIONS = {
     'a later minor version is refused': Mutation(((network, 'decode', _exact),)),
     'tasks of others may be had': Mutation(((MemoryStore, 'find', lambda self, ids, account=None: _find(self, ids)),)),
     'results of any endpoint count': Mutation(((Intray, '_read', _read_any), (Intray, '_open', _open_any))),
+    'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
     'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

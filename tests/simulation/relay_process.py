@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relay_parsl.errors import StoreError
 from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
-from relay_parsl.relay.records import AccountRow, Stage, TaskInfo
+from relay_parsl.relay.records import AccountRow, Stage, Standing, TaskInfo
 from relay_parsl.relay.store import EVICTED, Store
 from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
 from tests.simulation.joiner import read_enrolment
@@ -218,6 +218,10 @@ class RelayProcess(Process):
             return
         self.dirty = False
         invariants, tasks = self.world.invariants, self.store._tasks
+        for account in self.world.revoked - invariants.outcasts:
+            if self.store._accounts[account].standing is Standing.REVOKED:
+                invariants.outcasts.add(account)
+                self.strangers.add(account)
         if len(self.store._objects) != self.seen:  # what tasks refer to has changed: look at all of them
             self.seen = len(self.store._objects)
             self.store.touched.update(invariants.open)

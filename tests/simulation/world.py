@@ -46,6 +46,8 @@ class World:
         self.objects: dict[Hash, Object] = {}
         self.abandoned: set[Id] = set()
         self.cancelled: set[Id] = set()
+        self.revoked: set[Id] = set()
+        """Accounts whose key an operator has revoked, or is about to."""
         self.stolen: set[tuple[Id, Id]] = set()
         self.functions: dict[Id, tuple[Id, bytes]] = {}
         """Registered functions: whose, and the bytes."""
@@ -148,6 +150,7 @@ class World:
             (self._share, 0.7),
             (self._wrong, 0.7),
             (self._theft, 0.5),
+            (self._revoke, 0.15),
             (self._join, 0.9),
             (self._ask, 1.0),
             (self._ask, 0.5),
@@ -196,6 +199,15 @@ class World:
 
     def _call(self, call: Callable[..., None], what: str, arguments: dict[str, Any]) -> None:
         call(what, **arguments)
+
+    def _revoke(self) -> None:
+        """The key of a user counts no more, whatever is open with it."""
+        victim = self.users[-1]
+        self.revoked.add(victim.id)
+        self.clock.tally.faults['revoked'] += 1
+        self.operator.administer('revoke', id=victim.id)
+        if not self.operator.up:
+            self.clock.after(1.0, self._revoke)
 
     def _theft(self) -> None:
         thief = self.clock.random.choice(self.clients)
