@@ -78,7 +78,7 @@ class Hostile(Process):
 
     def __init__(self, world: World, account: Account) -> None:
         """With the key of `account`, which is nobody's whom others know."""
-        super().__init__(world, account.name)
+        super().__init__(world, account.name if account.hostile else f'{account.name} with a revoked key')
         self.account = account
         self.session = self.epoch = 0
 

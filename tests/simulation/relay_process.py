@@ -222,6 +222,7 @@ class RelayProcess(Process):
             if self.store._accounts[account].standing is Standing.REVOKED:
                 invariants.outcasts.add(account)
                 self.strangers.add(account)
+                self.world.haunt(account)
         if len(self.store._objects) != self.seen:  # what tasks refer to has changed: look at all of them
             self.seen = len(self.store._objects)
             self.store.touched.update(invariants.open)

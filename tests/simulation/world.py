@@ -209,6 +209,12 @@ class World:
         if not self.operator.up:
             self.clock.after(1.0, self._revoke)
 
+    def haunt(self, account: Id) -> None:
+        """Whoever has the key of a revoked account goes on to speak with it."""
+        ghost = Hostile(self, next(each for each in self.accounts if each.id == account))
+        self.processes.append(ghost)
+        ghost.start()
+
     def _theft(self) -> None:
         thief = self.clock.random.choice(self.clients)
         foreign = [key for key in self.invariants.accepted if self.specs[key].account != thief.account.id]
