@@ -171,6 +171,8 @@ class Gate:
     def _policies(self, grant: Grant, now: float) -> list[tuple[str, FunctionPolicy]]:
         """All of which must allow a function: the endpoint's, and of a guest its own."""
         policies = [('this endpoint', self._policy)]
+        if self._shares.current is None:
+            return policies
         guest = None if grant.trusted_by(self._trusted(), now) else self._shares.guest(grant.signer, now)
         if guest is not None:
             policies.append(('the share of this endpoint with your account', FunctionPolicy(guest.policy, frozenset(guest.functions))))

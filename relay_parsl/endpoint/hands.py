@@ -43,14 +43,6 @@ class Tools:
     """Writes what `audit` was told; whether it may happen."""
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Work that is opened, and starts when it is on record."""
-
-    work: Work
-    effect: do.Start
-
-
 class Hands:
     """Does effects, and brings what engines say to the reactor. `again`: the reactor was told something, another turn is due at once."""
 
@@ -59,7 +51,8 @@ class Hands:
         self._reactor, self._now = reactor, now
         self._dealer, self._crew, self._gate, self._spool, self._sync = tools.dealer, tools.crew, tools.gate, tools.spool, tools.sync
         self._audit, self._record, self._shares = tools.audit, tools.record, tools.shares
-        self._ready: dict[tuple[bytes, int], Ready] = {}
+        self._ready: dict[tuple[bytes, int], tuple[Work, do.Start]] = {}
+        """Work that is opened, and starts when it is on record."""
         self._started: dict[tuple[bytes, bytes, str], list[bytes]] = {}
         self._pools: set[str] = set()
         """Whose engines were given something in this turn."""
@@ -103,8 +96,8 @@ class Hands:
     def _begin(self) -> None:
         """Start what is on record."""
         ready, self._ready = self._ready, {}
-        for each in ready.values():
-            self._submit(each.work, each.effect)
+        for work, effect in ready.values():
+            self._submit(work, effect)
         self._crew.flush(self._pools)
         self._pools.clear()
 
@@ -155,7 +148,7 @@ class Hands:
         work = Work(
             info.task_id, effect.attempt, account, opened.function.blob, arguments, body, call.options, spool, info.priority, info.at_most_once
         )
-        self._ready[info.task_id, effect.attempt] = Ready(work, effect)
+        self._ready[info.task_id, effect.attempt] = work, effect
         self._started.setdefault((account, call.function, call.name), []).append(info.task_id)
 
     def _submit(self, work: Work, effect: do.Start) -> None:

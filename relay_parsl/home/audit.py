@@ -27,7 +27,9 @@ WAITING = 10_000
 """Lines that wait in memory, at most, while the disk takes none; how many were too many is on record later."""
 FINDINGS = 50
 """The most that `verify` tells of one log."""
-WRITING = 0.2
+SIGNED = 0.2
+"""Seconds between two signed heads where lines follow one another: to sign for each turn of a busy endpoint takes a fiftieth of its time."""
+WRITING = 1.0
 """Seconds within which the head of a log follows its last line."""
 _TAIL = 64 * 1024
 _HEAD = 512
@@ -46,6 +48,10 @@ class AuditLog:
         self._head = _open(path.with_suffix('.head'), append=False) if keys else -1
         self._number, self._hash = self._last()
         self._size = os.fstat(self._fd).st_size
+        self._signed = -SIGNED
+        """When a head was signed last, on the steady clock."""
+        self._behind: float | None = None
+        """The time of the last line, if no head covers it yet."""
         self._adopt()
 
     def write(self, when: float, event: str, fields: Mapping[str, Any]) -> None:
@@ -66,6 +72,7 @@ class AuditLog:
             self._waiting.append((self._waiting[-1][0], 'audit-gap', {'lost': self._dropped}))
             self._dropped = 0
         if not self._waiting:
+            self._sign(sync=sync)
             return
         texts, number, digest = [], self._number, self._hash
         for when, event, fields in self._waiting:
@@ -73,10 +80,10 @@ class AuditLog:
             text, digest = line(number, digest, when, event, fields)
             texts.append(text)
         self._append(b''.join(texts), sync=sync)
-        last = self._waiting[-1][0]
+        self._behind = self._waiting[-1][0]
         self._waiting.clear()
         self._number, self._hash = number, digest
-        self._write_head(last, sync=sync)
+        self._sign(sync=sync)
         if self._size >= self._largest:
             self._rotate()
 
@@ -92,6 +99,7 @@ class AuditLog:
     def close(self) -> None:
         """No line after this; what waits is tried once more."""
         with suppress(OSError):
+            self._signed = -SIGNED
             self.flush()
         os.close(self._fd)
         if self._head >= 0:
@@ -110,12 +118,15 @@ class AuditLog:
             raise
         self._size += len(data)
 
-    def _write_head(self, when: float, *, sync: bool) -> None:
-        if self._keys is not None:
-            head = Head(self._number, self._hash, self._keys.identity_public, float(when))
-            os.pwrite(self._head, head.signed(self._keys).ljust(_HEAD - 1) + b'\n', 0)
-            if sync:
-                os.fsync(self._head)
+    def _sign(self, *, sync: bool) -> None:
+        """A head for the last line, unless one was signed just now: then the next `flush`, of whatever, does it. With `sync` always."""
+        if self._keys is None or self._behind is None or not (sync or time.monotonic() - self._signed >= SIGNED):
+            return
+        head = Head(self._number, self._hash, self._keys.identity_public, float(self._behind))
+        os.pwrite(self._head, head.signed(self._keys).ljust(_HEAD - 1) + b'\n', 0)
+        if sync:
+            os.fsync(self._head)
+        self._signed, self._behind = time.monotonic(), None
 
     def _rotate(self) -> None:
         """The file becomes the first of the old ones. A crash in between is no harm: the chain goes on from the newest file that has a line."""

@@ -48,6 +48,23 @@ def test_the_log_is_a_chain_that_goes_on(path: Path) -> None:
     assert kinds(path) == []
 
 
+def test_lines_that_follow_one_another_have_one_head_and_the_next_look_covers_them(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, 'SIGNED', 3600.0)
+    log = AuditLog(path, KEYS)
+    for number in range(3):
+        log.write(number, 'event', {})
+    head = path.with_suffix('.head')
+    assert read_head(head.read_bytes()).number == 1
+    monkeypatch.setattr(audit, 'SIGNED', 0.0)
+    log.flush()
+    assert read_head(head.read_bytes()).number == 3
+    monkeypatch.setattr(audit, 'SIGNED', 3600.0)
+    log.note(3, 'event', {})
+    log.flush(sync=True)
+    assert read_head(head.read_bytes()).number == 4, 'what must be on the disk is covered at once'
+    log.close()
+
+
 def rewritten(text: str) -> str:
     """A line with other words, and the hash of those."""
     body = {**json.loads(text), 'n': 7}
