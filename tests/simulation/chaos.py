@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relay_parsl.relay.records import Stage
+from relay_parsl.wire.messages import Body
 from tests.simulation.network import Rates
 from tests.simulation.process import Process
+from tests.simulation.watched_store import WatchedStore
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -58,6 +61,7 @@ class Chaos:
         self._some(int(random.random() < 0.3), self.fill_journal)
         for endpoint in world.endpoints:  # stopped in good order, just when it has got tasks
             endpoint.drain_after = random.choice((-1, 0, 0, 1, 2, 4, 8))
+        self._some(3 * int(random.random() < 0.4), self.rot)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)
@@ -116,6 +120,17 @@ class Chaos:
         self.clock.tally.faults['full'] += 1
         self.world.relay.set_full(True)
         self.clock.after(self.clock.random.uniform(2.0, 15.0), self.world.relay.set_full, False)
+
+    def rot(self) -> None:
+        """The relay's disk has other bytes of a task that waits than were written; the sums tell a store so, when it reads them."""
+        relay = self.world.relay
+        waiting = [key for key in self.world.invariants.open if (info := relay.info(key)) is not None and info.stage == Stage.QUEUED]
+        if waiting and type(relay.store) is WatchedStore:
+            task_id = self.clock.random.choice(waiting)
+            row = relay.store._tasks[task_id].row
+            row.payload, row.damaged = Body(bytes(len(row.payload))), True
+            self.world.rotten.add(task_id)
+            self.clock.tally.faults['rot'] += 1
 
     def fill_journal(self) -> None:
         """The disk of an endpoint is full for a while; after some time it gives up, and starts again."""

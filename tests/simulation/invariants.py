@@ -251,6 +251,9 @@ class Invariants:
             self.check(not reason.startswith(('replayed', 'body-gone')), 'a task failed for nothing: %s', reason)
         elif ended.reason == EVICTED:
             return
+        elif task_id in self.world.rotten and 'damaged' in ended.reason:
+            self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
+            self.clock.tally.faults['rot found'] += 1
         elif ended.status is m.Status.FAILED:
             self.check(spec.header.at_most_once, 'an ordinary task failed by the word of the relay: %s', ended.reason)
             kept = [each.name for each in self.world.endpoints if task_id in each.disk.outbox]

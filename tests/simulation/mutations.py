@@ -37,7 +37,7 @@ class Mutation:
     patches: tuple[Patch, ...] = ()
 
 
-_add, _find, _held, _fill = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill
+_add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -101,6 +101,13 @@ def _end_nothing(self: Admin, row: AccountRow, standing: Standing) -> None:
     self._core.put_account(replace(row, standing=standing))
 
 
+def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow]) -> None:
+    """Nobody asks whether the bytes are those that were written."""
+    for row in rows:
+        row.damaged = False
+    _dispatch(self, session, rows)
+
+
 def _read_any(self: Intray, session: EndpointSession, results: Sequence[Result]) -> list[tuple[Result, ResultHeader]]:
     """A result counts, whoever brings it."""
     found = []
@@ -131,6 +138,7 @@ MUTATIONS = {
     'tasks of others may be had': Mutation(((MemoryStore, 'find', lambda self, ids, account=None: _find(self, ids)),)),
     'results of any endpoint count': Mutation(((Intray, '_read', _read_any), (Intray, '_open', _open_any))),
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
+    'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),
     'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -268,7 +268,12 @@ class RelayProcess(Process):
         spec = self.world.specs[task_id]
         body = not spec.body or ((task_id, 0, 'task') in self.spool and (task_id, 0, 'task') not in self.unsynced)
         objects = self.store._objects
-        return kept.row.payload == spec.task.payload and body and spec.header.grant in objects and spec.header.function in objects
+        return (
+            (kept.row.payload == spec.task.payload or task_id in self.world.rotten)
+            and body
+            and spec.header.grant in objects
+            and spec.header.function in objects
+        )
 
     def leased(self, endpoint: Id) -> dict[str, tuple[int, int]]:
         """Open leases of an endpoint by pool: how many, and their bytes."""

@@ -46,6 +46,8 @@ class World:
         self.objects: dict[Hash, Object] = {}
         self.abandoned: set[Id] = set()
         self.cancelled: set[Id] = set()
+        self.rotten: set[Id] = set()
+        """Tasks of which the relay's disk has lost the bytes."""
         self.revoked: set[Id] = set()
         """Accounts whose key an operator has revoked, or is about to."""
         self.stolen: set[tuple[Id, Id]] = set()
@@ -129,6 +131,9 @@ class World:
         """Long enough for every timer; then nothing but signs of life may be said. Some seeds show it as well as all."""
         if self.clock.random.random() < 0.6:
             return
+        for client in self.clients:
+            if client.up and client.account.id in self.invariants.outcasts:
+                client.halt()  # it knocks for ever at a door that ZAP keeps shut
         self.clock.run(max(self.clock.now + 25.0, self.chaos.end + 60.0))
         before = self.clock.tally.sent.copy()
         self.clock.run(self.clock.now + 15.0)
