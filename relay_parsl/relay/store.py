@@ -286,7 +286,7 @@ class MemoryStore(Turns, Store):
 
     def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
         self._statement('find')
-        return [replace(self._tasks[each].info) for each in ids if each in self._tasks and whose in (None, self._tasks[each].info.account)]
+        return [replace(kept.info) for kept in map(self._tasks.get, dict.fromkeys(ids)) if kept and whose in (None, kept.info.account)]
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._statement('queued')

@@ -71,6 +71,12 @@ def test_rollback_may_come_at_any_time(store: Store) -> None:
     store.begin()
 
 
+def test_a_task_that_is_asked_for_twice_is_found_once(store: Store) -> None:
+    store.add([task(1), task(2)])
+    found = store.find([an_id('task 1'), an_id('task 2'), an_id('task 1'), an_id('nobody')])
+    assert sorted(info.number for info in found) == [1, 2]
+
+
 def test_starts_are_counted(store: Store) -> None:
     assert store.start() == 1
     turn(store)
