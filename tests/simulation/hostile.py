@@ -74,7 +74,7 @@ class Hostile(Process):
 
     kind = 'hostile'
     points = ()
-    period = 0.5
+    period = 0.25
 
     def __init__(self, world: World, account: Account) -> None:
         """With the key of `account`, which is nobody's whom others know."""
@@ -83,8 +83,8 @@ class Hostile(Process):
         self.session = self.epoch = 0
 
     def boot(self) -> None:
-        """One socket."""
-        self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
+        """One socket; what arrives there is read when it is time to speak: answers to answers would have no end."""
+        self.dealer = Dealer(self.world.network, self.account.key, lambda: None, self.name, self.version)
 
     def die(self) -> None:
         """It will be back."""
