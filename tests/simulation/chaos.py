@@ -62,6 +62,7 @@ class Chaos:
         for endpoint in world.endpoints:  # stopped in good order, just when it has got tasks
             endpoint.drain_after = random.choice((-1, 0, 0, 1, 2, 4, 8))
         self._some(3 * int(random.random() < 0.4), self.rot)
+        self._some(3 * int(random.random() < 0.4), self.rot_results)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)
@@ -131,6 +132,14 @@ class Chaos:
             row.payload, row.damaged = Body(bytes(len(row.payload))), True
             self.world.rotten.add(task_id)
             self.clock.tally.faults['rot'] += 1
+
+    def rot_results(self) -> None:
+        """The same of results, those that wait for their client among them."""
+        store = self.world.relay.store
+        if type(store) is WatchedStore:
+            over = [key for key, kept in store._tasks.items() if kept.ended and kept.ended.header]
+            store.rotten.update(self.clock.random.sample(over, min(5, len(over))))
+            self.clock.tally.faults['rot of results'] += 1
 
     def fill_journal(self) -> None:
         """The disk of an endpoint is full for a while; after some time it gives up, and starts again."""

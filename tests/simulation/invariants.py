@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+DAMAGED = "lost: the relay's disk has damaged this result"
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -239,6 +240,10 @@ class Invariants:
         end = (each.status, bytes(each.header), bytes(each.payload))
         if each.reason == EVICTED:
             self.check(each.status is self.ended[each.task_id][0], '2: %s ended twice, and differently', each.task_id.hex())
+            return
+        if each.reason == DAMAGED:
+            self.check(self.world.relay.is_rotten(each.task_id), 'a result that is whole is called damaged')
+            self.clock.tally.faults['rot told'] += 1
             return
         self.check(self.ended.setdefault(each.task_id, end) == end, '2: %s ended twice, and differently', each.task_id.hex())
 

@@ -13,9 +13,10 @@ from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.engines.patience import Patience
 from relay_parsl.errors import ProtocolError
+from relay_parsl.relay import delivery
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.admin import Admin
-from relay_parsl.relay.delivery import Delivery
+from relay_parsl.relay.delivery import Delivery, Outcome
 from relay_parsl.relay.doors import Doors
 from relay_parsl.relay.intake import Intake as RelayIntake
 from relay_parsl.relay.leases import Leases
@@ -24,7 +25,7 @@ from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.codec import decode, result_header, task_header, unpack
-from relay_parsl.wire.messages import PROTOCOL, Dispatch, Held, Hello, Id, Message, Result, ResultHeader
+from relay_parsl.wire.messages import PROTOCOL, Body, Delivered, Dispatch, Held, Hello, Id, Message, Result, ResultHeader
 from tests.simulation import network
 from tests.simulation.patches import Patch
 from tests.simulation.relay_process import RelayProcess
@@ -108,6 +109,11 @@ def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow
     _dispatch(self, session, rows)
 
 
+def _deliver_damaged(row: Outcome) -> Delivered:
+    """Nor of a result."""
+    return Delivered(row.id, row.status, row.header, row.reason, Body(row.payload))
+
+
 def _read_any(self: Intray, session: EndpointSession, results: Sequence[Result]) -> list[tuple[Result, ResultHeader]]:
     """A result counts, whoever brings it."""
     found = []
@@ -139,6 +145,7 @@ MUTATIONS = {
     'results of any endpoint count': Mutation(((Intray, '_read', _read_any), (Intray, '_open', _open_any))),
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),
+    'what the disk has damaged is delivered': Mutation(((delivery, '_delivered', _deliver_damaged),)),
     'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

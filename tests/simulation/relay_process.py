@@ -249,6 +249,10 @@ class RelayProcess(Process):
         info = self.info(task_id)
         return info is None or info.stage == Stage.DONE
 
+    def is_rotten(self, task_id: Id) -> bool:
+        """Whether the disk has changed its result."""
+        return task_id in self.store.rotten
+
     def evicted(self, task_id: Id) -> bool:
         """Whether the result was given up for space, after somebody had received it."""
         kept = self.store._tasks.get(task_id)

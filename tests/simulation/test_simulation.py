@@ -25,7 +25,10 @@ TASKS = 1_000_000
 """Tasks that the relay has accepted, and that were seen to their end."""
 FAULTS, CRASHES = 100, 20
 """How often each type of message must have been dropped, doubled and reordered, and each party crashed at each of its steps."""
-KINDS = ('cut', 'mute', 'pause', 'full', 'endpoint full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3', 'older', 'newer', 'revoked', 'rot')
+KINDS = (
+    'cut', 'mute', 'pause', 'full', 'endpoint full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3', 'older', 'newer', 'revoked', 'rot',
+    'rot told',
+)  # fmt: skip
 """What else goes wrong; each has a counter, so that none of it can cease unnoticed."""
 TOGETHER = (
     'refilled',
