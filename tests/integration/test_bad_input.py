@@ -48,7 +48,8 @@ def test_a_wrong_relay_key(cli: Commands) -> None:
     said = cli.refused('task', 'list')
     assert time.monotonic() - began < SOON
     assert entry.url in said
-    assert 'key is not the one that was pinned when you joined' in said
+    assert 'its key is not the one that was pinned here' in said
+    assert '`relay-parsl relay pin KEY`' in said
 
 
 def test_a_relay_that_is_not_there(cli: Commands) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, PBSProProvider, SlurmProvider
 from parsl.providers.base import ExecutionProvider
 
+from relay_parsl import interpreter
 from relay_parsl.engines import forkserver, launch, leash, options
 from relay_parsl.engines.htex import HtexEngine
 from relay_parsl.errors import ConfigError
@@ -58,10 +60,12 @@ COMMAND = 'process_worker_pool.py --max 2 --block_id={{block_id}}'
 
 
 def test_managers_are_found_by_the_interpreter_and_leashed_here() -> None:
+    python = shlex.join(interpreter.PYTHON)
+    assert python.startswith(sys.executable)
     remote = launch.launch_command(COMMAND, {}, '/run', local=False)
-    assert remote == f'{sys.executable} -m {launch.POOL} --max 2 --block_id={{{{block_id}}}}'
+    assert remote == f'{python} {launch.POOL} --max 2 --block_id={{{{block_id}}}}'
     local = launch.launch_command(COMMAND, {}, '/run', local=True)
-    assert local.startswith(f'{sys.executable} -m {leash.__name__} --watch ')
+    assert local.startswith(f'{python} {leash.__name__} --watch ')
     assert local.endswith(f' {forkserver.__name__} {launch.POOL} --max 2 --block_id={{{{block_id}}}}')
     assert launch.launch_command('own command', {}, '/run', local=True) == 'own command'
     told = launch.launch_command(COMMAND, {}, '/run', local=False, before='env A=0+1 ')

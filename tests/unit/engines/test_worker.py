@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from relay_parsl import interpreter
 from relay_parsl.engines import runners as runners_module
 from relay_parsl.engines import worker as worker_module
 from relay_parsl.engines.base import Work
@@ -229,7 +230,7 @@ def test_programs_of_its_python_are_on_the_path(worker: Worker) -> None:
 
 
 def test_no_process_to_be_had_is_a_lost_attempt(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, 'executable', '/no/such/python')
+    monkeypatch.setattr(interpreter, 'PYTHON', ['/no/such/python', '-m'])
     assert 'no process could be started' in death(worker, abs, -1)
 
 
