@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -13,28 +13,13 @@ from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Body, Delivered, Hash, Id, Leased, Object
 from tests.attacks.hostile_relay import until
-from tests.attacks.stolen import Stolen, lines, note, stolen_in
+from tests.attacks.stolen import Stolen, lines, note
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 EVERY = [pytest.param(31, id='some'), pytest.param(1, id='each', marks=pytest.mark.slow)]
 FLIP = 0x41
 Place = tuple[str, int]
 """Which part, and which byte of it."""
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
-    with stolen_in(tmp_path_factory.mktemp('stolen')) as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def stolen(world: Stolen) -> Iterator[Stolen]:
-    """Honest before, and after: then a task runs as ever."""
-    yield world
-    world.relay.honest()
-    assert world.executor().submit(pow, 2, 10).result(40) == 1024
 
 
 def flipped(data: bytes, at: int) -> bytes:

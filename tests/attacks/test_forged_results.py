@@ -23,21 +23,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 Change = Callable[[Delivered, Delivered, Canary], Delivered]
 
 
-@pytest.fixture(scope='module')
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
-    with stolen_in(tmp_path_factory.mktemp('stolen')) as made:
-        made.start()
-        yield made
-
-
-@pytest.fixture
-def stolen(world: Stolen) -> Iterator[Stolen]:
-    """Honest before, and after: then a task gives its value as ever."""
-    yield world
-    world.relay.honest()
-    assert world.executor().submit(pow, 2, 10).result(40) == 1024
-
-
 @pytest.fixture
 def canary(tmp_path: Path, stolen: Stolen) -> Iterator[Canary]:
     bird = Canary(tmp_path / 'canary')
