@@ -82,7 +82,8 @@ def test_a_relay_that_can_have_no_threads_says_so(cli: Commands) -> None:
     assert done.stderr.startswith('error: no thread can be started here: raise the limit of processes (ulimit -u'), done.stderr
 
 
-NOWHERE = [['-t', 'tmpfs', '-o', 'ro', 'tmpfs', directory] for directory in ('/tmp', '/var/tmp')]
+NOWHERE = [each for place in ('/tmp', '/var/tmp') for each in (['--bind', place, place], ['-o', 'remount,ro,bind', place])]
+"""What is there can be read: this project may be there itself."""
 
 
 @pytest.mark.slow
@@ -92,22 +93,27 @@ def test_without_a_tmp_to_write_to_relay_endpoint_and_client_work(cli: Commands,
     environment = {**cli.environment, 'RELAY_PARSL_HOME': '/mnt/home'}
     cli.cwd.mkdir(exist_ok=True)
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
+    def start(stack: contextlib.ExitStack, *arguments: str) -> subprocess.Popen[str]:
         command = [*before, sys.executable, '-m', 'relay_parsl', *arguments]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd='/')
+        started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd='/')
+        stack.enter_context(started)
+        stack.callback(started.kill)
+        return started
 
-    relay = start('relay', 'start', '--bind', '127.0.0.1:0', '--user', 'alice')
-    assert relay.stdout is not None
-    assert 'relay at' in relay.stdout.readline()
-    endpoint = start('endpoint', 'start', 'site')
-    code = 'import time\nimport relay_parsl as rp\nfrom relay_parsl.home import Home\nwhile "site" not in Home.find().pins(): time.sleep(0.1)\n'
-    code += 'with rp.Executor("site") as executor: print(executor.submit(pow, 2, 10).result(50))'
-    done = subprocess.run([*before, sys.executable, '-c', code], check=False, env=environment, capture_output=True, text=True, cwd='/', timeout=90)
-    assert done.stdout == '1024\n', done.stderr
-    for each in (endpoint, relay):
-        each.terminate()
-        assert each.wait(60) == 0
-        each.communicate()
+    with contextlib.ExitStack() as stack:
+        relay = start(stack, 'relay', 'start', '--bind', '127.0.0.1:0', '--user', 'alice')
+        assert relay.stdout is not None
+        assert 'relay at' in relay.stdout.readline()
+        endpoint = start(stack, 'endpoint', 'start', 'site')
+        code = 'import time\nimport relay_parsl as rp\nfrom relay_parsl.home import Home\nwhile "site" not in Home.find().pins(): time.sleep(0.1)\n'
+        code += 'with rp.Executor("site") as executor: print(executor.submit(pow, 2, 10).result(50))'
+        done = subprocess.run(
+            [*before, sys.executable, '-c', code], check=False, env=environment, capture_output=True, text=True, cwd='/', timeout=90
+        )
+        assert done.stdout == '1024\n', done.stderr
+        for each in (endpoint, relay):
+            each.terminate()
+            assert each.wait(60) == 0
 
 
 @pytest.mark.slow
