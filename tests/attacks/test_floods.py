@@ -121,7 +121,7 @@ def test_a_message_of_800_frames_is_refused_or_cut(relay: Relay, ann: Party) -> 
     mallory.close()
     ann.say(m.Ping())
     ann.one(m.Pong)
-    assert relay.peak - before < 300
+    assert relay.peak - before < 600, 'all of it, at most, where it came quicker than the relay looks'
 
 
 @pytest.mark.attack(36)
@@ -132,4 +132,4 @@ def test_a_message_that_never_ends_is_cut(relay: Relay, ann: Party) -> None:
     mallory.close()
     ann.say(m.Ping())
     ann.one(m.Pong)
-    assert relay.peak - before < 400
+    assert relay.peak - before < 1024, 'half of what was sent: it is cut at the next look'
