@@ -24,6 +24,10 @@ class Session:
     heard: float
     pinged: float = 0.0
 
+    def __hash__(self) -> int:
+        """A set of sessions has the same order every time: what is said, and in which order, follows from what was heard alone."""
+        return self.number
+
 
 @dataclass(eq=False)
 class ClientSession(Session):
