@@ -56,7 +56,12 @@ def relay() -> None:
 @click.option(
     '--store-limit', metavar='SIZE', callback=read_size, help='Over this, results that were received make room, the oldest first.  [default: 20GiB]'
 )
-@click.option('--queue-limit', type=click.IntRange(1), metavar='N', help='Tasks of one account that may wait.  [default: 2000000]')
+@click.option(
+    '--queue-limit',
+    type=click.IntRange(1),
+    metavar='N',
+    help='Tasks of one account that may wait; later ones stay in its clients.  [default: 2000000]',
+)
 @click.option('--quota-tasks', type=click.IntRange(1), metavar='N', help='Tasks of one account that are not over.  [default: any number]')
 @click.option('--quota-bytes', metavar='SIZE', callback=read_size, help='What one account may have stored here.  [default: any size]')
 @click.option(

@@ -132,7 +132,7 @@ class Intake:
         return fits
 
     def _fault(self, account: AccountRow, header: TaskHeader, task: Task, now: float) -> tuple[str, str, float]:
-        """Why a task cannot be taken: code, reason, and when to come again. A full disk is a matter of time: the client keeps the task."""
+        """Why a task cannot be taken: code, reason, and when to come again. Room in the queue or on the disk is a matter of time: it waits."""
         core, settings = self._core, self._core.settings
         faults = (
             (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
@@ -142,10 +142,10 @@ class Intake:
             (len(task.payload) > settings.payload_limit, 'too-large', f'over {settings.payload_limit} bytes must be spooled'),
             (not 0 <= header.body <= settings.body_limit, 'too-large', f'the relay takes bodies up to {settings.body_limit} bytes'),
             (not LEAST <= header.priority <= MOST or len(task.header) > HEADER, 'malformed', 'priority or header out of bounds'),
-            (core.load[account.id] >= settings.queue_limit, 'limit', f'{settings.queue_limit} tasks of this account wait already'),
+            (core.load[account.id] >= settings.queue_limit, 'quota', f'{settings.queue_limit} tasks of this account wait already'),
             (bool(core.closed), 'full', core.closed),
         )
-        return next((code, reason, AGAIN if code == 'full' else 0.0) for is_so, code, reason in faults if is_so)
+        return next((code, reason, AGAIN if code in {'full', 'quota'} else 0.0) for is_so, code, reason in faults if is_so)
 
     def _with_objects(self, session: ClientSession, offers: list[Offer], now: float) -> list[Offer]:
         """Ask for what is missing. Tasks that refer to it are not taken yet: the client submits them again."""

@@ -135,6 +135,14 @@ MUTATIONS = (
     ),
     Mutation(
         'clear refusals',
+        'Tasks fail because others of their account wait.',
+        'relay_parsl/relay/intake.py',
+        "AGAIN if code in {'full', 'quota'} else 0.0",
+        "AGAIN if code == 'full' else 0.0",
+        ('tests/unit/relay/test_quotas.py::test_a_queue_that_is_full_is_a_matter_of_time',),
+    ),
+    Mutation(
+        'clear refusals',
         'Tasks are taken though the disk is full.',
         'relay_parsl/relay/core.py',
         '        if self.full:\n            return',

@@ -54,6 +54,22 @@ def test_an_accounts_own_quota_stands_in_the_place_of_the_default() -> None:
     assert not Quota().limited
 
 
+@pytest.mark.attack(35)
+def test_a_queue_that_is_full_is_a_matter_of_time() -> None:
+    """A client keeps what it is told to bring again: no future fails for the tasks that wait before it."""
+    stage = Stage(queue_limit=2)
+    ann, bob = stage.client(), stage.client('bob')
+    stage.submit(ann, 'a', 'b')
+    stage.submit(ann, 'c')
+    [late] = refusals(ann)
+    assert (late.task_id, late.code, late.retry_after) == (an_id('c'), 'quota', AGAIN)
+    stage.submit(bob, 'd', endpoint='far')
+    assert bob.ids(m.Accepted) == [an_id('d')]
+    stage.endpoint()  # takes what waits
+    stage.submit(ann, 'c')
+    assert an_id('c') in ann.ids(m.Accepted)
+
+
 def test_tasks_beyond_the_quota_wait_until_others_are_over() -> None:
     stage = staged(tasks=2)
     ann, site = stage.client(), stage.endpoint()
