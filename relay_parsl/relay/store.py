@@ -12,7 +12,7 @@ from heapq import nsmallest
 from itertools import accumulate, islice
 from typing import Any, Protocol
 
-from relay_parsl.relay.kept import Kept, Turns, enough_of, forgotten, result_row, task_info
+from relay_parsl.relay.kept import Kept, Turns, enough_of, forgotten, result_row, task_info, task_row
 from relay_parsl.relay.records import AccountRow, Ended, Forgotten, FunctionRow, InviteRow, ObjectRow, ResultRow, Stage, TaskInfo, TaskRow, Usage
 from relay_parsl.wire.messages import Hash, Id
 
@@ -278,7 +278,7 @@ class MemoryStore(Turns, Store):
             if row.id in self._tasks:
                 known.add(row.id)
                 continue
-            self._put(self._tasks, row.id, Kept(replace(row), task_info(row)))
+            self._put(self._tasks, row.id, Kept(task_row(row), task_info(row)))
             self._put(self._ids, row.number, row.id)
             self._put(self._queues[row.endpoint, row.pool, row.account], row.number, (row.priority, row.number))
             self._put(self._marks, 'number', max(row.number, self._marks['number']))
@@ -286,7 +286,7 @@ class MemoryStore(Turns, Store):
 
     def find(self, ids: Collection[Id], whose: Id | None = None) -> list[TaskInfo]:
         self._statement('find')
-        return [replace(kept.info) for kept in map(self._tasks.get, dict.fromkeys(ids)) if kept and whose in (None, kept.info.account)]
+        return [task_info(kept.info) for kept in map(self._tasks.get, dict.fromkeys(ids)) if kept and whose in (None, kept.info.account)]
 
     def queued(self) -> list[tuple[Id, str, Id, int]]:
         self._statement('queued')
@@ -297,7 +297,7 @@ class MemoryStore(Turns, Store):
         head = nsmallest(limit, self._queues[endpoint, pool, account].values())
         kept = [self._tasks[self._ids[number]] for _, number in head]
         sizes = accumulate([len(each.row.payload) for each in kept], initial=0)
-        return [replace(each.row, attempt=each.info.attempt) for each, before in zip(kept, sizes) if not before or before < size]
+        return [task_row(each.row, attempt=each.info.attempt) for each, before in zip(kept, sizes) if not before or before < size]
 
     def lease(self, tasks: Sequence[TaskInfo]) -> None:
         self._statement('lease')
@@ -316,25 +316,25 @@ class MemoryStore(Turns, Store):
 
     def leases(self, endpoint: Id) -> list[TaskInfo]:
         self._statement('leases')
-        return [replace(self._tasks[each].info) for each in self._leases[endpoint].values()]
+        return [task_info(self._tasks[each].info) for each in self._leases[endpoint].values()]
 
     def unfinished(self, endpoint: Id, limit: int) -> list[TaskInfo]:
         self._statement('unfinished')
         found = (each.info for each in self._tasks.values() if each.info.endpoint == endpoint and each.info.stage != Stage.DONE)
-        return [replace(each) for each in islice(found, limit)]
+        return [task_info(each) for each in islice(found, limit)]
 
     def tasks(self, after: int, limit: int, **where: Id) -> tuple[list[tuple[TaskInfo, bytes]], int]:
         self._statement('tasks')
         later = sorted((each for each in self._tasks.values() if each.info.number > after), key=lambda each: each.info.number)
         found = [each for each in later if all(getattr(each.info, key) == value for key, value in where.items())]
-        page = [(replace(each.info), each.row.header) for each in found[:limit]]
+        page = [(task_info(each.info), each.row.header) for each in found[:limit]]
         return page, found[limit - 1].info.number if len(found) > limit else 0
 
     def _change(self, number: int, **changes: Any) -> None:
         """Replace a row, and keep the indexes true."""
         kept = self._tasks[self._ids[number]]
-        info, row = replace(kept.info, **changes), kept.row
-        self._put(self._tasks, row.id, replace(kept, info=info))
+        info, row = task_info(kept.info, **changes), kept.row
+        self._put(self._tasks, row.id, Kept(row, info, kept.ended))
         if kept.info.stage != info.stage:
             place = (row.priority, number) if info.stage == Stage.QUEUED else None
             self._put(self._queues[row.endpoint, row.pool, row.account], number, place)
@@ -345,11 +345,10 @@ class MemoryStore(Turns, Store):
         for each in ended:
             number, task_id = each.task.number, each.task.id
             assert self._tasks[task_id].ended is None, 'the first terminal state stands'  # noqa: S101  a mistake of ours
-            self._change(number, stage=Stage.DONE, status=each.status)
+            self._change(number, stage=Stage.DONE, status=each.status, expires=each.until or self._tasks[task_id].info.expires)
             kept = self._tasks[task_id]
-            info = replace(kept.info, expires=each.until or kept.info.expires)
-            self._soonest = min(self._soonest, info.expires)
-            self._put(self._tasks, task_id, Kept(replace(kept.row, payload=b''), info, each))
+            self._soonest = min(self._soonest, kept.info.expires)
+            self._put(self._tasks, task_id, Kept(task_row(kept.row, payload=b''), kept.info, each))
             self._put(self._groups[each.task.account, each.task.group], each.done, task_id)
             self._put(self._marks, 'done', max(each.done, self._marks['done']))
 
@@ -374,7 +373,7 @@ class MemoryStore(Turns, Store):
             return []
         over = [each.info for each in self._tasks.values() if each.info.expires <= now]
         self._soonest = now if over else min([each.info.expires for each in self._tasks.values()], default=now)
-        return [replace(each) for each in over[:limit]]
+        return [task_info(each) for each in over[:limit]]
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:
         self._statement('forget')

@@ -286,8 +286,6 @@ class EndpointProcess(Process):
 
     def inspect(self) -> None:
         """Invariant 3: what reached the outbox on disk stays there until the relay has it."""
-        if not self.dirty:
-            return
         self.dirty = False
         rows = self.disk.journal._results
         for task_id in self.disk.outbox.keys() - rows.keys():

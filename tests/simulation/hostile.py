@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from relay_parsl.wire.codec import encode_header
+from relay_parsl.wire.fields import names_of
 from relay_parsl.wire.messages import (
     NO_ID,
     Admin,
@@ -142,9 +143,7 @@ class Hostile(Process):
             return tuple([self._made(each) for each in ([args[0]] * random.randrange(4) if many else args)])
         if issubclass(kind, Enum):
             return random.choice(list(kind))
-        hints = get_type_hints(kind)
-        names = [each.name for each in fields(kind)] if is_dataclass(kind) else kind._fields
-        return kind(**{name: self._field(kind, name, hints[name]) for name in names})
+        return kind(**{name: self._field(kind, name, hint) for name, hint in _hints(kind).items()})
 
     def _field(self, kind: Any, name: str, hint: Any) -> Any:
         if hint is bytes and name == 'header':
@@ -181,6 +180,13 @@ _PLAIN: dict[Any, Callable[[Hostile], Any]] = {
     bytes: lambda each: each.clock.random.randbytes(each.clock.random.choice((0, 16, 32))),
     Body: lambda each: Body(EVIL.encode() * each.clock.random.choice((0, 1, 1, 100))),
 }  # fmt: skip
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The fields of a message or an item with their types, in order."""
+    hints = get_type_hints(kind)
+    return {name: hints[name] for name in names_of(kind)}
 
 
 def overhears() -> deque[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.endpoint.effects import Fail
@@ -331,27 +331,31 @@ class Invariants:
 
     def after_step(self) -> None:
         """What is stored and held, where it can have changed."""
-        self.world.relay.inspect()
+        if self.world.relay.dirty:
+            self.world.relay.inspect()
         for endpoint in self.world.endpoints:
-            endpoint.inspect()
+            if endpoint.dirty:
+                endpoint.inspect()
 
     # -- at the end -----------------------------------------------------------
 
     def idle(self) -> bool:
         """Whether nothing is left to do; `unrest` says what is."""
-        self.unrest = next((f'{each.name} has not joined' for each in self.world.joiners if not each.joined), '')
+        self.unrest = next(self._unrest(), '')
+        return not self.unrest
+
+    def _unrest(self) -> Iterator[str]:
+        yield from (f'{each.name} has not joined' for each in self.world.joiners if not each.joined)
         for client in (*self.world.clients, self.world.operator):
             if client.account.id in self.outcasts:
                 continue
             if client.answers < client.requests:
-                self.unrest = f'{client.name} has {client.answers} answers to {client.requests} requests'
-            waiting = [key for key, each in client.futures.items() if not each.settled]
-            if waiting:
-                self.unrest = f'{client.name} waits for {len(waiting)} tasks, {waiting[0].hex()}: {self.world.relay.describe(waiting[0])}'
-        self.unrest = self.unrest or self.world.relay.unrest() or next(filter(None, (each.unrest() for each in self.world.endpoints)), '')
-        if not self.unrest and self.world.relay.leftovers():
-            self.unrest = f'the relay keeps what nobody needs: {self.world.relay.leftovers()}'
-        return not self.unrest
+                yield f'{client.name} has {client.answers} answers to {client.requests} requests'
+            waiting = (key for key, each in client.futures.items() if not each.settled)
+            yield from (f'{client.name} waits for {key.hex()}: {self.world.relay.describe(key)}' for key in waiting)
+        yield from filter(None, (each.unrest() for each in (self.world.relay, *self.world.endpoints)))
+        if self.world.relay.leftovers():
+            yield f'the relay keeps what nobody needs: {self.world.relay.leftovers()}'
 
     def final(self) -> None:
         """What can only be judged when all is over."""

@@ -214,8 +214,6 @@ class RelayProcess(Process):
 
     def inspect(self) -> None:
         """Invariants 1 and 3, for every accepted task that is not over."""
-        if not self.dirty:
-            return
         self.dirty = False
         invariants, tasks = self.world.invariants, self.store._tasks
         for account in self.world.revoked - invariants.outcasts:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from multiprocessing import get_context
 
 from tests.simulation.counters import Tally
@@ -39,19 +41,26 @@ def run_seed(seed: int, mutation: str = 'none', show: Callable[[str], None] | No
 
 
 def run_many(seeds: Iterable[int], mutation: str = 'none', workers: int | None = None) -> Iterator[Report]:
-    """Many seeds, on all cores, in processes in which sets have the same order every time. Reports come in the order of the seeds."""
+    """Many seeds, on all cores. Reports come in the order of the seeds."""
+    with same_order(workers) as pool:
+        yield from run_on(pool, seeds, mutation)
+
+
+def run_on(pool: Executor, seeds: Iterable[int], mutation: str = 'none') -> Iterator[Report]:
+    """The same on processes that are there; whoever has seen enough closes it, and the rest is not run."""
+    yield from pool.map(run_seed, seeds, repeat(mutation))
+
+
+@contextmanager
+def same_order(workers: int | None = None) -> Iterator[Executor]:
+    """Processes in which sets have the same order every time."""
     before = os.environ.get('PYTHONHASHSEED')
     os.environ['PYTHONHASHSEED'] = '0'
     try:
         with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context('spawn')) as pool:
-            yield from pool.map(run_seed, seeds, _always(mutation), chunksize=5)
+            yield pool
     finally:
         if before is None:
             del os.environ['PYTHONHASHSEED']
         else:
             os.environ['PYTHONHASHSEED'] = before
-
-
-def _always(mutation: str) -> Iterator[str]:
-    while True:
-        yield mutation

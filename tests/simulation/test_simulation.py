@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.simulation.counters import Tally
 from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.relay_process import RelayProcess
-from tests.simulation.run import run_many
+from tests.simulation.run import run_many, run_on, same_order
 from tests.simulation.scale import DENSE
 
 SEEDS = [*range(DENSE, DENSE + 160), *range(1, 1001)]
@@ -49,6 +51,13 @@ ENDS = ('success', 'failed', 'cancelled', 'expired', 'deadly', 'lost', 'rejected
 ENOUGH = 100
 """Seeds within which a mutation must be caught."""
 TYPES = [kind.__name__ for kind in Message.__args__]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope='module')
+def cores() -> Iterator[Executor]:
+    """Processes for many mutations: to start some for each would take longer than most need to be caught."""
+    with same_order() as pool:
+        yield pool
 
 
 def replay(seed: int) -> tuple[int, str]:
@@ -93,15 +102,14 @@ def assert_enough(total: Tally) -> None:
 
 @pytest.mark.parametrize('mutation', [name for name in MUTATIONS if name != 'none'])
 @pytest.mark.timeout(300)
-def test_each_mutation_is_caught(mutation: str, seed: int | None) -> None:
+def test_each_mutation_is_caught(mutation: str, seed: int | None, cores: Executor) -> None:
     if seed is not None:
         return
     crash = ''
-    for start in range(1, ENOUGH, 20):
-        broken = [report.failure for report in run_many(range(start, start + 20), mutation) if report.failure]
-        if any(': Violation: ' in failure for failure in broken):  # a promise seen broken: a mutation that merely crashes proves nothing
+    for report in run_on(cores, range(1, ENOUGH + 1), mutation):
+        if ': Violation: ' in report.failure:  # a promise seen broken: a mutation that merely crashes proves nothing
             return
-        crash = crash or next(iter(broken), '')
+        crash = crash or report.failure
     pytest.fail(f'{ENOUGH} seeds did not see the mutation: {mutation}' + (f'; it merely crashes: {crash}' if crash else ''))
 
 
