@@ -58,13 +58,16 @@ class Pulls:
         self._pulls.pop(task_id, None)
 
     def take(self, segment: Segment) -> Pull | None:
-        """The pull to which this segment belongs, None when it was not asked for or is not what was asked for."""
+        """The pull to which this segment belongs, None when it was not asked for or is not what was asked for.
+
+        One whose `total` is not that of the result says that nobody will ever have the whole.
+        """
         pull = self._pulls.get(segment.task_id)
         if pull is None or segment.direction != 'result' or segment.attempt != pull.header.attempt or segment.offset not in pull.asked:
             return None
-        if segment.total == -1:
+        if segment.total != pull.header.body:
             return pull
-        if segment.total != pull.header.body or len(segment.data) != pull.length(segment.offset):
+        if len(segment.data) != pull.length(segment.offset):
             return None
         del pull.asked[segment.offset]
         return pull

@@ -26,6 +26,7 @@ REFRESH = 30.0
 """Seconds between repetitions of what has no answer of its own: `Window`, `Follow`."""
 REJECTS = 10_000
 """The latest rejected tasks that are remembered."""
+GONE, CUT = 'lost: the relay no longer has the result', "lost: the relay's disk has damaged this result"
 T = TypeVar('T')
 
 # fmt: off
@@ -296,8 +297,8 @@ class ClientReactor:
         pull = self._pulls.take(message)
         if pull is None:
             return
-        if message.total == -1:
-            self._settle_pulled(Delivered(message.task_id, Status.FAILED, b'', 'lost: the relay no longer has the result', Body(b'')), None)
+        if message.total != pull.header.body:
+            self._settle_pulled(Delivered(message.task_id, Status.FAILED, b'', GONE if message.total == -1 else CUT, Body(b'')), None)
         else:
             self._effects.append(WriteBody(message))
             if not pull.todo and not pull.asked:

@@ -112,9 +112,10 @@ class SpoolSync:
 
 @dataclass(frozen=True)
 class SpoolSend:
-    """Read what the relay asks for of a result's body and send it as a `Segment`."""
+    """Read what the relay asks for of a result's body and send it as a `Segment`; if the body has not `total` bytes, call `spoiled`."""
 
     fetch: Fetch
+    total: int
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,17 @@ class Hands:
         except OSError as error:  # the relay asks again
             log.error('%s: %s', self._spool.directory, error.strerror)
             return
+        if total != effect.total:
+            self._spoiled(key, total, effect.total)
+            return
         self._send(do.Send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data))))
+
+    def _spoiled(self, key: do.BodyKey, found: int, total: int) -> None:
+        if self._reactor.spoiled(key):
+            task, has = key[0].hex(), f'has {found} bytes' if found >= 0 else 'is gone'
+            log.error('%s: the body of the result of task %s %s; it had %d', self._spool.directory, task, has, total, extra=_of(key[0]))
+            self._audit('damaged', task=task, reason=f'the body of its result {has}; it had {total}')
+            self.again = True
 
     def _reconnect(self, _effect: do.Reconnect) -> None:
         log.info('the relay is silent (%s): connecting anew', self._dealer.failure or 'no reason known')

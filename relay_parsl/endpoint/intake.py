@@ -111,8 +111,9 @@ class Intake:
         holding = self._books.holdings.get(message.task_id)
         if holding is None or message.direction != 'task' or message.task_id not in self._books.pulls:
             return
-        if message.total == -1:
-            reason = 'body-gone: the relay has the arguments no more'
+        if message.total == -1 or self._books.pulls.cut(message):
+            has = f'{message.total} bytes of the arguments, not {holding.info.body}' if message.total >= 0 else 'the arguments no more'
+            reason = f'body-gone: the relay has {has}'
             self._books.out.append(Declined(holding.info, reason))
             self._outcomes.refuse(holding, reason, now)
         elif self._books.pulls.take(message):

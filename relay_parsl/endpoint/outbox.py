@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay_parsl.endpoint.ledger import Kept, Ledger
 from relay_parsl.wire import codec
@@ -77,6 +77,14 @@ class Outbox:
             self._save(task_id)
         else:
             self._unsaved[task_id] = None
+
+    def replace(self, result: Result, info: ResultHeader) -> None:
+        """Another end of a task whose result cannot be had any more; on disk where that was."""
+        task_id = info.task_id
+        self.resend(task_id)
+        self._all[task_id] = replace(self._all[task_id], result=result, info=info)
+        if task_id not in self._unsaved:
+            self._save(task_id)
 
     def resend(self, task_id: Id) -> None:
         """The relay has asked for the task again: it does not know the result."""

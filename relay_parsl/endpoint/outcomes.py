@@ -13,6 +13,7 @@ LONGEST = 60.0
 """Seconds between two tries, at most."""
 SLACK = 65_536
 """Bytes by which a `Fetch` may exceed a segment: its seals."""
+SPOILED = "lost: the endpoint's disk has damaged this result"
 
 
 def back_off(cause: str, tries: int) -> float:
@@ -103,7 +104,20 @@ class Outcomes:
             self._books.link.send(Segment(message.task_id, message.attempt, 'result', message.offset, -1, Body(b'')))
         else:
             length = min(message.length, SEGMENT + SLACK)
-            self._books.out.append(SpoolSend(Fetch(message.task_id, message.attempt, 'result', message.offset, length)))
+            self._books.out.append(SpoolSend(Fetch(message.task_id, message.attempt, 'result', message.offset, length), waiting.info.body))
+
+    def spoiled(self, key: BodyKey) -> bool:
+        """The disk has not kept the body of a result: the task ends with that, or the relay would ask, and the result be sent, for ever.
+
+        Whether that is news.
+        """
+        waiting = self._books.outbox.get(key[0])
+        if waiting is None or not waiting.info.body or waiting.info.attempt != key[1]:
+            return False
+        info = waiting.info._replace(status=Status.FAILED, reason=SPOILED, body=0)
+        self._books.outbox.replace(Result(codec.encode_header(info), Body(b'')), info)
+        self._books.out.append(SpoolDelete(key))
+        return True
 
     def leave(self, holding: Holding) -> None:
         """Hold a task no more; what was there for it alone goes with it."""

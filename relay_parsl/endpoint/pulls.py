@@ -66,6 +66,11 @@ class Pulls:
         del pull.asked[segment.offset]
         return True
 
+    def cut(self, segment: Segment) -> bool:
+        """Whether it says that there is less, or more, than the task has: nobody will ever have the whole."""
+        pull = self._all.get(segment.task_id)
+        return pull is not None and segment.offset in pull.asked and segment.total != pull.size
+
     def done(self, task_id: Id) -> bool:
         """Whether the body is complete; then it is forgotten here."""
         pull = self._all.get(task_id)

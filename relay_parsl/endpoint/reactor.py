@@ -125,6 +125,10 @@ class EndpointReactor:
         if holding is not None and holding.attempt == key[1] and key[2] == 'task':
             self._outcomes.refuse(holding, reason, now)
 
+    def spoiled(self, key: BodyKey) -> bool:
+        """A `SpoolSend` found another number of bytes than were written, or none; whether that is news."""
+        return self._outcomes.spoiled(key)
+
     def report(self, status: dict[str, Any]) -> None:
         """Versions, workers, blocks: sent at the start of each session, on change, and every minute."""
         self._announcer.report(status)

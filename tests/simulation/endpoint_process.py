@@ -263,6 +263,10 @@ class EndpointProcess(Process):
         body = self.disk.spool.get((fetch.task_id, fetch.attempt, fetch.direction))
         data = b'' if body is None else body[fetch.offset : fetch.offset + fetch.length]
         total = -1 if body is None else len(body)
+        if total != effect.total:
+            self.reactor.spoiled((fetch.task_id, fetch.attempt, fetch.direction))
+            self.wake()
+            return
         self.dealer.send(Segment(fetch.task_id, fetch.attempt, fetch.direction, fetch.offset, total, Body(data)))
 
     def _delete(self, effect: do.SpoolDelete) -> None:

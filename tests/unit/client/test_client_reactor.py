@@ -313,14 +313,14 @@ def test_large_results_are_pulled_before_they_settle() -> None:
     assert effects[1].header.body == SEGMENT + 5
 
 
-def test_a_result_whose_body_is_gone_is_lost() -> None:
+@pytest.mark.fault(39)
+@pytest.mark.parametrize(('total', 'reason'), [(-1, 'the relay no longer has the result'), (4, "the relay's disk has damaged this result")])
+def test_a_result_whose_body_is_gone_or_cut_is_lost(total: int, reason: str) -> None:
     reactor = accepted(1)
     reactor.receive(m.Deliver((result(1, body=5),)), 0.0)
-    reactor.take()
-    reactor.receive(m.Segment(name(1), 1, 'result', 0, -1, Body(b'')), 1.0)
-    settled, receipt = reactor.take()
-    assert settled.delivered.status is Status.FAILED
-    assert receipt.message == m.Received((name(1),))
+    reactor.receive(m.Segment(name(1), 1, 'result', 0, total, Body(bytes(max(0, total)))), 1.0)
+    *_, settled, receipt = reactor.take()
+    assert (settled.delivered.reason, receipt.message) == (f'lost: {reason}', m.Received((name(1),)))
 
 
 def test_a_result_that_cannot_be_kept_is_received_and_over() -> None:

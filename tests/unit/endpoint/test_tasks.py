@@ -346,7 +346,7 @@ def test_segments_that_are_not_as_asked_for_are_dropped_and_missing_ones_asked_f
     desk = Desk()
     desk.open()
     desk.turn(desk.dispatch(task(1, body=100)))
-    for bad in (Segment(task_id(1), 1, 'task', 0, 99, Body(bytes(99))), Segment(task_id(1), 1, 'task', 0, 100, Body(bytes(50)))):
+    for bad in (Segment(task_id(1), 1, 'task', 7, 99, Body(bytes(92))), Segment(task_id(1), 1, 'task', 0, 100, Body(bytes(50)))):
         assert only(desk.turn(bad), SpoolWrite) == []
     assert sent(desk.open(session=2), Fetch) == [Fetch(task_id(1), 1, 'task', 0, 100)]
 
@@ -354,9 +354,11 @@ def test_segments_that_are_not_as_asked_for_are_dropped_and_missing_ones_asked_f
 def test_a_body_that_is_gone_and_a_spool_that_is_full_end_the_task() -> None:
     desk = Desk()
     desk.open()
-    desk.turn(desk.dispatch(task(1, body=100), task(2, body=100)))
+    desk.turn(desk.dispatch(task(1, body=100), task(2, body=100), task(3, body=100)))
     (header,) = headers(desk.turn(Segment(task_id(1), 1, 'task', 0, -1, Body(b''))))
     assert header.reason.startswith('body-gone')
+    (header,) = headers(desk.turn(Segment(task_id(3), 1, 'task', 0, 60, Body(bytes(60)))))
+    assert header.reason == 'body-gone: the relay has 60 bytes of the arguments, not 100'
     desk.reactor.unspooled((task_id(2), 1, 'task'), 'full: no space', desk.now)
     (header,) = headers(desk.turn())
     assert header.reason == 'full: no space'
@@ -376,3 +378,23 @@ def test_a_large_result_is_durable_before_it_is_spoken_of_and_served_until_recor
     assert only(desk.turn(Fetch(task_id(1), 1, 'result', 0, 1 << 40)), SpoolSend)[0].fetch.length <= 2 * SEGMENT
     assert SpoolDelete(key) in desk.turn(Recorded((Attempt(task_id(1), 1),)))
     assert sent(desk.turn(Fetch(task_id(1), 1, 'result', 0, 10)), Segment)[0].total == -1
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize('after', [0.0, 2.0])
+def test_a_large_result_that_the_disk_has_not_kept_is_lost_and_not_offered_for_ever(after: float) -> None:
+    desk = Desk()
+    desk.open()
+    (start,) = desk.run(task(1))
+    desk.finish(start, body=5000)
+    key = (task_id(1), 1, 'result')
+    desk.reactor.spooled(key, desk.now)
+    desk.pass_time(after)
+    assert only(desk.turn(Fetch(task_id(1), 1, 'result', 0, 5000)), SpoolSend)[0].total == 5000
+    assert [desk.reactor.spoiled(key), desk.reactor.spoiled(key)] == [True, False], 'it is told once'
+    effects = desk.turn()
+    (header,) = headers(effects)
+    assert (header.status, header.body, header.reason) == (Status.FAILED, 0, "lost: the endpoint's disk has damaged this result")
+    assert SpoolDelete(key) in effects
+    desk.pass_time(1.0)
+    assert [codec.result_header(each.header).body for each in desk.journal.results()] == [0], 'a restart tells the same'
