@@ -81,6 +81,10 @@ class Directory:
         """Whether a key speaks, or has spoken, for an account."""
         return key in self._keys
 
+    def knows(self, account: Id, key: bytes) -> bool:
+        """Whether somebody has this identity or this key: cards are public, and what comes under a key counts as said by one account."""
+        return account in self._accounts or self.is_taken(key)
+
     def counts(self, account: Id, now: float) -> bool:
         """Whether an account is neither revoked nor past its time; a service ends with its owner."""
         row = self._accounts.get(account)
@@ -93,9 +97,9 @@ class Directory:
         return {row.id, *[each.id for each in self if each.role == 'service' and each.owner == row.id]}
 
     def invited(self, key: bytes, now: float) -> InviteRow | None:
-        """The open invitation of a one-use key."""
+        """The open invitation of a one-use key; who is out has none."""
         invite = self.invites.get(key)
-        return invite if invite and now < invite.expires else None
+        return invite if invite and now < invite.expires and self.counts(invite.owner, now) else None
 
     def admits(self, key: bytes, now: float) -> bool:
         """Whether a key may connect at all."""

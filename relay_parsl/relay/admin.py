@@ -306,6 +306,9 @@ class Admin:
         """At once, also for the sessions that are live."""
         self._core.put_account(replace(row, standing=standing))
         over = self._core.accounts.ending_with(row)
+        for invite in [each for each in self._core.accounts.invites.values() if each.owner in over]:
+            self._core.store.drop_invite(invite.curve)
+            del self._core.accounts.invites[invite.curve]
         for session in [each for each in self._core.sessions.values() if each.account in over]:
             self._core.send(session, m.Goodbye('revoked'))
             self._drop(session)
@@ -335,7 +338,7 @@ class Admin:
         elif invite is None or invite.token != enrolment.token or invite.role != enrolment.kind:
             self._core.audit('enrol-denied', enrolment.id, **self._guesses.wrong(enrolment.address, peer.key, now))
             answer = m.Refused('denied', 'this invitation is used, over, or for another role')
-        elif self._core.accounts.get(enrolment.id) or self._core.accounts.taken(invite.name, invite.role, invite.owner):
+        elif self._core.accounts.knows(enrolment.id, enrolment.curve) or self._core.accounts.taken(invite.name, invite.role, invite.owner):
             answer = m.Refused('denied', f'there is an account with this key or named {invite.name!r} already')
         else:
             self._take_in(peer.key, invite, enrolment)

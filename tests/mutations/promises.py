@@ -103,7 +103,7 @@ SECURITY = {
         'Every look-up is by account; the answer is the one for what does not exist, and it is on record.',
     ),
     'revoked': Promise(
-        'A key that is revoked, past its time or replaced is out, with its sessions and its services.',
+        'A key that is revoked, past its time or replaced is out, with its sessions, its open invitations and its services.',
         'The account is looked up for each message; `trusted.json` and shares for each task.',
     ),
     'grant': Promise(
