@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -76,10 +77,12 @@ def wait_for(home: Home, desk: Desk, invitation: Invitation) -> Pin:
 
 
 @click.command()
-@click.argument('url')
+@click.argument('url', required=False)
 @click.option('--name', metavar='NAME', help="What to call the relay here.  [default: the URL's host]")
-def join(url: str, name: str | None) -> None:
-    """Join a relay with the URL that `invite` printed.
+def join(url: str | None, name: str | None) -> None:
+    """Join a relay with the URL that `invite` printed. Without it, it is asked for, or read from stdin.
+
+    Others on this host can read what stands on a command line: on a login node let it be asked for.
 
     The keys are made here and never leave this machine. An invitation of an endpoint makes a directory for it, to be filled by
     `relay-parsl endpoint configure`; any other one makes an account.
@@ -88,7 +91,7 @@ def join(url: str, name: str | None) -> None:
     from relay_parsl.home import Home, Invitation
 
     home = Home.find()
-    invitation = Invitation.read(url)
+    invitation = Invitation.read(url or asked_url())
     entry = entry_for(home, invitation, name)
     if invitation.role == 'endpoint':
         join_endpoint(home, invitation, entry)
@@ -101,6 +104,13 @@ def join(url: str, name: str | None) -> None:
     click.echo(f'{credentials.role} {credentials.name!r} of relay {entry.name!r} ({entry.url}); keys in {path}')
     if credentials.role == 'user':
         click.echo('next: relay-parsl invite NAME --role endpoint, and on the cluster relay-parsl join URL')
+
+
+def asked_url() -> str:
+    """The invitation, typed without being shown, or from a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    return str(click.prompt('URL of the invitation (it is not shown)', hide_input=True))
 
 
 def entry_for(home: Home, invitation: Invitation, name: str | None) -> RelayEntry:

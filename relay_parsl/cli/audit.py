@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.names import names_or_files
-from relay_parsl.cli.show import BadInput, Failure, moment
+from relay_parsl.cli.show import BadInput, Failure, harmless, moment
 
 if TYPE_CHECKING:
     from relay_parsl.home import Home
@@ -111,7 +111,7 @@ def show(target: str, since: str | None, events: tuple[str, ...], account: str |
         if body is None:
             click.echo(f'(a line that is none: {data[:200].decode(errors="replace")!r})', err=True)
         elif body.get('time', 0.0) >= start and (not events or body.get('event') in events) and (not words or words & set(texts(body))):
-            click.echo(data.decode().rstrip() if as_json else line(body))
+            click.echo(data.decode(errors='replace').rstrip() if as_json else line(body))
             sys.stdout.flush()
 
 
@@ -143,15 +143,15 @@ def parsed(data: bytes) -> dict[str, Any] | None:
     """The object in a line, None when there is none."""
     try:
         body = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) and isinstance(body.get('time', 0.0), (int, float)) else None
 
 
 def line(body: dict[str, Any]) -> str:
     """A line for people."""
     rest = ' '.join(f'{key}={json.dumps(value)}' for key, value in body.items() if key not in ('time', 'event', *CHAINING))
-    return f'{moment(float(body.get("time", 0)))}  {body.get("event", "")!s:12}  {rest}'
+    return harmless(f'{moment(body.get("time", 0.0))}  {body.get("event", "")!s:12}  {rest}')
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -174,7 +174,7 @@ def since_when(text: str, now: float) -> float:
         return now - float(ago[1]) * UNITS[ago[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         raise BadInput(f'--since {text!r} is no time: 2026-11-25, 2026-11-25T08:00, or how long ago: 90s, 30m, 2h, 7d') from None
 
 

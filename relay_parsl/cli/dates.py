@@ -50,8 +50,8 @@ def moment_of(text: str) -> float | None:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    day = re.fullmatch(r'\d{4}-\d\d-\d\d', text.strip())
+    day = ':' not in text and len(text.strip()) <= len('2027-01-31')  # also as Python reads it else: 20270131
     try:
         return (found + timedelta(days=1, seconds=-1) if day else found).timestamp()
-    except (OverflowError, OSError):
+    except (OverflowError, ValueError, OSError):  # before the year 1, or after 9999
         return None

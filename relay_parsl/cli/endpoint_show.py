@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.names import names_here, place_of
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing
+from relay_parsl.cli.show import BadInput, Failure, facts, harmless, json_option, listing
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -163,4 +163,4 @@ def tell(known: dict[str, Any]) -> None:
     if more := standing.left_out(known):
         click.echo(f'\n{more} older blocks or managers are not shown: the report had no room for them')
     if 'hardware' in known:
-        click.echo(f'\n# --- hardware of a worker\n\n{known["hardware"]}')
+        click.echo(f'\n# --- hardware of a worker\n\n{harmless(known["hardware"])}')

@@ -36,7 +36,8 @@ def share(name: str, account: str, functions: str, until: float | None, yes: boo
     The account is named by whom you have invited or confirmed, or by the UUID that `relay-parsl account list` shows to its owner: compare the two.
 
     You sign who the guests are, and the endpoint goes by that and by nothing that the relay says. With --functions the guest runs only those,
-    with arguments that are JSON; without, whatever it likes, as the endpoint's Unix user. Said again, it replaces what was said of that account.
+    with arguments that are JSON; without, whatever it likes, as the endpoint's Unix user. (A template that takes a `worker_init` from its users runs
+    that, too.) Said again, it replaces what was said of that account.
     """
     from relay_parsl.cli.desk import open_desk
     from relay_parsl.client import sharing

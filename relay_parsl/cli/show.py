@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay_parsl.errors import RelayError, TaskError
+from relay_parsl.logs import escaped
 
 TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time')
 """Columns that hold seconds since 1970."""
@@ -45,7 +46,7 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print it."""
-        click.echo(f'error: {self.message}', file=file, err=file is None)
+        click.echo(f'error: {harmless(self.message)}', file=file, err=file is None)
 
 
 class BadInput(Failure):
@@ -132,9 +133,17 @@ def readable(name: str, value: Any) -> str:
         return 'yes' if value else 'no'
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(plain(value))
-    return str(plain(value))
+    return harmless(str(plain(value)))
+
+
+def harmless(text: str) -> str:
+    """Text of somebody else for a terminal: its lines stay, what would move the cursor or turn the direction is escaped."""
+    return '\n'.join(escaped(line) for line in text.expandtabs().split('\n'))
 
 
 def moment(when: float) -> str:
-    """A time, in seconds since 1970, in local words."""
-    return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when)) if when else '-'
+    """A time, in seconds since 1970, in local words; as it is where no calendar has it, for others may have said it."""
+    try:
+        return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(when)) if when else '-'
+    except (OverflowError, ValueError, OSError):
+        return f'{when:g} s after 1970'

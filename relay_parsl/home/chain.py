@@ -21,6 +21,8 @@ from relay_parsl.wire.seal.keys import read_fields, sign, split_signed, verify
 FIRST = '0' * 64
 """What the first line is chained to."""
 _CONTEXT = b'relay-parsl/1/audit-head\0'
+_END = len(', "hash": ""}') + 64
+"""Bytes at the end of a line that are not hashed."""
 
 
 def line(number: int, previous: str, time: float, event: str, fields: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -49,7 +51,7 @@ def read_head(data: bytes, identity: bytes | None = None) -> Head:
     """The head in `data`. Raises SealError: it is none, its signature does not hold, or it is of another party than `identity`."""
     try:
         body, signature = split_signed(bytes.fromhex(json.loads(data)['signed']))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise SealError('it is no head of an audit log') from None
     head = Head(*read_fields(body, int, str, bytes, float))
     verify(head.identity, _CONTEXT, body, signature)
@@ -81,10 +83,10 @@ class Chain:
         """The next line. `wanted`: the number of the line that a head has signed."""
         try:
             body = json.loads(data)
-            claimed, number, previous = str(body.pop('hash')), int(body['number']), str(body['previous'])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            claimed, number, previous = str(body['hash']), int(body['number']), str(body['previous'])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return Finding(file, place, 'cut', 'it is no line of an audit log: cut off by a crash, or written by another')
-        real = hashlib.sha256(json.dumps(body).encode()).hexdigest()
+        real = hashlib.sha256(data.rstrip(b'\n')[:-_END] + b'}').hexdigest()  # of the bytes: JSON reads the same from others, too
         fault = self._fault(number, previous, claimed == real)
         if number > self.number or not fault:
             self.number, self.hash, self._hashes = number, claimed, {claimed, real}

@@ -150,5 +150,5 @@ def damaged(where: Path | str) -> Iterator[None]:
     """Whatever goes wrong with the content of a file inside is one HomeError that names the file."""
     try:
         yield
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, SealError, ConfigError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, SealError, ConfigError) as error:
         raise HomeError(f'{where} is damaged: {type(error).__name__}: {error}'.rstrip(': ')) from None

@@ -59,7 +59,8 @@ def pack(snapshot: Path, target: Path, about: Manifest, keys: bytes | None, bodi
         files[KEYS] = (len(keys), hashlib.sha256(keys).hexdigest())
     manifest = Manifest(about.version, about.made, about.store, about.tasks, files)
     part = target.with_name(f'{target.name}.part')
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    part.unlink(missing_ok=True)  # of a backup that was killed, or somebody else's, whose mode would stay
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, 'wb') as stream, tarfile.open(fileobj=stream, mode='w|') as archive:
             _add(archive, MANIFEST, io.BytesIO(text := to_json(asdict(manifest))), len(text))
@@ -107,7 +108,7 @@ def _opened(source: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(source, 'r|') as archive:
             yield archive
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:  # ValueError: numbers in extended headers that are none
         raise HomeError(f'{source} is no backup of a relay, or is cut off: {error}') from error
 
 
@@ -118,7 +119,7 @@ def _manifest(source: Path, data: bytes) -> Manifest:
     try:
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in _mapping(values['files']).items()}
         manifest = Manifest(str(values['version']), float(values['made']), int(values['store']), int(values['tasks']), files)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HomeError(f'{source} has a damaged manifest: {error}') from None
     strange = [name for name in files if not _NAME.fullmatch(name)]
     if strange or 'relay.db' not in files:

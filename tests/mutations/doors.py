@@ -35,7 +35,7 @@ MUTATIONS = (
         'relay_parsl/relay/accounts.py',
         ' and self.counts(invite.owner, now) else None',
         ' else None',
-        ('tests/unit/relay/test_admin.py::test_the_open_invitations_of_whom_is_out_are_over',),
+        ('tests/unit/relay/test_accounts.py::test_the_open_invitations_of_whom_is_out_are_over',),
     ),
     Mutation(
         'revoked',
@@ -43,7 +43,7 @@ MUTATIONS = (
         'relay_parsl/relay/admin.py',
         'if each.owner in over]:',
         'if not over]:',
-        ('tests/unit/relay/test_admin.py::test_the_open_invitations_of_whom_is_out_are_over',),
+        ('tests/unit/relay/test_accounts.py::test_the_open_invitations_of_whom_is_out_are_over',),
     ),
     Mutation(
         'speaker',
@@ -51,7 +51,7 @@ MUTATIONS = (
         'relay_parsl/relay/accounts.py',
         'return account in self._accounts or self.is_taken(key)',
         'return account in self._accounts',
-        ('tests/unit/relay/test_admin.py::test_nobody_joins_with_the_curve_key_of_another',),
+        ('tests/unit/relay/test_accounts.py::test_nobody_joins_with_the_curve_key_of_another',),
     ),
     Mutation(
         'at least once',

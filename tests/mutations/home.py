@@ -295,4 +295,29 @@ MUTATIONS = (
         '    identity: bytes = field()\n',
         ('tests/unit/wire/test_grants.py::test_private_keys_are_never_shown_and_have_their_length',),
     ),
+    Mutation(
+        'audit',
+        'A line counts by what JSON reads in it.',
+        'relay_parsl/home/chain.py',
+        "real = hashlib.sha256(data.rstrip(b'\\n')[:-_END] + b'}').hexdigest()",
+        "del body['hash']\n        real = hashlib.sha256(json.dumps(body).encode()).hexdigest()",
+        ('tests/unit/home/test_audit.py::test_whoever_changes_the_log_is_found_out',),
+    ),
+    Mutation(
+        'files',
+        'A backup is written into whatever file lies in its way.',
+        'relay_parsl/relay/archive.py',
+        "    part.unlink(missing_ok=True)  # of a backup that was killed, or somebody else's, whose mode would stay\n"
+        '    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL |',
+        '    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC |',
+        ('tests/unit/relay/test_archive.py::test_a_file_that_somebody_has_laid_in_its_way_is_not_written_to',),
+    ),
+    Mutation(
+        'results',
+        'What others have said may move the cursor of a terminal.',
+        'relay_parsl/cli/show.py',
+        "return '\\n'.join(escaped(line) for line in text.expandtabs().split('\\n'))",
+        'return text',
+        ('tests/unit/cli/test_show.py::test_what_others_said_moves_no_cursor',),
+    ),
 )

@@ -17,6 +17,8 @@ from relay_parsl.errors import SealError
 from relay_parsl.wire.codec import pack
 from relay_parsl.wire.seal.keys import Card, Keys, read_card, read_fields, sign, split_signed, verify
 
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999."""
 _SUCCESSION = b'relay-parsl/1/succession\0'
 
 
@@ -43,6 +45,8 @@ def read_succession(data: bytes) -> Succession:
     verify(card.identity, _SUCCESSION, body, signature)
     if card.kind != 'relay' or (heir is not None and not _follows(heir, card)):
         raise SealError('a card that is no relay, or that cannot follow the one of now')
+    if not 0 <= since <= LATEST:
+        raise SealError('a next key from a time that no calendar has')
     return Succession(card, heir, since, data)
 
 

@@ -75,6 +75,9 @@ def rewritten(text: str) -> str:
 
 HARMS: dict[str, tuple[Callable[[list[str]], list[str]], list[tuple[int, str]]]] = {
     'edit': (lambda lines: [*lines[:2], lines[2].replace('"n": 2', '"n": 7'), *lines[3:]], [(3, 'changed')]),
+    'spaces': (lambda lines: [*lines[:2], lines[2].replace('"n": 2', '"n":  2'), *lines[3:]], [(3, 'changed')]),
+    'a word before': (lambda lines: [*lines[:2], lines[2].replace('"n": 2', '"n": 7, "n": 2'), *lines[3:]], [(3, 'changed')]),
+    'endless number': (lambda lines: [*lines[:2], lines[2].replace('"number": 3', '"number": 1e999'), *lines[3:]], [(3, 'cut'), (4, 'removed')]),
     'rewrite': (lambda lines: [*lines[:2], rewritten(lines[2]), *lines[3:]], [(4, 'appended')]),
     'delete': (lambda lines: lines[:2] + lines[3:], [(3, 'removed')]),
     'delete the first': (lambda lines: lines[1:], [(1, 'removed')]),
@@ -94,6 +97,12 @@ def test_whoever_changes_the_log_is_found_out(path: Path, harm: str) -> None:
     change, expected = HARMS[harm]
     path.write_text(''.join(change(lines)))
     assert kinds(path) == expected
+
+
+def test_a_head_without_end_is_none(path: Path) -> None:
+    written(path, 2)
+    path.with_suffix('.head').write_bytes(b'[' * 100_000)
+    assert kinds(path) == [(0, 'head')]
 
 
 @pytest.mark.attack(42)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -40,6 +41,41 @@ def unpacked(backup: Path) -> dict[str, bytes]:
 def test_what_was_packed_comes_out(backup: Path) -> None:
     assert backup.stat().st_mode & 0o777 == 0o600
     assert unpacked(backup) == {'relay.db': b'store' * 1000, 'audit.log': b'{}\n', f'spool/{BODY}': b'body', 'keys': b'sealed keys'}
+
+
+@pytest.mark.attack(33)
+def test_a_file_that_somebody_has_laid_in_its_way_is_not_written_to(backup: Path) -> None:
+    part, theirs = backup.with_name('next.part'), backup.with_name('theirs')
+    part.write_bytes(b'')
+    part.chmod(0o666)
+    theirs.hardlink_to(part)
+    pack(backup.parent / 'snapshot', backup.with_name('next'), Manifest('1', 5.0, 3, 7), None, {BODY})
+    assert backup.with_name('next').stat().st_mode & 0o777 == 0o600
+    assert theirs.read_bytes() == b'', 'whoever has it open reads nothing'
+
+
+@pytest.mark.parametrize('headers', [{'GNU.sparse.map': '0,5,x', 'GNU.sparse.size': '10'}, {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0'}])
+def test_numbers_that_are_none_are_an_error_of_ours(headers: dict[str, str], tmp_path: Path) -> None:
+    text = json.dumps({'version': '1', 'made': 1.0, 'store': 3, 'tasks': 1, 'format': 1, 'files': {'relay.db': [10, 'x']}}).encode()
+    members = [tarfile.TarInfo('manifest.json'), tarfile.TarInfo('relay.db')]
+    members[1].pax_headers = headers
+    with tarfile.open(tmp_path / 'bad', 'w', format=tarfile.PAX_FORMAT) as archive:
+        for member, data in zip(members, (text, b'0123456789')):
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    with pytest.raises(HomeError):
+        unpacked(tmp_path / 'bad')
+
+
+@pytest.mark.parametrize('number', ['Infinity', '1e400'])
+def test_a_manifest_without_end_is_an_error_of_ours(number: str, tmp_path: Path) -> None:
+    text = b'{"version": "1", "made": 1.0, "store": 3, "tasks": %s, "format": 1, "files": {}}' % number.encode()
+    member = tarfile.TarInfo('manifest.json')
+    member.size = len(text)
+    with tarfile.open(tmp_path / 'bad', 'w') as archive:
+        archive.addfile(member, io.BytesIO(text))
+    with pytest.raises(HomeError, match='damaged'):
+        unpacked(tmp_path / 'bad')
 
 
 @pytest.mark.parametrize('at', [700, 1600, 4000, 9000])

@@ -50,3 +50,9 @@ def test_nobody_else_signs_it_nor_in_another_context() -> None:
             read_succession(sign(keys, context, body))
     with pytest.raises(SealError):
         issue_succession(ALICE, card(ALICE, 1, 'user'))
+
+
+@pytest.mark.parametrize('since', [-1.0, 1e18, float('inf')])
+def test_a_time_that_no_calendar_has_is_refused(since: float) -> None:
+    with pytest.raises(SealError):
+        issue_succession(ALICE, CARD, HEIR, since)
