@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from relay_parsl.relay.records import Stage
@@ -63,6 +64,10 @@ class Chaos:
             endpoint.drain_after = random.choice((-1, 0, 0, 1, 2, 4, 8))
         self._some(3 * int(random.random() < 0.4), self.rot)
         self._some(3 * int(random.random() < 0.4), self.rot_results)
+        for kind, direction in product(('relay', 'endpoint'), ('task', 'result')):
+            times = 6 if (kind, direction) == ('relay', 'result') else 2  # most of them lie there when nobody reads them any more
+            self._some(times * int(random.random() < 0.4), world.decay.spoil, kind, direction)
+        self._some(2 * int(random.random() < 0.3), world.decay.change_rows)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         self.clock.at(self.end, self.mend)

@@ -25,7 +25,7 @@ from relay_parsl.wire.messages import (
 )
 from tests.simulation.network import Dealer
 from tests.simulation.process import Process
-from tests.simulation.specs import Account, Spec, make_spec, outcome_holds, random_id, random_object
+from tests.simulation.specs import SIZES, Account, Spec, make_spec, outcome_holds, outcome_opens, random_id, random_object
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -128,7 +128,7 @@ class ClientProcess(Process):
                 expires=now + (random.uniform(0.5, 60.0) if short else 100_000.0),
                 priority=random.randrange(3), pool=random.choice(self.world.pools),
                 at_most_once=random.random() < 0.3,
-                body=random.randrange(1, 700) if random.random() < self.world.scale.large else 0,
+                body=random.randrange(*SIZES) if random.random() < self.world.scale.large else 0,
             )  # fmt: skip
             specs.append(make_spec(self.account.id, header, random))
         return specs
@@ -260,6 +260,10 @@ class ClientProcess(Process):
         header, task_id = effect.header, delivered.task_id
         if header is not None and header.status is Status.SUCCESS:
             body = bytes(self.arrived.pop(task_id, b'')) if header.body else b''
+            if header.body and not outcome_opens(delivered.payload, header.body, body):
+                self.world.invariants.check(self.world.decay.found(task_id, 'result that does not open'), 'a result that is whole cannot be opened')
+                self._end(task_id, 'damaged')
+                return
             self.world.invariants.check(outcome_holds(self.world.specs[task_id], delivered.payload, body), 'the bytes of a result changed on the way')
         self.world.invariants.settled(self, delivered)
         self._end(task_id, delivered.status.value)

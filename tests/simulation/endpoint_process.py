@@ -8,16 +8,16 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.endpoint import effects as do
-from relay_parsl.endpoint.ledger import MemoryJournal
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.errors import StoreError
 from relay_parsl.wire.codec import encode_header
 from relay_parsl.wire.messages import Body, Dispatch, Id, Result, ResultHeader, Segment, Status, TaskHeader
+from tests.simulation.decay import Rows
 from tests.simulation.engine import Engine, Job
 from tests.simulation.fused_engine import FusedEngine
 from tests.simulation.network import Dealer, brief
 from tests.simulation.process import Process
-from tests.simulation.specs import Account, outcome, random_id
+from tests.simulation.specs import SIZES, Account, key_of, opens, outcome, random_id
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -35,7 +35,7 @@ class Disk:
     def __init__(self) -> None:
         """Empty."""
         self.owner: EndpointProcess | None = None
-        self.journal = MemoryJournal(self._statement)
+        self.journal = Rows(self._statement)
         self.spool: dict[do.BodyKey, bytes] = {}
         self.outbox: dict[Id, None] = {}
 
@@ -46,7 +46,7 @@ class Disk:
     def copy(self) -> Disk:
         """What somebody has who copies the directory to another host."""
         other = Disk()
-        for name in ('_epoch', '_spent', '_results'):
+        for name in ('_epoch', '_spent', '_results', 'sums'):
             setattr(other.journal, name, copy(getattr(self.journal, name)))
         other.spool, other.outbox = dict(self.spool), dict(self.outbox)
         return other
@@ -101,6 +101,8 @@ class EndpointProcess(Process):
         except StoreError:
             self.kill('boot')
             return
+        for task_id in self.world.decay.results - journal._results.keys():
+            self.disk.outbox.pop(task_id, None)
         kept = {(each.task_id, each.attempt, 'result') for each in journal._results.values()}
         self.disk.spool = {key: body for key, body in self.disk.spool.items() if key in kept}
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
@@ -214,9 +216,21 @@ class EndpointProcess(Process):
         spec = self.world.specs[info.task_id]
         check = self.world.invariants.check
         check((effect.header, effect.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
-        check(not info.body or self.disk.spool.get((info.task_id, effect.attempt, 'task')) == spec.body, 'the body of a task changed on the way')
+        if info.body and not self._body_opens(effect):
+            return
         self.world.invariants.tried((self.name, self.life), info.task_id, effect.attempt)
         self.engines[info.pool].submit(Job(info.task_id, effect.attempt, effect.header, effect.payload))
+
+    def _body_opens(self, effect: do.Start) -> bool:
+        """What its runner does first: it reads the arguments. Those that do not open are the end of the task, and nothing of it runs."""
+        info, check = effect.info, self.world.invariants.check
+        body = self.disk.spool.get((info.task_id, effect.attempt, 'task'), b'')
+        if opens(key_of(info.task_id), info.body, body):
+            check(body == self.world.specs[info.task_id].body, 'the body of a task changed on the way')
+            return True
+        check(self.world.decay.found(info.task_id, 'call that does not open'), 'a body that is whole cannot be opened')
+        self._event(self._end, info, effect.attempt, Status.FAILED, b'SealError', b'')
+        return False
 
     def _cancel(self, effect: do.CancelWork) -> None:
         if self.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
@@ -234,7 +248,7 @@ class EndpointProcess(Process):
 
     def _finished(self, job: Job, status: Status, now: float) -> None:
         spec = self.world.specs[job.task_id]
-        size = self.clock.random.randrange(1, 700) if self.clock.random.random() < self.world.scale.large else 0
+        size = self.clock.random.randrange(*SIZES) if self.clock.random.random() < self.world.scale.large else 0
         payload, body = outcome(spec.mark, self.world.invariants.started[job.task_id], size)
         self._end(spec.header, job.attempt, status, payload, body, now)
 
@@ -287,6 +301,10 @@ class EndpointProcess(Process):
         self.clock.after(self.clock.random.uniform(0.1, 20.0), self.start)
 
     # -- judged by the invariants ---------------------------------------------
+
+    def bodies(self) -> dict[do.BodyKey, bytes]:
+        """Its spool."""
+        return self.disk.spool
 
     def inspect(self) -> None:
         """Invariant 3: what reached the outbox on disk stays there until the relay has it."""

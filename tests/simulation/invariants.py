@@ -116,7 +116,8 @@ class Invariants:
         self.check(spec.account == client.account.id, '6: a foreign result settled')
         local = not delivered.header and delivered.reason == 'cancelled before it was sent'
         if delivered.reason.startswith('lost: the relay no longer has'):
-            self.check(self.world.relay.evicted(delivered.task_id), '3: the body of a result is gone')
+            evicted = self.world.relay.evicted(delivered.task_id)
+            self.check(evicted or self.world.decay.found(delivered.task_id, 'result that is gone'), '3: the body of a result is gone')
         elif not local:
             self.check(not spec.wrong, 'a task that had to be rejected ended')
             self.check(not spec.deadly or delivered.status is not m.Status.SUCCESS, 'a task that kills its worker has succeeded')
@@ -253,7 +254,9 @@ class Invariants:
         spec = self.world.specs[task_id]
         if ended.header:
             reason = result_header(ended.header).reason
-            self.check(not reason.startswith(('replayed', 'body-gone')), 'a task failed for nothing: %s', reason)
+            if reason.startswith(('replayed', 'body-gone', 'lost')):
+                self.check(self.world.decay.found(task_id, reason.partition(':')[0]), 'a task failed for nothing: %s', reason)
+                self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
         elif ended.reason == EVICTED:
             return
         elif task_id in self.world.rotten and 'damaged' in ended.reason:

@@ -7,10 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from relay_parsl.client.pulls import Pull
+from relay_parsl.client.pulls import Pulls as ClientPulls
 from relay_parsl.client.reactor import ClientReactor
+from relay_parsl.endpoint import journal
 from relay_parsl.endpoint.books import Books
 from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
+from relay_parsl.endpoint.outcomes import Outcomes
+from relay_parsl.endpoint.pulls import Pulls as EndpointPulls
 from relay_parsl.engines.patience import Patience
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay import delivery
@@ -25,7 +30,8 @@ from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.codec import decode, result_header, task_header, unpack
-from relay_parsl.wire.messages import PROTOCOL, Body, Delivered, Dispatch, Held, Hello, Id, Message, Result, ResultHeader
+from relay_parsl.wire.messages import PROTOCOL, Body, Delivered, Dispatch, Held, Hello, Id, Message, Result, ResultHeader, Segment
+from relay_parsl.wire.seal.bodies import _Opening
 from tests.simulation import network
 from tests.simulation.patches import Patch
 from tests.simulation.relay_process import RelayProcess
@@ -39,6 +45,7 @@ class Mutation:
 
 
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
+_take = ClientPulls.take
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -123,6 +130,20 @@ def _read_any(self: Intray, session: EndpointSession, results: Sequence[Result])
     return [(result, header) for result, header in found if header.attempt > 0]
 
 
+def _believe(self: _Opening, plain: memoryview) -> None:
+    """What lies in a spool is taken as it is."""
+    assert self.due is not None
+    size, self.due = self.due[1], next(self._plan, None)
+    plain[:] = self._source.read(size).ljust(size, b'\0')
+    self._source.read()
+
+
+def _take_segment(self: ClientPulls, segment: Segment) -> Pull | None:
+    """A piece of a result of another length is passed over."""
+    pull = self._pulls.get(segment.task_id)
+    return None if pull is not None and segment.total not in (-1, pull.header.body) else _take(self, segment)
+
+
 def _open_any(self: Intray, session: EndpointSession, ids: Sequence[Id]) -> dict[Id, TaskInfo]:
     return {info.id: info for info in self._core.store.find(ids) if info.stage != Stage.DONE}
 
@@ -146,6 +167,11 @@ MUTATIONS = {
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),
     'what the disk has damaged is delivered': Mutation(((delivery, '_delivered', _deliver_damaged),)),
+    'what a spool has damaged runs': Mutation(((_Opening, 'next_into', _believe),)),
+    'cut arguments are asked for for ever': Mutation(((EndpointPulls, 'cut', lambda self, segment: False),)),
+    'a cut result is asked for for ever': Mutation(((ClientPulls, 'take', _take_segment),)),
+    'a result whose body the disk has lost is offered for ever': Mutation(((Outcomes, 'spoiled', lambda self, key: False),)),
+    'what a journal has damaged is sent': Mutation(((journal, '_sum', lambda key, first, second: 0),)),
     'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -47,6 +47,10 @@ class Process:
 
     def step(self) -> None:
         """One turn of the loop."""
+
+    def bodies(self) -> dict[Any, bytes]:
+        """What is in its spool."""
+        return {}
 
     # -- turns ----------------------------------------------------------------
 

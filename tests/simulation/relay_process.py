@@ -212,6 +212,10 @@ class RelayProcess(Process):
 
     # -- judged by the invariants ---------------------------------------------
 
+    def bodies(self) -> dict[do.Key, bytes]:
+        """Its spool."""
+        return self.spool
+
     def inspect(self) -> None:
         """Invariants 1 and 3, for every accepted task that is not over."""
         self.dirty = False
@@ -249,7 +253,7 @@ class RelayProcess(Process):
 
     def is_rotten(self, task_id: Id) -> bool:
         """Whether the disk has changed its result."""
-        return task_id in self.store.rotten
+        return task_id in self.store.rotten or task_id in self.world.decay.bodies
 
     def evicted(self, task_id: Id) -> bool:
         """Whether the result was given up for space, after somebody had received it."""
@@ -268,7 +272,9 @@ class RelayProcess(Process):
         if kept.info.stage == Stage.DONE:
             return True
         spec = self.world.specs[task_id]
-        body = not spec.body or ((task_id, 0, 'task') in self.spool and (task_id, 0, 'task') not in self.unsynced)
+        body = (
+            not spec.body or task_id in self.world.decay.bodies or ((task_id, 0, 'task') in self.spool and (task_id, 0, 'task') not in self.unsynced)
+        )
         objects = self.store._objects
         return (
             (kept.row.payload == spec.task.payload or task_id in self.world.rotten)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from io import BytesIO
 from random import Random
 
+from relay_parsl.errors import SealError
 from relay_parsl.wire.codec import encode_header
 from relay_parsl.wire.messages import Body, Hash, Id, Object, Task, TaskHeader
+from relay_parsl.wire.seal.bodies import TAG, open_body, seal_body
+
+SIZES = (TAG + 1, 700)
+"""Bytes of a large body, from and to."""
 
 
 @dataclass
@@ -43,6 +49,26 @@ class Spec:
         self.mark = sha256(self.task.header + self.task.payload + self.body).digest()[:8]
 
 
+def sealed(key: bytes, size: int) -> bytes:
+    """A body of `size` bytes on the wire and on disks, sealed as every large one is."""
+    plain, target = (key * (size // 32 + 1))[: size - TAG], BytesIO()
+    seal_body(key, len(plain), BytesIO(plain), target)
+    return target.getvalue()
+
+
+def opens(key: bytes, size: int, body: bytes) -> bool:
+    """Whether what has the key of a body can read it."""
+    try:
+        return bool(b''.join(open_body(key, size - TAG, BytesIO(body))))
+    except SealError:
+        return False
+
+
+def key_of(name: bytes) -> bytes:
+    """The key of the body of a task, or of a result: by its id, or by what its payload begins with."""
+    return sha256(name).digest()
+
+
 def random_id(random: Random) -> Id:
     """16 random bytes."""
     return Id(random.getrandbits(128).to_bytes(16, 'big'))
@@ -60,14 +86,19 @@ def make_spec(account: Id, header: TaskHeader, random: Random) -> Spec:
     deadly = random.choice(('runner', 'worker')) if trait < 0.02 else ''
     timeout = random.choice((0.05, 1.0, 6.0)) if 0.02 <= trait < 0.06 else 0.0
     payload = Body(b'call' + random.getrandbits(64).to_bytes(8, 'big') * random.choice((1, 1, 4, 40)))
-    body = bytes(header.task_id[:8] * (header.body // 8 + 1))[: header.body]
+    body = sealed(key_of(header.task_id), header.body) if header.body else b''
     return Spec(account, header, Task(encode_header(header), payload), body, deadly, timeout, slow=bool(timeout) and random.random() < 0.7)
 
 
 def outcome(mark: bytes, number: int, size: int) -> tuple[bytes, bytes]:
     """Payload and body of the result of the `number`-th start of the task with this mark: no two starts give the same bytes."""
-    body = bytes((mark + number.to_bytes(4, 'big')) * (size // 12 + 1))[:size]
+    body = sealed(key_of(b'R' + mark + number.to_bytes(4, 'big')), size) if size else b''
     return b'R' + mark + number.to_bytes(4, 'big') + sha256(body).digest()[:8], body
+
+
+def outcome_opens(payload: bytes, size: int, body: bytes) -> bool:
+    """Whether a client can read the body of a result."""
+    return opens(key_of(payload[:13]), size, body)
 
 
 def outcome_holds(spec: Spec, payload: bytes, body: bytes) -> bool:

@@ -28,9 +28,12 @@ FAULTS, CRASHES = 100, 20
 """How often each type of message must have been dropped, doubled and reordered, and each party crashed at each of its steps."""
 KINDS = (
     'cut', 'mute', 'pause', 'full', 'endpoint full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3', 'older', 'newer', 'revoked', 'rot',
-    'rot told',
+    'rot told', 'relay body flipped', 'relay body cut', 'relay body gone', 'endpoint body flipped', 'endpoint body cut', 'endpoint body gone',
+    'row changed', 'body-gone told', 'call that does not open told',
 )  # fmt: skip
 """What else goes wrong; each has a counter, so that none of it can cease unnoticed."""
+SELDOM = ('replayed told', 'lost told', 'result that does not open told', 'result that is gone told')
+"""How damage is told of that is seldom noticed, for most of it is gone before anybody reads it."""
 TOGETHER = (
     'refilled',
     'left',
@@ -94,6 +97,7 @@ def assert_enough(total: Tally) -> None:
     assert len(total.statements) > 30
     assert [name for name, count in total.statements.items() if count > 500 and not total.faults[name]] == [], 'statements that never failed'
     assert {name: total.faults[name] for name in KINDS if total.faults[name] < CRASHES} == {}
+    assert {name: total.faults[name] for name in SELDOM if total.faults[name] < CRASHES / 4} == {}
     assert {name: total.hostile[name] for name in TYPES if total.hostile[name] < FAULTS} == {}, 'said by hostile parties'
     assert {name: total.engine[name] for name in TOGETHER if total.engine[name] < CRASHES / 4} == {}
     assert total.engine['fused'] >= FUSED, 'tasks hardly travel together'

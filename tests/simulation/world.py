@@ -12,6 +12,7 @@ from tests.simulation.chaos import PROFILES, Chaos
 from tests.simulation.client_process import ClientProcess
 from tests.simulation.clock import Clock
 from tests.simulation.counters import Tally
+from tests.simulation.decay import Decay
 from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.engine import Speed
 from tests.simulation.hostile import Hostile, overhears
@@ -60,6 +61,7 @@ class World:
         """Whether parties of several versions meet."""
         self.fused = {pool for pool in self.pools if random.random() < scale.fused}
         self._make_accounts()
+        self.decay = Decay(self)
         self.invariants = Invariants(self)
         self.relay = RelayProcess(self, store or WatchedStore())
         self.clients = [
