@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.names import names_or_files
+from relay_parsl.cli.names import logs_or_files
 from relay_parsl.cli.show import BadInput, Failure, harmless, moment
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Target:
 
 
 @audit.command('verify')
-@click.argument('targets', nargs=-1, metavar='[TARGET]...', shell_complete=names_or_files)
+@click.argument('targets', nargs=-1, metavar='[TARGET]...', shell_complete=logs_or_files)
 @click.option(
     '--head', type=click.Path(exists=True, dir_okay=False, path_type=Path), help='A copy of audit.head that was kept elsewhere, for one TARGET.'
 )
@@ -93,7 +93,7 @@ def tell(target: Target, faults: list[dict[str, Any]]) -> None:
 
 
 @audit.command()
-@click.argument('target', shell_complete=names_or_files)
+@click.argument('target', shell_complete=logs_or_files)
 @click.option('--since', metavar='TIME', help='Lines from then on: 2026-11-25, 2026-11-25T08:00, or how long ago: 90s, 30m, 2h, 7d.')
 @click.option(
     '--event', 'events', multiple=True, metavar='EVENT', help='Only these events: session, invite, revoke, denied, start, … Several allowed.'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -138,7 +139,7 @@ def restore(source: Path, force: bool, passphrase: str | None) -> None:
     """
     from relay_parsl.cli.relay import pid_file
     from relay_parsl.home import Home
-    from relay_parsl.relay.restoring import install, prepare
+    from relay_parsl.relay.restoring import STAGING, install, prepare
 
     home = Home.find()
     relay = home.directory('relay')
@@ -149,6 +150,7 @@ def restore(source: Path, force: bool, passphrase: str | None) -> None:
         if (relay / 'relay.db').exists() and not force:
             raise BadInput(f'{relay / "relay.db"} is there already: --force restores in its place, and keeps it beside')
         now = time.time()
+        stack.callback(shutil.rmtree, relay / STAGING, ignore_errors=True)  # a wrong passphrase leaves nothing
         try:
             staging, manifest = prepare(source, relay, now)
             keys = opened_keys(home, staging, passphrase, str(source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from relay_parsl.cli.show import BadInput, Failure, facts, harmless, json_option
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
+    from relay_parsl.home import Home
 
 OWNER_ONLY = 'only its owner can ask the relay: run this where the account is'
 PATIENCE = 5.0
@@ -122,14 +124,27 @@ def elsewhere(name: str) -> dict[str, Any]:
     try:
         if home.relays():
             with Desk(*choose(home, None, None, ('user', 'operator')), timeout=PATIENCE, home=home) as desk:
-                rows = desk.rows('endpoints', name=name)
+                rows = desk.rows('endpoints', **meant(home, name))
     except RelayError as error:
         raise BadInput(f'no endpoint {name!r} here, and the relay cannot be asked for it: {error}') from error
     if not rows:
         place_of(name)  # says which there are
     if len(rows) > 1:
         raise BadInput(f'the relay knows {len(rows)} endpoints named {name!r}: see `relay-parsl account list`')
-    return {'name': name, 'id': rows[0]['id'], 'status': 'elsewhere', **at_relay(rows[0])}
+    return {'name': rows[0].get('name') or name, 'id': rows[0]['id'], 'status': 'elsewhere', **at_relay(rows[0])}
+
+
+def meant(home: Home, name: str) -> dict[str, bytes | str]:
+    """What to ask the relay for: what is pinned under this name, a UUID, or what the relay calls so."""
+    from relay_parsl.client.sharing import SHARED
+
+    pin = home.pins().get(name)
+    if pin is not None and pin.kind in ('endpoint', SHARED):
+        return {'id': pin.id}
+    try:
+        return {'id': uuid.UUID(name).bytes}
+    except ValueError:
+        return {'name': name}
 
 
 def hardware_of(name: str, wait: float) -> str:

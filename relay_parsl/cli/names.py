@@ -59,6 +59,31 @@ def names_here(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> 
     return [place.name for place in Place.all(Home.find()) if place.name.startswith(typed)]
 
 
+def endpoints_known(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Names of endpoints of this home, and of those that its account has confirmed."""
+    return sorted({*names_here(ctx, parameter, typed), *_pinned(typed, ('endpoint',))})
+
+
+def accounts_known(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Names of accounts that are confirmed here."""
+    return _pinned(typed, ('user', 'service', 'operator'))
+
+
+def _pinned(typed: str, kinds: tuple[str, ...]) -> list[str]:
+    from relay_parsl.errors import RelayError
+    from relay_parsl.home import Home
+
+    try:
+        return [name for name, pin in Home.find().pins().items() if pin.kind in kinds and name.startswith(typed)]
+    except RelayError:
+        return []  # a shell completes; commands tell what is wrong
+
+
+def logs_or_files(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """What has an audit log, and the shell adds its files."""
+    return [*[CompletionItem('relay') for _ in range('relay'.startswith(typed))], *names_or_files(ctx, parameter, typed)]
+
+
 def names_or_files(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """The same, and the shell adds its files."""
     return [*map(CompletionItem, names_here(ctx, parameter, typed)), CompletionItem(typed, type='file')]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli import dates
+from relay_parsl.cli.names import accounts_known, endpoints_known
 from relay_parsl.cli.show import json_option, listing, moment, relay_options
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ yes_option = click.option('--yes', is_flag=True, help='The UUID is the one that 
 
 
 @click.command()
-@click.argument('name')
-@click.argument('account', metavar='NAME|UUID')
+@click.argument('name', shell_complete=endpoints_known)
+@click.argument('account', metavar='NAME|UUID', shell_complete=accounts_known)
 @click.option('--functions', metavar='HASH|NAME,…', default='', help='Only these: ids or SHA-256 of functions, or importable names.')
 @click.option(
     '--until',
@@ -58,8 +59,8 @@ def share(name: str, account: str, functions: str, until: float | None, yes: boo
 
 
 @click.command()
-@click.argument('name')
-@click.argument('account', metavar='NAME|UUID')
+@click.argument('name', shell_complete=endpoints_known)
+@click.argument('account', metavar='NAME|UUID', shell_complete=accounts_known)
 @click.option('--cancel', is_flag=True, help='End what runs of that account, too.')
 @relay_options
 def unshare(name: str, account: str, cancel: bool, relay: str | None, credentials: str | None) -> None:
@@ -80,7 +81,7 @@ def unshare(name: str, account: str, cancel: bool, relay: str | None, credential
 
 
 @click.command()
-@click.argument('name')
+@click.argument('name', shell_complete=endpoints_known)
 @relay_options
 @json_option
 def shares(name: str, relay: str | None, credentials: str | None, as_json: bool) -> None:

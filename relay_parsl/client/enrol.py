@@ -95,8 +95,10 @@ def confirm(home: Home, desk: Desk) -> list[Pin]:
         if pending.relay != desk.entry.name:
             continue
         for row in desk.rows('cards', name=pending.name) if pending.is_of(desk.credentials) else ():
+            if not mac_holds(pending.secret, row['card'], pending.name, pending.role, row['mac']):
+                continue  # somebody else's of this name, whatever that card is: others may show us endpoints of theirs
             card = read_card(row['card'], now=time.time())
-            if card.kind == pending.role and mac_holds(pending.secret, card.data, pending.name, pending.role, row['mac']):
+            if card.kind == pending.role:
                 pinned.append(Pin(pending.name, card.identity, card.kind))
                 home.pin(pinned[-1])
                 desk.order('vouch', id=card.id, voucher=issue_voucher(desk.credentials.keys, pending.name, card, pending.until).data)

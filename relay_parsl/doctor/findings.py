@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay_parsl.doctor.facts import Checked, Disk, Facts, Key, Limits, Process, Relay, Seen
 
@@ -137,18 +137,29 @@ def keys(facts: Facts, now: float) -> Iterator[Finding]:
 def key_finding(key: Key, now: float) -> Finding:
     """About one of them."""
     if key.fault:
-        if 'chmod' in key.fault:
-            return Finding('keys', FAULT, *key.fault.rsplit(': ', 1))
-        return Finding('keys', FAULT, key.fault, f'restore {key.path} from a backup, or move it away and join again with a new invitation')
+        return key_fault(key)
     left, name = key.not_after - now, f'{key.role} {key.name!r}'
     if key.path.endswith('pins.json') or key.path.endswith('trusted.json'):
         return Finding('keys', OK, f'{key.path}: {key.name}')
-    mend = f'relay-parsl invite {key.name} --role {key.role}, where the account that owns it is; here relay-parsl join with what that prints'
+    mend = f'relay-parsl account revoke {key.name}, then relay-parsl invite {key.name} --role {key.role}, where the account that invited it is'
+    mend += f'; here move {key.path} away, then relay-parsl join with what that prints'
+    mend = 'relay-parsl relay rotate' if key.role == 'relay' else mend
     if left <= 0:
         return Finding('keys', FAULT, f'the card of {name} ended {-left / 86400:.0f} days ago ({key.path})', mend)
     if left < SOON:
         return Finding('keys', WARNING, f'the card of {name} ends in {left / 86400:.0f} days ({key.path})', mend)
     return Finding('keys', OK, f'{name}: its card is valid for {left / 86400:.0f} more days')
+
+
+def key_fault(key: Key) -> Finding:
+    """About one that cannot be used: a remedy that is in the words already, or where to get it from."""
+    cause, _, remedy = key.fault.rpartition(': ')
+    if remedy.startswith(('chmod ', 'chown ', 'put ')):
+        return Finding('keys', FAULT, cause, remedy)
+    again = 'join again with a new invitation'
+    if key.path.endswith('relay/relay.key'):  # who joined knows this one and no other
+        again = 'relay-parsl relay restore FILE --force, which brings back store and key of a backup'
+    return Finding('keys', FAULT, key.fault, f'restore {key.path} from a backup, or move it away and {again}')
 
 
 def secrets(facts: Facts, _now: float) -> Iterator[Finding]:
@@ -284,7 +295,8 @@ def relay_findings(relay: Relay, own: str) -> Iterator[Finding]:
     }
     if relay.own and not relay.pid:
         other = f', and {relay.port_of} listens on its port' if relay.port_of else ''
-        yield Finding('relay', WARNING, f'the relay of this home does not run{other}', 'relay-parsl relay start --detach')
+        mend = f'end {relay.port_of}, or relay-parsl relay start --bind HOST:PORT --detach' if other else 'relay-parsl relay start --detach'
+        yield Finding('relay', WARNING, f'the relay of this home does not run{other}', mend)
     elif relay.state in faults:
         yield Finding('relay', FAULT, f'{where}: {faults[relay.state][0]}', faults[relay.state][1])
     else:
@@ -353,7 +365,8 @@ def audits(facts: Facts, _now: float) -> Iterator[Finding]:
 def stores(facts: Facts, _now: float) -> Iterator[Finding]:
     """Databases are whole."""
     for each in facts.stores:
-        yield from checked(each, 'store', f'stop it, keep a copy of {each.path}, and restore a backup: see docs/operations.md')
+        said = replace(each, note=each.note or 'whole, as SQLite sees it; the sums of its rows are looked at by a start')
+        yield from checked(said, 'store', f'stop it, keep a copy of {each.path}, and restore a backup: see docs/operations.md')
 
 
 def checked(each: Checked, check: str, mend: str) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from relay_parsl.relay.schema import VERSION
 from relay_parsl.relay.sqlite.copies import examine, renew, sync
 
 STORE = ('relay.db', 'relay.db-wal', 'relay.db-shm')
+STAGING = 'restoring'
+"""Where a backup is unpacked, below the relay's directory."""
 
 
 def prepare(source: Path, relay: Path, now: float) -> tuple[Path, Manifest]:
@@ -23,7 +25,7 @@ def prepare(source: Path, relay: Path, now: float) -> tuple[Path, Manifest]:
         StoreError: its store is none, or damaged.
         OSError: the disk refuses.
     """
-    staging = relay / 'restoring'
+    staging = relay / STAGING
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=0o700)
     try:

@@ -87,12 +87,14 @@ def test_a_guest_runs_what_it_may_for_as_long_as_it_may(party: Party) -> None:
     assert (known['function_policy'], known['shared']) == ('any', [guest])
     known = json.loads(bob.ok('endpoint', 'show', 'site', '--json'))
     assert (known['terms']['policy'], 'shared' in known) == ('names', False)
+    assert json.loads(bob.ok('endpoint', 'show', site, '--json')) == known, 'by the UUID that its owner told'
     assert 'the share of this endpoint with your account (function policy: names) does not allow this' in found['cos']
     assert '(math:sqrt)' in found['own']
 
     # by hash only, under a name that the guest has confirmed, and for some seconds
     alice.ok('endpoint', 'share', 'site', guest, '--functions', found['id'], '--until', '1d', '--yes')
     bob.ok('endpoint', 'confirm', 'hers', site, '--yes')
+    assert json.loads(bob.ok('endpoint', 'show', 'hers', '--json'))['id'] == site, 'by what it is called here'
     until(lambda: in_force(alice))
     found = told(bob, 'hers')
     assert found['own'] == '42'
