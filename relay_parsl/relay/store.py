@@ -372,7 +372,7 @@ class MemoryStore(Turns, Store):
         if now < self._soonest:
             return []
         over = [each.info for each in self._tasks.values() if each.info.expires <= now]
-        self._soonest = now if over else min([each.info.expires for each in self._tasks.values()], default=now)
+        self._soonest = min([each.info.expires for each in self._tasks.values()], default=now)
         return [task_info(each) for each in over[:limit]]
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:

@@ -23,6 +23,9 @@ PROFILES = (
 )
 """Chances for each message; a seed has one of them. The first leaves the crashes alone with the parties."""
 
+SET = 30_000.0
+"""Seconds by which clocks are set, on or back: short tasks are over by then, and others are not."""
+
 SELDOM = (
     'put_invite',
     'drop_invite',
@@ -70,6 +73,9 @@ class Chaos:
         self._some(2 * int(random.random() < 0.3), world.decay.change_rows)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
+        if world.set_clocks:
+            for process in (world.relay, *world.clients, *world.endpoints):
+                self._some(random.randrange(8 if process is world.relay else 3), self.set_clock, process)  # what expires is decided there
         self.clock.at(self.end, self.mend)
 
     def _some(self, count: int, do: object, *args: object) -> None:
@@ -161,6 +167,10 @@ class Chaos:
     def second_instance(self) -> None:
         """Somebody starts an endpoint a second time, with or without `--take-over`."""
         self.world.second_instance(self.clock.random.choice(self.world.endpoints), takeover=self.clock.random.random() < 0.6)
+
+    def set_clock(self, process: Process) -> None:
+        """Somebody sets the clock of a host while a process runs there."""
+        process.set_clock(self.clock.random.choice((-SET, 0.0, SET)))
 
     def mend(self) -> None:
         """No more faults; everybody runs."""

@@ -115,14 +115,14 @@ class ClientProcess(Process):
 
     def compose(self, endpoint: Account, count: int) -> list[Spec]:
         """Make tasks for an endpoint."""
-        random, now = self.clock.random, self.clock.now
+        random, now = self.clock.random, self.clock.now + self.error  # a client's reactor goes by a steady clock, `expires` by that of the host
         if endpoint.id not in self.grants:
             self.grants[endpoint.id] = self.new_object('grant')
         grant, function = self.grants[endpoint.id], random.choice(self.functions)
         specs = []
         for _ in range(count):
             self.sequence += 1
-            short = random.random() < self.world.scale.short
+            short = random.random() < self.world.short
             header = TaskHeader(
                 grant.hash, self.sequence, random_id(random), self.group, endpoint.id, function.hash,
                 expires=now + (random.uniform(0.5, 60.0) if short else 100_000.0),

@@ -97,7 +97,7 @@ class EndpointProcess(Process):
                 margin=random.choice(margins),
                 held_page=random.choice((2, 7)),
             )
-            self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.clock.now, settings=settings)
+            self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.now, settings=settings)
         except StoreError:
             self.kill('boot')
             return
@@ -109,7 +109,7 @@ class EndpointProcess(Process):
         self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
             self._make_engine(pool, random.randint(*(FEW if pool in self.world.fused else self.world.scale.capacities)))
-        self.reactor.connect(self.clock.now)
+        self.reactor.connect(self.now)
 
     def _make_engine(self, pool: str, capacity: int) -> None:
         kind = FusedEngine if pool in self.world.fused else Engine
@@ -148,7 +148,7 @@ class EndpointProcess(Process):
 
     def step(self) -> None:
         """begin, drain, decide, commit, act."""
-        now = self.clock.now
+        now = self.now
         if self.stuck_since is None:
             self._take_in(now)
         if not self._commit(now):
@@ -291,7 +291,7 @@ class EndpointProcess(Process):
 
     def _reconnect(self, _effect: do.Reconnect) -> None:
         self.dealer.reconnect()
-        self.reactor.connect(self.clock.now)
+        self.reactor.connect(self.now)
 
     def _exit(self, effect: do.Exit) -> None:
         self.clock.log('%s exits with %d: %s', self.name, effect.code, effect.reason)

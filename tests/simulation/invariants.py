@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from relay_parsl.endpoint.effects import Fail
+from relay_parsl.endpoint.intake import SKEW
 from relay_parsl.relay.records import Ended
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
-from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
+from relay_parsl.wire.messages import NO_ID, Delivered, Id, Message, Rejection
 from tests.simulation.hostile import EVIL
 from tests.simulation.network import DOWN, Dealer, Peer
 from tests.simulation.specs import Account, Spec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 DAMAGED = "lost: the relay's disk has damaged this result"
+CARD = {'id', 'role', 'card'}
+"""What the relay shows of a user to whoever knows the id."""
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -54,6 +57,8 @@ class Invariants:
         self.outcasts: set[Id] = set()
         """Revoked accounts: the relay has committed it."""
         self.unrest = ''
+        self.named: set[tuple[Id, bytes]] = set()
+        """What hostile accounts have asked the card of."""
         world.network.observe = self.observe
         world.network.unreadable = lambda name, error: self.check(False, 'a %s of another version cannot be read: %s', name, error)
         self._watch: dict[type, Callable[[Any, Account, Dealer], None]] = {
@@ -128,7 +133,7 @@ class Invariants:
         spec = self.world.specs[rejection.task_id]
         known = rejection.task_id in self.accepted
         if rejection.code in ('expired', 'unknown'):
-            self.check(spec.header.expires <= self.clock.now + 1.0, 'rejected as expired before its time')
+            self.check(spec.header.expires <= self.world.relay.latest + 1.0, 'rejected as expired before its time')
         elif rejection.code == 'full' and self.world.mixed:  # the version before this one knows no waiting
             self.refused.add(rejection.task_id)
             self.check(self.world.relay.was_full, 'rejected as full by a relay that was not')
@@ -139,12 +144,14 @@ class Invariants:
 
     def relay_reads(self, peer: Peer, message: Message) -> None:
         """The relay has this message now: what it may hold against a window changes."""
-        if self.world.enemies and peer.key in self.by_key and self.by_key[peer.key].hostile:
+        account = self.by_key.get(peer.key)
+        if account is None or account.hostile or account.id in self.outcasts:  # who has a revoked key may say anything
             return
         if isinstance(message, m.Received):
-            waiting = self.unreceived.get(peer.routing, {})
-            for task_id in message.ids:
-                waiting.pop(task_id, None)
+            before, _ = self.before.get(peer.routing, ({}, {}))  # it may come between a doubled `Hello` and the answer
+            for waiting in (self.unreceived.get(peer.routing, {}), before):
+                for task_id in message.ids:
+                    waiting.pop(task_id, None)
         elif isinstance(message, m.Window):
             self.windows[peer.routing] = message.pools
         elif isinstance(message, m.Returned):
@@ -163,7 +170,7 @@ class Invariants:
         if account is None:
             return
         if account.hostile:
-            self._told(message, account) if way == DOWN else None
+            self._told(message, account) if way == DOWN else self._asked(message, account)
             return
         if account.id in self.outcasts and way == DOWN:
             self.clock.tally.faults['told of its revocation'] += isinstance(message, m.Goodbye)
@@ -173,6 +180,11 @@ class Invariants:
         watch = self._watch.get(type(message)) if way == DOWN else None
         if watch is not None:
             watch(message, account, dealer)
+
+    def _asked(self, message: Message, account: Account) -> None:
+        """A hostile party names an id that it knows: for that it may see the card, which says no more than the id, and who is meant by it."""
+        if isinstance(message, m.List) and message.what == 'cards' and isinstance(message.filter.get('id'), bytes):
+            self.named.add((account.id, message.filter['id']))
 
     def _told(self, message: Message, account: Account) -> None:
         """A hostile party hears something: never of others, but that what it has named is not to be had."""
@@ -190,8 +202,11 @@ class Invariants:
         elif isinstance(message, m.Objects):
             self.check(not {each.hash for each in message.objects} & self.secrets(), '6: %s was given an object of others', account.name)
         elif isinstance(message, m.Listing):
-            others = {each.id for each in self.world.accounts if not each.hostile}
-            self.check(not {row.get('id') for row in message.rows} & (others), '6: a list')
+            people = {each.id: each.role for each in self.world.accounts if not each.hostile}
+            for row in message.rows:
+                about = {key: value for key, value in row.items() if value not in ('', b'', NO_ID)}  # no name, nor whose it is
+                known = about.keys() == CARD and (account.id, row['id']) in self.named and people.get(row['id']) in ('user', 'service')
+                self.check(row.get('id') not in people or known, '6: %s was listed %s', account.name, row)
         self.check(not set(ids) & self.world.specs.keys(), '6: %s was told of tasks of others by %s', account.name, type(message).__name__)
 
     def secrets(self) -> set[m.Hash]:
@@ -257,6 +272,8 @@ class Invariants:
             if reason.startswith(('replayed', 'body-gone', 'lost')):
                 self.check(self.world.decay.found(task_id, reason.partition(':')[0]), 'a task failed for nothing: %s', reason)
                 self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
+            over = spec.header.expires + SKEW < max([each.latest for each in self.world.endpoints if each.account.id == spec.header.endpoint])
+            self.check(over or not reason.startswith('expired'), 'a task expired at its endpoint before its time')
         elif ended.reason == EVICTED:
             return
         elif task_id in self.world.rotten and 'damaged' in ended.reason:
@@ -268,7 +285,7 @@ class Invariants:
             copies = {id(each.disk) for each in self.world.endpoints if each.account.id == spec.header.endpoint}
             self.check(not kept or len(copies) > 1, '3: %s was %s, and its result is in the outbox of %s', task_id.hex(), ended.reason, kept)
         elif ended.status is m.Status.EXPIRED:
-            self.check(spec.header.expires <= self.clock.now, 'a task expired before its time')
+            self.check(spec.header.expires <= self.world.relay.latest, 'a task expired before its time')
         elif ended.status is m.Status.CANCELLED:
             self.check(task_id in self.world.cancelled or task_id in self.refused, 'a task was cancelled that nobody cancelled')
 
@@ -370,5 +387,5 @@ class Invariants:
             for task_id, future in client.futures.items():
                 self.check(future.settled == 1, '5: %s settled %d times', task_id.hex(), future.settled)
         for task_id in self.accepted:
-            over = self.world.specs[task_id].header.expires <= self.clock.now
+            over = self.world.specs[task_id].header.expires <= self.world.relay.latest
             self.check(over or self.world.relay.whole(task_id), '1: the status of an accepted task is gone')

@@ -42,7 +42,7 @@ class Joiner(Process):
         self.joined = False
         self.leave_at = 0.0
         self.invitation: dict[str, Any] = {
-            'name': self.name, 'role': 'user', 'curve': self.once, 'token': sha256(self.token).digest(), 'expires': self.clock.now + 80_000.0,
+            'name': self.name, 'role': 'user', 'curve': self.once, 'token': sha256(self.token).digest(), 'expires': self.clock.now + 40_000.0,
         }  # fmt: skip
         """What the inviter tells the relay."""
 

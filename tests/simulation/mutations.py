@@ -21,6 +21,7 @@ from relay_parsl.errors import ProtocolError
 from relay_parsl.relay import delivery
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.admin import Admin
+from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.delivery import Delivery, Outcome
 from relay_parsl.relay.doors import Doors
 from relay_parsl.relay.intake import Intake as RelayIntake
@@ -33,7 +34,9 @@ from relay_parsl.wire.codec import decode, result_header, task_header, unpack
 from relay_parsl.wire.messages import PROTOCOL, Body, Delivered, Dispatch, Held, Hello, Id, Message, Result, ResultHeader, Segment
 from relay_parsl.wire.seal.bodies import _Opening
 from tests.simulation import network
+from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.patches import Patch
+from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 
 
@@ -44,6 +47,7 @@ class Mutation:
     patches: tuple[Patch, ...] = ()
 
 
+_due = Calendar._due
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
 _take = ClientPulls.take
 
@@ -148,6 +152,16 @@ def _open_any(self: Intray, session: EndpointSession, ids: Sequence[Id]) -> dict
     return {info.id: info for info in self._core.store.find(ids) if info.stage != Stage.DONE}
 
 
+def _due_early(self: Calendar, now: float) -> None:
+    """Time is over a minute before it is."""
+    _due(self, now + 60.0)
+
+
+def _by_the_wall(self: Process) -> float:
+    """A clock that is set counts at once, not from the next start on."""
+    return self.clock.now + self.error
+
+
 MUTATIONS = {
     'none': Mutation(),
     'ack before commit': Mutation(((RelayProcess, 'decided', _speak_early),)),
@@ -173,5 +187,8 @@ MUTATIONS = {
     'a result whose body the disk has lost is offered for ever': Mutation(((Outcomes, 'spoiled', lambda self, key: False),)),
     'what a journal has damaged is sent': Mutation(((journal, '_sum', lambda key, first, second: 0),)),
     'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
+    'tasks expire before their time': Mutation(((Calendar, '_due', _due_early),)),
+    'the relay goes by a clock that may be set': Mutation(((RelayProcess, 'now', property(_by_the_wall)),)),
+    'an endpoint goes by a clock that may be set': Mutation(((EndpointProcess, 'now', property(_by_the_wall)),)),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -36,6 +36,25 @@ class Process:
         self._next_turn = float('inf')
         self.version = 0
         """Of its program, relative to this one: each start may be with another."""
+        self.error = self.skew = self.ahead = 0.0
+        """Seconds that the clock of its host is off now, was off when this life began, and was off at most when one began."""
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970, as it goes by them: what its host said at its start, and steady from then on, as in the product."""
+        return self.clock.now + self.skew
+
+    @property
+    def latest(self) -> float:
+        """The latest that any of its lives could take it to be."""
+        return self.clock.now + self.ahead
+
+    def set_clock(self, error: float) -> None:
+        """The clock of its host is put on or back, and is off by so much from now on."""
+        if error != self.error:
+            self.clock.tally.faults[f'{self.kind} clock {"on" if error > self.error else "back"}'] += 1
+            self.clock.log('the clock of %s is off by %.0f s', self.name, error)
+        self.error = error
 
     # -- to be filled in ------------------------------------------------------
 
@@ -62,6 +81,9 @@ class Process:
         self.paused_until = 0.0
         self._next_turn = float('inf')
         self.version = self.world.installed()
+        self.world.boot_clock(self)
+        self.skew = self.error
+        self.ahead = max(self.ahead, self.skew)
         self.clock.log('%s starts (life %d)', self.name, self.life)
         if self.guard(self.boot):
             self.wake(0.0)

@@ -59,6 +59,7 @@ class RelayProcess(Process):
 
     def boot(self) -> None:
         """A new process: all it knows is in the store."""
+        self.looked = 0.0
         self.events: deque[tuple[Any, ...]] = deque()
         self.world.network.relay_up, self.world.network.version = True, self.version
         self.was_full |= self.full
@@ -75,7 +76,7 @@ class RelayProcess(Process):
         self.store.rollback()
         self.store.begin()
         start = self.store.start()
-        self.reactor = RelayReactor(self.store, self.clock.now, settings=self.settings, first_session=start << 32)
+        self.reactor = RelayReactor(self.store, self.now, settings=self.settings, first_session=start << 32)
         self.store.commit()
 
     def _sweep(self) -> None:
@@ -111,7 +112,7 @@ class RelayProcess(Process):
 
     def step(self) -> None:
         """begin, drain, decide, commit, send."""
-        network, now = self.world.network, self.clock.now
+        network, now = self.world.network, self.now
         arrived = [network.relay_inbox.popleft() for _ in range(min(len(network.relay_inbox), 256))]
         if arrived:
             self.point('receive')
@@ -167,7 +168,7 @@ class RelayProcess(Process):
             self.kill('boot')
             return
         self.reactor.full = self.was_full = self.faulty = True
-        self.looked = self.clock.now
+        self.looked = self.now
         self.wake(0.2)
 
     def _act(self) -> None:
@@ -177,7 +178,7 @@ class RelayProcess(Process):
 
     def _send(self, effect: do.Send) -> None:
         if not self.world.network.route(effect.routing, effect.message):
-            self.reactor.unreachable(effect.routing, self.clock.now)
+            self.reactor.unreachable(effect.routing, self.now)
 
     def _write(self, effect: do.SpoolWrite) -> None:
         old = self.spool.get(effect.key, b'')

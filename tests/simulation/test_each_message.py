@@ -24,7 +24,7 @@ class Session(World):
     """A world in which nothing goes wrong but one thing: with message `number` of all that are sent."""
 
     def __init__(self, fault: str = '', number: int = -1) -> None:
-        super().__init__(SEED)
+        super().__init__(SEED, calm=True)
         self._fault, self._number, self.count = fault, number, 0
         self.names: list[str] = []
         self._held: tuple[Connection, int, Message] | None = None
