@@ -116,6 +116,13 @@ class Desk:
         raise unanswered(self.entry.url, self._timeout, self._dealer.failure)
 
 
+REFUSED_KEY = (
+    'your account there was revoked, its time is over, or it is another; or the relay was restored from a backup that is older than your last '
+    '`relay-parsl account rotate`: say that once more'
+)
+"""What it means when a relay knows the key of an account not any more."""
+
+
 def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: float = TIMEOUT) -> Enrolled:
     """Join over an invitation's one-use key. Raises what a `Desk` raises."""
     dealer = Dealer(url, relay_key, curve)
@@ -130,9 +137,7 @@ def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: 
         dealer.close()
 
 
-def unanswered(
-    url: str, timeout: float, failure: str, refused: str = 'your account there was revoked, its time is over, or it is another'
-) -> RelayUnavailable:
+def unanswered(url: str, timeout: float, failure: str, refused: str = REFUSED_KEY) -> RelayUnavailable:
     """What is the matter with a relay that is silent. `failure` is the dealer's; `refused` is what it means when the relay refuses our key."""
     if failure == 'unknown-key':
         return RelayUnavailable(f'no session with the relay at {url}: the relay refuses your key: {refused}')

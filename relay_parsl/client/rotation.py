@@ -6,6 +6,7 @@
  NAME.key.new ──► NAME.key       ◄─ Enrolled ─
 ```
 
+A relay that was restored from a backup older than the last rotation knows the CURVE key before that only; so it is tried, too.
 The new keys are on the disk before the relay hears of them, and a rotation that was cut off goes on with them when it is said again.
 """
 
@@ -63,4 +64,9 @@ def _tell(relay: RelayEntry, current: Credentials, new: Credentials, overlap: fl
             pass
         else:
             return
-    enrol(relay.url, key, current.keys.curve, message)
+    try:
+        enrol(relay.url, key, current.keys.curve, message)
+    except RelayUnavailable:
+        if not current.before:
+            raise
+        enrol(relay.url, key, current.before, message)

@@ -289,7 +289,10 @@ def relay_findings(relay: Relay, own: str) -> Iterator[Finding]:
             f'what answers there is no relay, or has another key{relay.port_of and f" ({relay.port_of})"}',
             "relay-parsl relay pin KEY if its key was replaced (relay-parsl relay key, on its host); relay-parsl join 'relay-parsl://…' if made anew",
         ),
-        'unknown-key': ('it does not know our key: revoked, or its store is an older one', 'ask its operator for a new invitation'),
+        'unknown-key': (
+            'it does not know our key: revoked, or its store is an older one',
+            'relay-parsl account rotate, or endpoint rotate NAME, if it was restored from a backup; else ask its operator for a new invitation',
+        ),
         'silent': ('it is reached and says nothing: overloaded, or a middle box keeps what we send', 'relay-parsl relay status, on its host'),
         'refused': (relay.fault, 'ask its operator'),
     }

@@ -16,7 +16,8 @@ from relay_parsl.transport import Dealer
 log = logging.getLogger(__name__)
 
 FAILURES = {
-    'unknown-key': 'the relay at {url} does not know the key of this endpoint: it was revoked, or enrolled elsewhere; invite and join it again',
+    'unknown-key': 'the relay at {url} does not know the key of this endpoint: it was revoked, or enrolled elsewhere; invite and join it again. '
+    'If the relay was restored from a backup that is older than the last rotation of its keys: relay-parsl endpoint rotate NAME',
     'handshake': f'what answers at {{url}} is no relay, or has another key than the one that is pinned here. {REPLACED}; else join again',
 }
 """Why there is never a session, by what the wire says of it."""

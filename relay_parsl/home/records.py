@@ -53,6 +53,8 @@ class Credentials:
     card: Card
     inviter: bytes = b''
     retired: tuple[Retired, ...] = ()
+    before: bytes = field(default=b'', repr=False)
+    """The CURVE key before the last rotation: all that a relay knows which was restored from an older backup."""
 
     @property
     def id(self) -> Id:
@@ -70,7 +72,7 @@ class Credentials:
         retired = _counting((*self.retired, Retired(self.keys.sealing, now + overlap)), self.role, now)
         keys = Keys(self.keys.identity, new_curve(), new_curve(), tuple(each.sealing for each in retired))
         card = issue_card(keys, self.role, serial=self.card.serial + 1, not_after=self.card.not_after)
-        return replace(self, keys=keys, card=card, retired=retired)
+        return replace(self, keys=keys, card=card, retired=retired, before=self.keys.curve)
 
     def save(self, path: Path | str, *, replace: bool = False) -> None:
         """Write them to `path`. Raises HomeError when keys are there already, unless `replace`: lost keys are lost for ever."""
@@ -86,7 +88,7 @@ class Credentials:
     def plain(self) -> dict[str, Any]:
         """As text, private keys included."""
         keys = {'identity': self.keys.identity, 'sealing': self.keys.sealing, 'curve': self.keys.curve, 'card': self.card.data}
-        keys |= {'inviter': self.inviter} if self.inviter else {}
+        keys |= {name: value for name, value in (('inviter', self.inviter), ('before', self.before)) if value}
         retired = [{'sealing': to_text(each.sealing), 'until': each.until} for each in self.retired]
         texts = {key: to_text(value) for key, value in keys.items()}
         return {'name': self.name, 'role': self.role, **texts, **({'retired': retired} if retired else {})}
@@ -100,10 +102,10 @@ class Credentials:
             old = tuple(each.sealing for each in retired)
             keys = Keys(to_bytes(values['identity']), to_bytes(values['sealing']), to_bytes(values['curve']), old)
             card = read_card(to_bytes(values['card']))
-            inviter = to_bytes(values.get('inviter', ''))
+            inviter, before = (to_bytes(values.get(name, '')) for name in ('inviter', 'before'))
         if (card.identity, card.sealing, card.curve, card.kind) != (keys.identity_public, keys.sealing_public, keys.curve_public, role):
             raise HomeError(f'{where} is damaged: its card belongs to other keys')
-        return cls(name, role, keys, card, inviter, retired)
+        return cls(name, role, keys, card, inviter, retired, before)
 
 
 def _counting(retired: Iterable[Retired], role: str, now: float) -> tuple[Retired, ...]:

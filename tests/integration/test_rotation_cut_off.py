@@ -57,6 +57,24 @@ def test_a_relay_that_is_started_again_with_the_first_card_goes_on_with_the_last
         assert desk.rows('cards', name='ann')
 
 
+def test_a_relay_that_was_restored_from_an_older_backup_hears_of_the_keys_once_more(site: Site) -> None:
+    path, store = key_file(site), site.home.directory('relay') / 'relay.db'
+    with site.serving():
+        pass
+    backup = store.read_bytes()
+    with site.serving() as server:
+        rotation.rotate(path, [entry(site, server.port)], 0.0)
+    store.write_bytes(backup)
+    with site.serving() as server:
+        relay = entry(site, server.port)
+        with pytest.raises(RelayUnavailable, match='say that once more'):
+            Desk(relay, Credentials.load(path), timeout=3.0)
+        new = rotation.rotate(path, [relay], 0.0)
+        assert new.card.serial == 3
+        with Desk(relay, Credentials.load(path)) as desk:
+            assert [row['card'] for row in desk.rows('cards', name='ann')] == [new.card.data]
+
+
 def test_a_refusal_leaves_the_keys_as_they_were(site: Site) -> None:
     path = key_file(site)
     with pytest.raises(ConfigError, match='of no relay that is known here'):

@@ -198,4 +198,20 @@ MUTATIONS = (
         '    if False:\n',
         ('tests/unit/endpoint/test_gate.py::test_bytecode_of_another_python_is_refused_with_both_versions_and_remedies',),
     ),
+    Mutation(
+        'names',
+        'A card of somebody else that is no good keeps one from confirming whom one has invited.',
+        'relay_parsl/client/enrol.py',
+        '                continue  # somebody',
+        "                read_card(row['card'], now=time.time())\n                continue  # somebody",
+        ('tests/unit/client/test_enrol.py::test_an_endpoint_of_somebody_else_with_that_name_keeps_nobody_from_being_confirmed',),
+    ),
+    Mutation(
+        'backups',
+        'A relay that was restored does not hear of the keys that came since.',
+        'relay_parsl/client/rotation.py',
+        '        if not current.before:\n',
+        '        if current:\n',
+        ('tests/integration/test_rotation_cut_off.py::test_a_relay_that_was_restored_from_an_older_backup_hears_of_the_keys_once_more',),
+    ),
 )
