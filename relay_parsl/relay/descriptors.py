@@ -1,4 +1,4 @@
-"""How many files the relay may open, and what it makes of that: each connection takes one."""
+"""How many files the relay may open, and what it makes of that: each connection takes one, and memory for what it brings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ FEW_FILES = 4096
 """A limit of open files below which the operator is warned."""
 OUTSIDE = 16_384
 """Connections without a session, at most: each takes some memory, too."""
+UNREAD = 128 << 20
+"""Bytes of one connection that may wait to be read. Clients have 16 MiB unanswered and endpoints 32, again after five seconds each: so who has
+that many floods, or the relay has stood still for longer, and what is cut is sent again."""
 
 
 def outside(files: int) -> int:

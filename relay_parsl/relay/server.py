@@ -19,7 +19,7 @@ from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
 from relay_parsl.metrics import Publisher
-from relay_parsl.relay.descriptors import outside, raise_open_files
+from relay_parsl.relay.descriptors import UNREAD, outside, raise_open_files
 from relay_parsl.relay.effects import Audit, Effect, Key, Send, Snapshot, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite, Stop
 from relay_parsl.relay.keyring import Keyring
 from relay_parsl.relay.meter import Meter
@@ -151,7 +151,7 @@ class RelayServer:
 
     def _listen(self, bind: str) -> None:
         room = outside(self._settings.connections)
-        self._router = Router(bind, self._keyring.current.keys.curve, self._admits, outside=room, inside=self._inside)
+        self._router = Router(bind, self._keyring.current.keys.curve, self._admits, outside=room, inside=self._inside, unread=UNREAD)
         self._wake = self._router.wake
 
     def _hang_up(self) -> None:

@@ -7,8 +7,9 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any
 
 import zmq
@@ -16,6 +17,8 @@ import zmq
 from relay_parsl.transport.address import source
 from relay_parsl.transport.callers import Callers
 from relay_parsl.transport.floods import Floods
+from relay_parsl.transport.lookout import Lookout
+from relay_parsl.transport.memory import Growth
 from relay_parsl.transport.sockets import READABLE, Frame, Socket, happened
 
 log = logging.getLogger(__name__)
@@ -23,8 +26,6 @@ log = logging.getLogger(__name__)
 _NAME = 'inproc://doorway'
 _AGAIN = 60.0
 """Seconds between two lines of the log about connections that were cut."""
-_GROWTH = 32 << 20
-"""Bytes by which this process must have grown before anybody is looked at for it."""
 _RECEIVED = 128
 """Where `tcpi_bytes_received` stands in the kernel's `tcp_info`: eight bytes, the same in all versions that have it."""
 
@@ -32,7 +33,7 @@ _RECEIVED = 128
 class Doorway:
     """Watches the connections of one socket, and cuts those that are too many."""
 
-    def __init__(self, context: Any, watched: Socket, most: int, inside: Callable[[bytes], bool]) -> None:
+    def __init__(self, context: Any, watched: Socket, most: int, inside: Callable[[bytes], bool], unread: int = 0) -> None:
         """Watch before the socket is bound.
 
         Args:
@@ -40,6 +41,7 @@ class Doorway:
             watched: the socket.
             most: connections without a session.
             inside: says by its routing id who has a session.
+            unread: bytes that one connection may have brought of which nothing was read; looked at by a thread of its own. 0: no bound.
         """
         self._watched, self._inside = watched, inside
         self._callers, self._peers = Callers(most), dict[int, Any]()
@@ -50,10 +52,11 @@ class Doorway:
         self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._hand = os.dup(self._nothing)
         self._cut, self._told = 0, -_AGAIN
-        self._floods, self._size = Floods(), 0
-        self._memory = -1
-        with suppress(OSError):  # no such file, no such look: the limit of the service must do
-            self._memory = os.open('/proc/self/statm', os.O_RDONLY | os.O_CLOEXEC)
+        self._floods, self._growth, self._unread = Floods(), Growth(), unread
+        self._mine = Lock()  # connections, floods and the hand are looked at by two threads
+        self._lookout, self._seen = None, Growth()
+        if unread:
+            self._lookout = Lookout(self._weigh_unread)
 
     def __len__(self) -> int:
         return len(self._callers)
@@ -62,36 +65,46 @@ class Doorway:
         """Take note of what has happened, and cut whoever is too much."""
         while self.events.getsockopt(zmq.EVENTS) & READABLE:
             event, descriptor = happened(self.events)
-            self._peers.pop(descriptor, None)
-            self._callers.left(descriptor)
-            self._floods.forget(descriptor)
-            if event == zmq.EVENT_ACCEPTED and (peer := self._reach(descriptor)):
-                self._peers[descriptor] = peer
-                self._callers.came(descriptor, source(peer[0]))
+            with self._mine:
+                self._note(event, descriptor)
         for descriptor in self._callers.excess(self._inside):
-            self._reach(descriptor, self._peers.pop(descriptor))
+            with self._mine:
+                self._reach(descriptor, self._peers.pop(descriptor))
             self._cut += 1
         self._tell()
 
-    def heard(self, frame: Frame) -> None:
-        """A whole message came, of which this is a frame."""
-        self._floods.heard(int(frame.get('__fd')))
+    def _note(self, event: int, descriptor: int) -> None:
+        self._peers.pop(descriptor, None)
+        self._callers.left(descriptor)
+        self._floods.forget(descriptor)
+        if event == zmq.EVENT_ACCEPTED and (peer := self._reach(descriptor)):
+            self._peers[descriptor] = peer
+            self._callers.came(descriptor, source(peer[0]))
+
+    def heard(self, frames: Iterable[Frame]) -> None:
+        """Whole messages came, of each of which one is a frame."""
+        with self._mine:
+            self._floods.heard(int(frame.get('__fd')) for frame in frames)
 
     def weigh(self) -> None:
         """Cut whoever sends a message without end, when this process grows. To be called when all messages were read."""
-        size = self._resident()
-        if size < self._size + _GROWTH:
-            self._size = min(self._size, size)
-            return
-        self._size = size
-        received = {descriptor: self._received(descriptor, peer) for descriptor, peer in self._peers.items()}
-        for descriptor in self._floods.excess(received):
-            log.warning('a connection from %s was cut: it sends a message that does not end', source(self._peers[descriptor][0]))
-            self._reach(descriptor, self._peers[descriptor])
+        if self._growth.grown():
+            with self._mine:
+                self._end(self._floods.excess(self._counts()), 'it sends a message that does not end')
 
-    def _resident(self) -> int:
-        """Bytes of memory that this process has."""
-        return int(os.pread(self._memory, 64, 0).split()[1]) * os.sysconf('SC_PAGE_SIZE') if self._memory >= 0 else 0
+    def _weigh_unread(self) -> None:
+        """In the lookout's thread, at any time: so whole messages that were not read yet count as well."""
+        if self._seen.grown():
+            with self._mine:
+                self._end(self._floods.unread(self._counts(), self._unread), 'it sends faster than is read')
+
+    def _counts(self) -> dict[int, int]:
+        return {descriptor: self._received(descriptor, peer) for descriptor, peer in self._peers.items()}
+
+    def _end(self, descriptors: list[int], why: str) -> None:
+        for descriptor in descriptors:
+            log.warning('a connection from %s was cut: %s', source(self._peers[descriptor][0]), why)
+            self._reach(descriptor, self._peers[descriptor])
 
     def _received(self, descriptor: int, peer: Any) -> int:
         with suppress(OSError, struct.error), self._holding(descriptor) as held:
@@ -106,12 +119,14 @@ class Doorway:
 
     def close(self) -> None:
         """Watch no more. The socket is still there."""
+        if self._lookout is not None:
+            self._lookout.close()
         self._watched.disable_monitor()
         self.events.close(0)
         os.close(self._nothing)
         os.close(self._hand)
-        if self._memory >= 0:
-            os.close(self._memory)
+        for each in (self._growth, self._seen):
+            each.close()
 
     def _reach(self, descriptor: int, cut: Any = None) -> Any:
         """Who is at the other end of a descriptor of libzmq's, None when nobody is any more; `cut`: hang up if it is still this peer.

@@ -16,6 +16,7 @@ from relay_parsl.transport.sockets import (
     LAST_WORDS,
     MAX_FRAME,
     READABLE,
+    Frame,
     Socket,
     arrived,
     check_library,
@@ -62,6 +63,7 @@ class Router:
         largest: int = MAX_FRAME,
         outside: int = 1 << 30,
         inside: Callable[[bytes], bool] = lambda _routing: False,
+        unread: int = 0,
     ) -> None:
         """Listen.
 
@@ -73,6 +75,7 @@ class Router:
             largest: bytes of a frame; a longer one cuts the connection that it came by.
             outside: connections without a session; those beyond are cut.
             inside: says by its routing id who has a session.
+            unread: bytes that one connection may have brought of which nothing was read; who brings more is cut. 0: no bound.
 
         Raises:
             ConfigError: the address cannot be had, or the self-test finds that strangers get in.
@@ -90,7 +93,7 @@ class Router:
         self._zap: Socket = self._context.socket(zmq.REP)
         self._socket = make_socket(self._context, zmq.ROUTER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, largest)
-        self._doorway = Doorway(self._context, self._socket, outside, inside)
+        self._doorway = Doorway(self._context, self._socket, outside, inside, unread)
         try:
             self._zap.bind(_ZAP)
             self._listen(bind, curve)
@@ -128,9 +131,10 @@ class Router:
         """What has arrived, up to `limit` messages, each with its sender; an error in the place of what is no message."""
         self._authenticate()
         got: list[tuple[Peer, Message | ProtocolError]] = []
+        heads: list[Frame] = []
         for first, *frames in arrived(self._socket, limit):
             peer = Peer(first.bytes, bytes.fromhex(first.get('User-Id')))
-            self._doorway.heard(first)
+            heads.append(first)
             try:
                 message = codec.decode(contents(frames))
                 if isinstance(message, (Hello, Enrol)):
@@ -139,6 +143,7 @@ class Router:
                 got.append((peer, message))
             except ProtocolError as error:
                 got.append((peer, error))
+        self._doorway.heard(heads)
         self._read += len(got)
         if self._read >= 2 * len(self._doorway) or not self._socket.getsockopt(zmq.EVENTS) & READABLE:  # libzmq serves all in turn
             self._read = 0
