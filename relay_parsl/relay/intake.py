@@ -10,6 +10,7 @@ from relay_parsl.errors import ProtocolError
 from relay_parsl.relay.accounts import MAY_SUBMIT
 from relay_parsl.relay.core import DAY, HEADER, TURN_BYTES, Core, batches
 from relay_parsl.relay.delivery import Delivery
+from relay_parsl.relay.effects import SpoolDelete
 from relay_parsl.relay.leases import Leases
 from relay_parsl.relay.pulls import Pulls
 from relay_parsl.relay.quotas import AGAIN, Wait
@@ -217,8 +218,13 @@ class Intake:
             self._pulls.start(session, (header.task_id, 0, 'task'), header.body, offer[0], now)
 
     def spooled(self, session: ClientSession, task: Task, now: float) -> None:
-        """A task's body is on the disk: so the task can be."""
-        self._store(session, [(task, task_header(task.header))], now)
+        """A task's body is on the disk: so the task can be, unless its endpoint was deleted or is not shared any more: it would wait for ever."""
+        header, account = task_header(task.header), self._core.accounts.get(session.account)
+        if account is not None and self._core.accounts.usable(account, header.endpoint) is not None:
+            self._store(session, [(task, header)], now)
+        else:
+            self._core.do(SpoolDelete((header.task_id, 0, 'task')))
+            self._answer_known(session, [header.task_id], [Rejection(header.task_id, 'not-found', 'no such endpoint')])
 
     # -- Objects ----------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,7 @@ class Chaos:
             times = 6 if (kind, direction) == ('relay', 'result') else 2  # most of them lie there when nobody reads them any more
             self._some(times * int(random.random() < 0.4), world.decay.spoil, kind, direction)
         self._some(2 * int(random.random() < 0.3), world.decay.change_rows)
+        self._some(int(random.random() < 0.15), world.decay.ruin)
         self._some(random.randrange(3), self.break_engine)
         self._some(int(random.random() < 0.4), self.second_instance)
         if world.set_clocks:

@@ -6,11 +6,13 @@ Each time it is noted whose bytes they were: of such a task an end that says so 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relay_parsl.endpoint import journal
-from relay_parsl.endpoint.ledger import Kept, MemoryJournal
-from relay_parsl.wire.messages import Id
+from relay_parsl.endpoint.ledger import Kept, MemoryJournal, Spent
+from relay_parsl.errors import StoreError
+from relay_parsl.wire.messages import Hash, Id
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -23,9 +25,10 @@ class Rows(MemoryJournal):
     """A journal whose disk may change rows of results; it is read as that on disk is, with the product's own sums."""
 
     def __init__(self, before: Callable[[str], None]) -> None:
-        """As in memory. `sums`: changed rows, with the sums of what was written."""
+        """As in memory. `sums`, `ruined`: changed rows, with the sums of what was written."""
         super().__init__(before)
         self.sums: dict[Id, tuple[Kept, int]] = {}
+        self.ruined: dict[Hash, tuple[Spent, int]] = {}
 
     def results(self) -> list[Kept]:
         """Every result kept, but for those that the disk has changed."""
@@ -33,6 +36,20 @@ class Rows(MemoryJournal):
             if self._results.get(task_id) is row and journal._sum(row.task_id, row.header, row.payload) != found:
                 del self._results[task_id]
         return super().results()
+
+    def spent(self) -> list[Spent]:
+        """Every grant's spent numbers. Raises StoreError when the disk has changed one."""
+        for grant, (row, found) in self.ruined.items():
+            if self._spent.get(grant) is row and journal._sum(row.grant, row.sequences, row.until) != found:
+                raise StoreError('the numbers of a grant have changed')
+        return super().spent()
+
+    def ruin(self, grant: Hash) -> None:
+        """Flip a bit of the numbers of a grant: of those that must not run again one may seem new."""
+        row = self._spent[grant]
+        changed = replace(row, sequences=bytes([row.sequences[0] ^ 1]) + row.sequences[1:])
+        self.ruined[grant] = changed, journal._sum(row.grant, row.sequences, row.until)
+        self._spent[grant] = changed
 
     def change(self, task_id: Id, place: int) -> None:
         """Flip a bit of a row."""
@@ -98,6 +115,18 @@ class Decay:
                 return
         if tries and not self.world.chaos_over:
             self.clock.after(0.3, self.change_rows, tries - 1)
+
+    def ruin(self) -> None:
+        """A journal is changed so that its endpoint cannot know what it has finished: it never starts again, and an operator takes it away."""
+        random = self.clock.random
+        for endpoint in random.sample(self.world.endpoints, len(self.world.endpoints)):
+            rows = endpoint.disk.journal
+            if endpoint.up and endpoint.disk.owner is endpoint and rows._spent and endpoint.account.id not in self.world.removed:
+                rows.ruin(random.choice(list(rows._spent)))
+                self.clock.tally.faults['journal ruined'] += 1
+                endpoint.kill('idle')
+                self.clock.after(random.uniform(0.5, 30.0), self.world.remove, endpoint.account)
+                return
 
     def found(self, task_id: Id, what: str) -> bool:
         """Whether it is true that a disk has damaged the bytes of this task; it is counted that somebody saw it."""

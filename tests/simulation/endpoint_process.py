@@ -46,7 +46,7 @@ class Disk:
     def copy(self) -> Disk:
         """What somebody has who copies the directory to another host."""
         other = Disk()
-        for name in ('_epoch', '_spent', '_results', 'sums'):
+        for name in ('_epoch', '_spent', '_results', 'sums', 'ruined'):
             setattr(other.journal, name, copy(getattr(self.journal, name)))
         other.spool, other.outbox = dict(self.spool), dict(self.outbox)
         return other
@@ -98,11 +98,10 @@ class EndpointProcess(Process):
                 held_page=random.choice((2, 7)),
             )
             self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.now, settings=settings)
-        except StoreError:
+        except StoreError as error:
+            self.clock.tally.faults['ruin found'] += 'numbers' in str(error)
             self.kill('boot')
             return
-        for task_id in self.world.decay.results - journal._results.keys():
-            self.disk.outbox.pop(task_id, None)
         kept = {(each.task_id, each.attempt, 'result') for each in journal._results.values()}
         self.disk.spool = {key: body for key, body in self.disk.spool.items() if key in kept}
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
@@ -296,6 +295,7 @@ class EndpointProcess(Process):
     def _exit(self, effect: do.Exit) -> None:
         self.clock.log('%s exits with %d: %s', self.name, effect.code, effect.reason)
         self.clock.tally.faults[f'exit {effect.code}'] += 1
+        self.clock.tally.faults['endpoint told of its revocation'] += 'revoked' in effect.reason
         self.stay_down = effect.code != 0
         self.halt()
         self.clock.after(self.clock.random.uniform(0.1, 20.0), self.start)
@@ -311,7 +311,8 @@ class EndpointProcess(Process):
         self.dirty = False
         rows = self.disk.journal._results
         for task_id in self.disk.outbox.keys() - rows.keys():
-            self.world.invariants.check(self.world.relay.is_over(task_id), '3: a result left the outbox of %s before its task was over', self.name)
+            over = self.world.relay.is_over(task_id) or task_id in self.world.decay.results
+            self.world.invariants.check(over, '3: a result left the outbox of %s before its task was over', self.name)
             del self.disk.outbox[task_id]
         self.disk.outbox.update(dict.fromkeys(rows))
         self._judge_window()
@@ -328,7 +329,7 @@ class EndpointProcess(Process):
 
     def unrest(self) -> str:
         """What is left to do, if anything."""
-        if not self.up:
+        if not self.up or self.account.id in self.world.invariants.outcasts:
             return ''
         held, waiting = len(self.reactor.held()), len(self.disk.journal._results)
         return f'{self.name} holds {held} tasks and {waiting} results' if held or waiting else ''

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DAMAGED = "lost: the relay's disk has damaged this result"
 CARD = {'id', 'role', 'card'}
 """What the relay shows of a user to whoever knows the id."""
+DELETED = 'lost: its endpoint was deleted'
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -137,6 +138,8 @@ class Invariants:
         elif rejection.code == 'full' and self.world.mixed:  # the version before this one knows no waiting
             self.refused.add(rejection.task_id)
             self.check(self.world.relay.was_full, 'rejected as full by a relay that was not')
+        elif rejection.code == 'not-found' and spec.header.endpoint in self.world.removed:
+            self.clock.tally.faults['submitted to a revoked endpoint'] += 1
         else:
             self.check(spec.wrong == rejection.code, 'rejected as %s: %s', rejection.code, rejection.reason)
         late = rejection.task_id in self.refused  # the answer to an earlier `Submit`: the client will cancel it
@@ -279,6 +282,9 @@ class Invariants:
         elif task_id in self.world.rotten and 'damaged' in ended.reason:
             self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
             self.clock.tally.faults['rot found'] += 1
+        elif ended.status is m.Status.FAILED and ended.reason == DELETED:
+            self.check(self.world.removed.get(spec.header.endpoint), 'the tasks of an endpoint fail before it is deleted')
+            self.clock.tally.faults['endpoint deleted'] += 1
         elif ended.status is m.Status.FAILED:
             self.check(spec.header.at_most_once, 'an ordinary task failed by the word of the relay: %s', ended.reason)
             kept = [each.name for each in self.world.endpoints if task_id in each.disk.outbox]

@@ -49,7 +49,7 @@ class Mutation:
 
 _due = Calendar._due
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
-_take = ClientPulls.take
+_take, _end, _counts = ClientPulls.take, Admin._end, Directory.counts
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -111,6 +111,16 @@ def _give_back(self: Intake, holding: Holding) -> None:
 def _end_nothing(self: Admin, row: AccountRow, standing: Standing) -> None:
     """It is written down that an account is revoked, and that is all."""
     self._core.put_account(replace(row, standing=standing))
+
+
+def _end_users(self: Admin, row: AccountRow, standing: Standing) -> None:
+    """The sessions of a revoked endpoint are forgotten."""
+    _end_nothing(self, row, standing) if row.role == 'endpoint' else _end(self, row, standing)
+
+
+def _count_endpoints(self: Directory, account: Id, now: float) -> bool:
+    row = self._accounts.get(account)
+    return (row is not None and row.role == 'endpoint') or _counts(self, account, now)
 
 
 def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow]) -> None:
@@ -179,6 +189,8 @@ MUTATIONS = {
     'tasks of others may be had': Mutation(((MemoryStore, 'find', lambda self, ids, account=None: _find(self, ids)),)),
     'results of any endpoint count': Mutation(((Intray, '_read', _read_any), (Intray, '_open', _open_any))),
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
+    'a revoked endpoint goes on': Mutation(((Admin, '_end', _end_users), (Directory, 'counts', _count_endpoints))),
+    'tasks of a deleted endpoint wait for ever': Mutation(((Calendar, 'delete', lambda self, endpoint: None),)),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),
     'what the disk has damaged is delivered': Mutation(((delivery, '_delivered', _deliver_damaged),)),
     'what a spool has damaged runs': Mutation(((_Opening, 'next_into', _believe),)),

@@ -221,8 +221,8 @@ class RelayProcess(Process):
         """Invariants 1 and 3, for every accepted task that is not over."""
         self.dirty = False
         invariants, tasks = self.world.invariants, self.store._tasks
-        for account in self.world.revoked - invariants.outcasts:
-            if self.store._accounts[account].standing is Standing.REVOKED:
+        for account in sorted((self.world.revoked | self.world.removed.keys()) - invariants.outcasts):
+            if self.store._accounts[account].standing is not Standing.ACTIVE:
                 invariants.outcasts.add(account)
                 self.strangers.add(account)
                 self.world.haunt(account)

@@ -52,6 +52,8 @@ class World:
         """Tasks of which the relay's disk has lost the bytes."""
         self.revoked: set[Id] = set()
         """Accounts whose key an operator has revoked, or is about to."""
+        self.removed: dict[Id, bool] = {}
+        """Endpoints whose key an operator has revoked, or is about to; and whether they are deleted, too."""
         self.stolen: set[tuple[Id, Id]] = set()
         self.functions: dict[Id, tuple[Id, bytes]] = {}
         """Registered functions: whose, and the bytes."""
@@ -134,7 +136,10 @@ class World:
         self.speed.losses = 0.0
         for site in self.sites:
             lives = [each for each in self.endpoints if each.account is site]
-            if not any(each.up for each in lives):
+            if site.id in self.removed:
+                self._order('revoke', site)  # the operator may have died before it was done
+                self._delete(site)
+            elif not any(each.up for each in lives):
                 lives[-1].stay_down = False
                 lives[-1].start()
         for joiner in self.joiners:
@@ -145,7 +150,7 @@ class World:
         """Long enough for every timer; then nothing but signs of life may be said. Some seeds show it as well as all."""
         if self.clock.random.random() < 0.6:
             return
-        for client in self.clients:
+        for client in (*self.clients, *self.endpoints):
             if client.account.id in self.invariants.outcasts:  # it knocks for ever at a door that ZAP keeps shut
                 client.stay_down = True
                 if client.up:
@@ -172,6 +177,7 @@ class World:
             (self._wrong, 0.7),
             (self._theft, 0.5),
             (self._revoke, 0.15),
+            (self._lose_a_key, 0.15),
             (self._join, 0.9),
             (self._ask, 1.0),
             (self._ask, 0.5),
@@ -229,6 +235,25 @@ class World:
         self.operator.administer('revoke', id=victim.id)
         if not self.operator.up:
             self.clock.after(1.0, self._revoke)
+
+    def _lose_a_key(self) -> None:
+        self.remove(self.clock.random.choice(self.sites))
+
+    def remove(self, site: Account) -> None:
+        """The key of an endpoint was stolen, or its journal is no more: an operator revokes it, and tasks wait; then deletes it, and they fail."""
+        self.removed[site.id] = False
+        self.clock.tally.faults['endpoint revoked'] += 1
+        self._order('revoke', site)
+        self.clock.after(self.clock.random.choice((0.05, 3.0, 20.0)), self._delete, site)
+
+    def _delete(self, site: Account) -> None:
+        self.removed[site.id] = True
+        self._order('delete-endpoint', site)
+
+    def _order(self, verb: str, site: Account) -> None:
+        self.operator.administer(verb, id=site.id)
+        if not self.operator.up:
+            self.clock.after(1.0, self._order, verb, site)
 
     def haunt(self, account: Id) -> None:
         """Whoever has the key of a revoked account goes on to speak with it."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from relay_parsl.relay.effects import SpoolDelete
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Status
 from tests.unit.relay.stage import Stage, a_hash, an_id
@@ -61,3 +62,20 @@ def test_an_object_that_the_store_lost_is_asked_for_again(stage: Stage) -> None:
     stage.submit(client, 'b')
     endpoint.say(m.Need((a_hash('grant'), a_hash('function'))))
     assert len(endpoint.one(m.Objects).objects) == 2, '`a` can go on too'
+
+
+@pytest.mark.parametrize('verb', ['delete-endpoint', 'revoke'])
+def test_a_large_call_whose_endpoint_is_gone_when_its_body_is_here_is_not_taken(stage: Stage, verb: str) -> None:
+    """It was accepted after the others had failed, and waited until it expired."""
+    client = stage.client()
+    stage.submit(client, 'a', body=10)
+    client.one(m.Fetch)
+    client.say(m.Admin(7, verb, {'id': an_id('site')}))
+    client.say(m.Segment(an_id('a'), 0, 'task', 0, 10, m.Body(bytes(10))))
+    stage.store.begin()
+    stage.reactor.spooled((an_id('a'), 0, 'task'), stage.now)
+    stage.store.commit()
+    stage.wait(1)
+    assert [each.code for each in client.one(m.Rejected).tasks] == ['not-found']
+    assert client.got(m.Accepted) == []
+    assert SpoolDelete((an_id('a'), 0, 'task')) in stage.effects
