@@ -50,6 +50,9 @@ class Users(Protocol):
     def began(self, task_id: bytes) -> None:
         """A worker has begun it."""
 
+    def ends_well(self, task_id: bytes) -> bool | None:
+        """How its own code ends after all its tries; None: the dice say it."""
+
     def charged(self, task_id: bytes, evidence: str) -> None:
         """An attempt was lost, and why."""
 
@@ -128,5 +131,6 @@ class Engine:
         elif chance < self.speed.losses:
             self.on_lost(job, self.clock.random.choice(CAUSES), 'it died')
         else:
-            self.on_finished(job, chance > self.speed.losses + self.speed.failures)
+            well = self.users.ends_well(job.task_id)
+            self.on_finished(job, chance > self.speed.losses + self.speed.failures if well is None else well)
         self._next()

@@ -308,4 +308,5 @@ class FusedEngine(Engine):
             return Fate(task.timeout + 10.0, deaf=random.random() < 0.3)
         if task.timeout:
             return Fate(task.timeout * random.uniform(0.0, 0.8))
-        return Fate(min(random.expovariate(1 / self.mean), 15.0), random.random() >= self.speed.failures)
+        well = self.users.ends_well(head.task_id)
+        return Fate(min(random.expovariate(1 / self.mean), 15.0), random.random() >= self.speed.failures if well is None else well)

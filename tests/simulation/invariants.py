@@ -12,6 +12,7 @@ from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
 from relay_parsl.wire.messages import NO_ID, Delivered, Id, Message, Rejection
+from tests.simulation import user_code
 from tests.simulation.hostile import EVIL
 from tests.simulation.network import DOWN, Dealer, Peer
 from tests.simulation.specs import Account, Spec
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 DAMAGED = "lost: the relay's disk has damaged this result"
 CARD = {'id', 'role', 'card'}
 """What the relay shows of a user to whoever knows the id."""
-DELETED = 'lost: its endpoint was deleted'
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -90,6 +90,10 @@ class Invariants:
         count = self.ran[Id(task_id)] = self.ran.get(Id(task_id), 0) + 1
         self.check(count == 1 or not self.task(task_id).header.at_most_once, '4: at_most_once %s ran twice', task_id.hex())
 
+    def ends_well(self, task_id: bytes) -> bool | None:
+        """How its own code ends after all its tries; None: that is for the dice."""
+        return user_code.ends_well(self, self.task(task_id))
+
     def charged(self, task_id: bytes, evidence: str) -> None:
         """An attempt was lost."""
         guilty = evidence.partition('killed by ')[2][:32]
@@ -118,14 +122,14 @@ class Invariants:
 
     def settled(self, client: ClientProcess, delivered: Delivered) -> None:
         """A client's future took this result."""
-        spec = self.world.specs[delivered.task_id]
+        spec, name = self.world.specs[delivered.task_id], delivered.task_id
         self.check(spec.account == client.account.id, '6: a foreign result settled')
         local = not delivered.header and delivered.reason == 'cancelled before it was sent'
         if delivered.reason.startswith('lost: the relay no longer has'):
-            evicted = self.world.relay.evicted(delivered.task_id)
-            self.check(evicted or self.world.decay.found(delivered.task_id, 'result that is gone'), '3: the body of a result is gone')
+            self.check(self.world.relay.evicted(name) or self.world.decay.found(name, 'result that is gone'), '3: the body of a result is gone')
         elif not local:
             self.check(not spec.wrong, 'a task that had to be rejected ended')
+            user_code.judge_end(self, spec, delivered)
             self.check(not spec.deadly or delivered.status is not m.Status.SUCCESS, 'a task that kills its worker has succeeded')
             self.same_end(delivered)
 
@@ -273,8 +277,8 @@ class Invariants:
         if ended.header:
             reason = result_header(ended.header).reason
             if reason.startswith(('replayed', 'body-gone', 'lost')):
-                self.check(self.world.decay.found(task_id, reason.partition(':')[0]), 'a task failed for nothing: %s', reason)
-                self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
+                found = self.world.decay.found(task_id, reason.partition(':')[0])
+                self.check(found and ended.status is m.Status.FAILED, 'a task failed for nothing: %s', reason)
             over = spec.header.expires + SKEW < max([each.latest for each in self.world.endpoints if each.account.id == spec.header.endpoint])
             self.check(over or not reason.startswith('expired'), 'a task expired at its endpoint before its time')
         elif ended.reason == EVICTED:
@@ -282,7 +286,7 @@ class Invariants:
         elif task_id in self.world.rotten and 'damaged' in ended.reason:
             self.check(ended.status is m.Status.FAILED, 'a damaged task ends as %s', ended.status)
             self.clock.tally.faults['rot found'] += 1
-        elif ended.status is m.Status.FAILED and ended.reason == DELETED:
+        elif ended.status is m.Status.FAILED and ended.reason == 'lost: its endpoint was deleted':
             self.check(self.world.removed.get(spec.header.endpoint), 'the tasks of an endpoint fail before it is deleted')
             self.clock.tally.faults['endpoint deleted'] += 1
         elif ended.status is m.Status.FAILED:
@@ -347,9 +351,8 @@ class Invariants:
             if 'submitted' in row:
                 self._own(Id(row['id']), account)
             elif 'registered' in row:
-                self.check(
-                    self.world.functions[Id(row['id'])] == (account.id, row.get('data', self.world.functions[Id(row['id'])][1])), '6: a function'
-                )
+                whose, data = self.world.functions[Id(row['id'])]
+                self.check((whose, row.get('data', data)) == (account.id, data), '6: a function')
             else:
                 self.check(row['id'] in own or row['owner'] in own, '6: %s was listed a foreign %s', account.name, row)
 

@@ -16,6 +16,8 @@ from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.endpoint.pulls import Pulls as EndpointPulls
+from relay_parsl.engines import task
+from relay_parsl.engines.base import Work
 from relay_parsl.engines.patience import Patience
 from relay_parsl.errors import ProtocolError
 from relay_parsl.relay import delivery
@@ -49,7 +51,7 @@ class Mutation:
 
 _due = Calendar._due
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
-_take, _end, _counts = ClientPulls.take, Admin._end, Directory.counts
+_take, _end, _counts, _call = ClientPulls.take, Admin._end, Directory.counts, task._call
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -123,6 +125,11 @@ def _count_endpoints(self: Directory, account: Id, now: float) -> bool:
     return (row is not None and row.role == 'endpoint') or _counts(self, account, now)
 
 
+def _try_again(work: Work, *others: Any) -> Any:
+    """A function that fails is run once more than was asked for."""
+    return _call(replace(work, options={'retries': work.options['retries'] + 1}), *others)
+
+
 def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow]) -> None:
     """Nobody asks whether the bytes are those that were written."""
     for row in rows:
@@ -191,6 +198,8 @@ MUTATIONS = {
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
     'a revoked endpoint goes on': Mutation(((Admin, '_end', _end_users), (Directory, 'counts', _count_endpoints))),
     'tasks of a deleted endpoint wait for ever': Mutation(((Calendar, 'delete', lambda self, endpoint: None),)),
+    'one retry too many': Mutation(((task, '_call', _try_again),)),
+    'no retries': Mutation(((task, '_call', lambda work, *others: _call(replace(work, options={}), *others)),)),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),
     'what the disk has damaged is delivered': Mutation(((delivery, '_delivered', _deliver_damaged),)),
     'what a spool has damaged runs': Mutation(((_Opening, 'next_into', _believe),)),

@@ -43,6 +43,10 @@ class Spec:
     """It would run for longer than its timeout."""
     wrong: str = ''
     """The code that the relay must reject it with, if any."""
+    retries: int = 0
+    """How often it is run again after its own exception."""
+    fails: int = -1
+    """How often its function raises in one start, before it returns; -1: once in a while, as the engine's dice have it."""
     mark: bytes = field(default=b'', repr=False)
 
     def __post_init__(self) -> None:
@@ -81,13 +85,15 @@ def random_object(random: Random, kind: str) -> Object:
 
 
 def make_spec(account: Id, header: TaskHeader, random: Random) -> Spec:
-    """A task with a payload, and a body when its header says so; a few are deadly, and a few have a timeout."""
+    """A task with a payload, and a body when its header says so; a few are deadly, a few have a timeout, and a few `retries`."""
     trait = random.random()
     deadly = random.choice(('runner', 'worker')) if trait < 0.02 else ''
     timeout = random.choice((0.05, 1.0, 6.0)) if 0.02 <= trait < 0.06 else 0.0
     payload = Body(b'call' + random.getrandbits(64).to_bytes(8, 'big') * random.choice((1, 1, 4, 40)))
     body = sealed(key_of(header.task_id), header.body) if header.body else b''
-    return Spec(account, header, Task(encode_header(header), payload), body, deadly, timeout, slow=bool(timeout) and random.random() < 0.7)
+    retries, fails = (random.randrange(4), random.randrange(5)) if 0.06 <= trait < 0.1 else (0, -1)
+    slow = bool(timeout) and random.random() < 0.7
+    return Spec(account, header, Task(encode_header(header), payload), body, deadly, timeout, slow=slow, retries=retries, fails=fails)
 
 
 def outcome(mark: bytes, number: int, size: int) -> tuple[bytes, bytes]:

@@ -47,11 +47,23 @@ TOGETHER = (
     'cancel',
     'ended by timeout',
     'ended early',
+    'retried',
 )
 """What becomes of tasks that travel together."""
 FUSED = 1000
 """Tasks that were sent to a worker with others in one message."""
-ENDS = ('success', 'failed', 'cancelled', 'expired', 'deadly', 'lost', 'rejected not-found', 'rejected expired')
+ENDS = (
+    'success',
+    'failed',
+    'cancelled',
+    'expired',
+    'deadly',
+    'lost',
+    'rejected not-found',
+    'rejected expired',
+    'retried with success',
+    'retried in vain',
+)
 """How tasks end."""
 ENOUGH = 100
 """Seeds within which a mutation must be caught."""
