@@ -63,12 +63,25 @@ def use(name: str) -> None:
         handler.setFormatter(formatter)
 
 
+def as_json() -> bool:
+    """Whether the lines of this process are objects."""
+    return os.environ.get(VARIABLE) == 'json'
+
+
+def said(line: str) -> str:
+    """What a line says: the message of an object, else itself."""
+    try:
+        return str(json.loads(line)['message'])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return line
+
+
 def begin(level: int) -> None:
     """Log on stderr from this level on, in the format that the environment says."""
     handler = logging.StreamHandler()
     handler.setFormatter(TextLines(_TEXT))
     logging.basicConfig(level=level, handlers=[handler])
-    if os.environ.get(VARIABLE) == 'json':
+    if as_json():
         use('json')
 
 

@@ -19,7 +19,7 @@ from relay_parsl.cli.from_script import from_script
 from relay_parsl.cli.names import names_here, place_of, refuse_typo
 from relay_parsl.cli.render import keep_template, render
 from relay_parsl.cli.rotate import rotate
-from relay_parsl.cli.serving import serving_options
+from relay_parsl.cli.serving import detached, serving_options
 from relay_parsl.cli.share import confirm, share, shares, unshare
 from relay_parsl.cli.show import BadInput, json_option, listing, log_at
 
@@ -168,13 +168,11 @@ def begin(place: Place, *, detach: bool, take_over: bool) -> int:
 
 def start_detached(place: Place, take_over: bool) -> int:
     """Start the same command in the background."""
-    from relay_parsl import daemon
-
     running = place.pid_file.running()
     if running and (running.here or not take_over):
         raise BadInput(f'endpoint {place.name!r} already runs as {running}')
     arguments = ['endpoint', 'start', place.name, *(['--take-over'] if take_over else [])]
-    click.echo(daemon.detach(arguments, place.log, START))
+    click.echo(detached(arguments, place.log, START))
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay_parsl.cli.serving import serving_options
+from relay_parsl.cli.serving import detached, serves, serving_options
 from relay_parsl.cli.show import BadInput, log_at
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def serve(detach: bool, stop: bool) -> None:
       relay-parsl flow run my-flow.json --body input.json
       relay-parsl flow serve --stop
     """  # noqa: D301  click takes the backspaces for its marks
-    from relay_parsl import daemon
     from relay_parsl.home import Home
 
     home = Home.find()
@@ -50,7 +49,7 @@ def serve(detach: bool, stop: bool) -> None:
     if running:
         raise BadInput(f'{pid.what} already runs as {running}: `relay-parsl flow serve --stop`, or choose another $RELAY_PARSL_HOME')
     if detach:
-        click.echo(daemon.detach(['flow', 'serve'], home.directory('flows') / 'engine.log', START))
+        click.echo(detached(['flow', 'serve'], home.directory('flows') / 'engine.log', START))
         return
     with pid.held():
         be_engine(home)
@@ -70,8 +69,7 @@ def be_engine(home: Home) -> None:
     with published() as publisher, Journal.open(home) as journal, daemon.terminated_by(stop.set):
         engine = Engine(journal, load_settings(home), publisher=publisher)
         text = f'engine of flows ({daemon.Process.current()}), journal and settings in {home.root}'
-        click.echo(text)
-        daemon.ready(text)
+        serves(text)
         engine.serve(stop)
 
 

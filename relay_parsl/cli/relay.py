@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay_parsl.cli.serving import bind_option, serving_options
+from relay_parsl.cli.serving import bind_option, detached, serves, serving_options
 from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, moment, relay_options
 from relay_parsl.cli.sizes import read_size
 from relay_parsl.version import VERSION
@@ -87,7 +87,6 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
     Limits and quotas hold for this start and are not remembered: say them at each start. A quota never loses a task: clients wait until there
     is room. `relay-parsl account quota` sets other ones for single accounts, which are remembered.
     """
-    from relay_parsl import daemon
     from relay_parsl.home import Home
 
     home = Home.find()
@@ -99,7 +98,7 @@ def start(bind: str, public: str | None, user: str | None, detach: bool, **limit
     if detach:
         options = ['--bind', bind, *(['--public', public] if public else []), *(['--user', user] if user else [])]
         options += [word for name, limit in given.items() for word in (f'--{name.replace("_", "-")}', str(limit))]
-        click.echo(daemon.detach(['relay', 'start', *options], home.directory('relay') / 'relay.log', START))
+        click.echo(detached(['relay', 'start', *options], home.directory('relay') / 'relay.log', START))
         return
     serve(home, listen, told, user, given)
 
@@ -127,8 +126,7 @@ def serve(home: Home, listen: str, told: str, user: str | None, limits: Mapping[
             f'\n{next_commands(founders, told)}' if first else ''
         )
         with daemon.terminated_by(server.stop):  # who reads that it serves may end it at once
-            click.echo(text)
-            daemon.ready(text)
+            serves(text)
             server.run()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +14,9 @@ from relay_parsl import logs
 from relay_parsl.metrics import BIND, FILE, is_loopback
 
 F = TypeVar('F', bound=Callable[..., Any])
+
+
+log = logging.getLogger(__name__)
 
 
 def log_format(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
@@ -55,3 +60,25 @@ bind_option = click.option(
 def serving_options(command: F) -> F:
     """`--log-format` and `--metrics`."""
     return log_option(metrics_option(command))
+
+
+def serves(text: str) -> None:
+    """Say that this process serves, to whoever reads its output and to whoever has started it."""
+    from relay_parsl import daemon
+
+    if logs.as_json():
+        log.info('%s', text)
+    else:
+        click.echo(text)
+    daemon.ready(text)
+
+
+def detached(arguments: Sequence[str], file: Path, timeout: float) -> str:
+    """As `daemon.detach`; of lines that are objects people are told the words."""
+    from relay_parsl import daemon
+    from relay_parsl.errors import ConfigError
+
+    try:
+        return daemon.detach(arguments, file, timeout)
+    except ConfigError as error:
+        raise ConfigError('\n'.join(map(logs.said, str(error).splitlines()))) from None

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay_parsl.errors import RelayError, TaskError
-from relay_parsl.logs import escaped
+from relay_parsl.logs import as_json, escaped
 
 TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time')
 """Columns that hold seconds since 1970."""
@@ -45,7 +45,10 @@ class Failure(click.ClickException):
     exit_code = FAILED
 
     def show(self, file: Any = None) -> None:
-        """Print it."""
+        """Print it; where lines are objects, as one of them."""
+        if as_json():
+            logging.getLogger('relay_parsl').error('%s', self.message)
+            return
         click.echo(f'error: {harmless(self.message)}', file=file, err=file is None)
 
 

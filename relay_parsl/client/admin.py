@@ -132,7 +132,8 @@ def enrol(url: str, relay_key: bytes, curve: bytes, message: Enrol, *, timeout: 
             dealer.send(message)
             if answer := _receive(dealer, (Enrolled,), min(end, time.monotonic() + AGAIN)):
                 return answer  # type: ignore[no-any-return]  # the kind was asked for
-        raise unanswered(url, timeout, dealer.failure, 'the invitation was used or has expired: ask for a new one')
+        refused = 'the invitation was used or has expired: ask for a new one' if message.token else REFUSED_KEY
+        raise unanswered(url, timeout, dealer.failure, refused)
     finally:
         dealer.close()
 

@@ -78,3 +78,8 @@ def test_the_text_of_an_exception_cannot_make_up_a_line() -> None:
 
 def test_plain_words_stay_as_they_are() -> None:
     assert logs.escaped('prüfen: 5 °C → ok, C:\\x') == 'prüfen: 5 °C → ok, C:\\x'
+
+
+@pytest.mark.parametrize(('line', 'words'), [('{"message": "two\\nlines"}', 'two\nlines'), ('{"x": 1}', '{"x": 1}'), ('plain', 'plain'), ('[', '[')])
+def test_what_an_object_says_is_told_to_people(line: str, words: str) -> None:
+    assert logs.said(line) == words
