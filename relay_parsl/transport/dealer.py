@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = 3_000
 """Milliseconds, at most, between two tries to connect: so everybody is back within five seconds of a relay that was away, however long that was."""
+STRANGE = 3
+"""Handshakes in a row that end at once until it is told that the relay has another key: one or two are cut off by a line, or by a restart."""
 
 
 class Dealer:
@@ -52,7 +54,7 @@ class Dealer:
         self._context = zmq.Context()
         self._waker = Waker()
         self._failure = ''
-        self._junk = 0
+        self._junk = self._hung_up = 0
         self.handshakes = 0
         """Connections so far. One more than before: what was on its way may be lost, and greeting again finds out sooner than silence does."""
         try:
@@ -111,7 +113,7 @@ class Dealer:
         """A fresh socket, and so a fresh connection: what was queued in the old one is gone. With other keys, one's own or the relay's, if given."""
         self._curve = curve or self._curve
         if server_key:
-            self._server_key, self._failure = server_key, ''
+            self._server_key, self._failure, self._hung_up = server_key, '', 0
         self._drop()
         self._open()
 
@@ -153,21 +155,28 @@ class Dealer:
         while self._monitor.getsockopt(zmq.EVENTS) & READABLE:
             event = happened(self._monitor)[0]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._failure = ''
+                self._failure, self._hung_up = '', 0
                 self.handshakes += 1
             elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._failure = 'unknown-key'
-            elif event in (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL):
-                self._failure = 'unreachable' if self._slow() else 'handshake'
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._failure = 'handshake'
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._cut_off()
             elif event == zmq.EVENT_CLOSED and not self._connected:
-                self._failure = 'unreachable'
+                self._failure, self._hung_up = 'unreachable', 0
             if event == zmq.EVENT_CONNECTED:
                 self._since = time.monotonic()
             self._connected = event == zmq.EVENT_CONNECTED or (self._connected and event != zmq.EVENT_DISCONNECTED)
 
-    def _slow(self) -> bool:
-        """Whether a handshake that has failed had all its time. A relay with another key hangs up at once; a bad line may need longer."""
-        return time.monotonic() - self._since > 0.8 * HANDSHAKE
+    def _cut_off(self) -> None:
+        """A handshake was cut off. A relay with another key does it at once, and each time; a bad line takes all its time, or is cut now and then."""
+        if time.monotonic() - self._since > 0.8 * HANDSHAKE:
+            self._failure, self._hung_up = 'unreachable', 0
+            return
+        self._hung_up += 1
+        if self._hung_up >= STRANGE:
+            self._failure = 'handshake'
 
     def _read(self, frames: list[Frame]) -> Message | None:
         try:

@@ -18,8 +18,9 @@ MAX_FRAME = 16 * SEGMENT
 """Bytes. A longer frame cuts the connection, so that senders check before they send."""
 DRAIN = 32 * SEGMENT
 """Bytes that one `receive` hands over at most, give or take a message: what bounds a turn's memory."""
-HANDSHAKE = 5.0
-"""Seconds for a handshake. Who needs longer, on a bad line, is cut and tries again."""
+HANDSHAKE = 15.0
+"""Seconds for a handshake. Who needs longer, on a bad line, is cut and tries again: with a fifth of all packets lost both ways five were too few.
+How many unfinished ones there may be is bounded by their number (`callers`), not by this."""
 OLDEST_ZMQ = (4, 3, 5)
 """Older ones have holes that CURVE does not close (CVE-2019-13132, CVE-2020-15166)."""
 LAST_WORDS = 3000

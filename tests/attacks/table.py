@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.row import Row
 
 ROWS = {
-    1: Row('Random bytes, HTTP, TLS, half a greeting or nothing at the port of the relay', 'Cut off within 5 s, without a traceback'),
+    1: Row('Random bytes, HTTP, TLS, half a greeting or nothing at the port of the relay', 'Cut off within 15 s, without a traceback'),
     2: Row('A ZMTP client without CURVE: NULL or PLAIN', 'The handshake is refused'),
     3: Row('CURVE with a key that no account has', 'The handshake is refused, the log names the address, and the application sees nothing'),
     4: Row('A relay in the place of the pinned one, with another key', 'The client says nothing to it'),

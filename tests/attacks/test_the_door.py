@@ -15,7 +15,7 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError
 from relay_parsl.relay.server import RelayServer
-from relay_parsl.transport import Dealer, router
+from relay_parsl.transport import Dealer, router, sockets
 from relay_parsl.transport.sockets import make_socket, new_key
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
@@ -24,7 +24,9 @@ from tests.integration.relay_site import LOOPBACK, Party, Site, an_id, site_in
 pytestmark = pytest.mark.integration
 
 HANDSHAKE = 5.0
-"""Seconds that libzmq is given for a handshake."""
+"""Seconds that libzmq is given for a handshake here."""
+LONGEST = 15.0
+"""And otherwise, at most."""
 GREETING = b'\xff\0\0\0\0\0\0\0\1\x7f\3\1'
 STRANGE = {
     'nothing': b'',
@@ -45,8 +47,10 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def door(site: Site, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[RelayServer, Party]]:
+def door(site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RelayServer, Party]]:
     """A relay and a client of it, who is served before and after."""
+    assert sockets.HANDSHAKE <= LONGEST
+    monkeypatch.setattr(sockets, 'HANDSHAKE', HANDSHAKE)
     caplog.set_level(logging.INFO)
     with site.serving() as server, site.client('ann', server.port) as ann:
         yield server, ann

@@ -43,7 +43,9 @@ ROWS = {
     21: Row('Client and relay parted for longer than any timer of theirs', 'submits wait in the outbox and leave afterwards'),
     22: Row('Relay and endpoint parted, both alive', 'the endpoint works on, keeps its results and delivers them later'),
     23: Row('Bytes pass in one direction only', 'noticed by a ping that nobody answers; connected anew'),
-    24: Row('20 % of packets lost one way, delays of 500 ms ± 300, reordered', 'slower, and right; a slow handshake is not taken for a wrong key'),
+    24: Row(
+        '20 % of packets lost, one way or both, delays of 500 ms ± 300, reordered', 'slower, and right; a slow handshake is not taken for a wrong key'
+    ),
     25: Row('Connections reset every half second', 'it goes on; no descriptor and no thread is left over'),
     26: Row('Bytes changed on the way', 'CURVE drops them; never a wrong result'),
     27: Row('A firewall forgets an idle connection', 'kept alive, or connected anew'),

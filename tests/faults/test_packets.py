@@ -31,8 +31,8 @@ with rp.Executor('one') as executor:
 
 
 @pytest.mark.fault(24)
-@pytest.mark.parametrize('end', [0, 1], ids=['from the relay', 'to the relay'])
-def test_a_wire_that_loses_and_delays_and_reorders_is_slower_and_right(site: Site, end: int) -> None:
+@pytest.mark.parametrize('ends', [{0}, {1}, {0, 1}], ids=['from the relay', 'to the relay', 'both ways'])
+def test_a_wire_that_loses_and_delays_and_reorders_is_slower_and_right(site: Site, ends: set[int]) -> None:
     site.start('relay')
     site.configure('one')
     site.running.pop('relay').stop()
@@ -40,7 +40,7 @@ def test_a_wire_that_loses_and_delays_and_reorders_is_slower_and_right(site: Sit
         site.address, site.before = wire.ADDRESSES[0], {'relay': wire.inside(0), 'one': wire.inside(1)}
         site.start('relay')
         site.elsewhere(site.address)
-        wire.bad, wire.loss, wire.delay, wire.jitter = {end}, 0.2, 0.5, 0.3
+        wire.bad, wire.loss, wire.delay, wire.jitter = ends, 0.2, 0.5, 0.3
         site.start('one')
         words = [*wire.inside(1), sys.executable, '-c', CLIENT, str(site.record), str(TASKS)]
         done = subprocess.run(words, env=site.cli.environment, cwd=site.cli.cwd, capture_output=True, text=True, timeout=350, check=False)

@@ -46,6 +46,14 @@ MUTATIONS = (
         ('tests/unit/transport/test_callers.py::test_who_has_a_session_counts_for_nothing_and_stays',),
     ),
     Mutation(
+        'clear refusals',
+        'A handshake that was cut off once is taken for a relay with another key.',
+        'relay_parsl/transport/dealer.py',
+        'if self._hung_up >= STRANGE:',
+        'if True:',
+        ('tests/unit/test_transport.py::test_a_handshake_that_is_cut_off_is_taken_for_another_key_the_third_time_in_a_row',),
+    ),
+    Mutation(
         'quotas',
         'The relay does not say how much may wait to be read.',
         'relay_parsl/relay/server.py',

@@ -17,6 +17,7 @@ from zmq.utils import z85
 
 from relay_parsl.errors import ConfigError, ProtocolError
 from relay_parsl.transport import MAX_FRAME, Dealer, Peer, Router, public_key
+from relay_parsl.transport.dealer import STRANGE
 from relay_parsl.transport.sockets import make_socket
 from relay_parsl.transport.waker import Waker
 from relay_parsl.wire.messages import NO_ID, Body, Goodbye, Ping, Pong, Segment, Submit, Task
@@ -110,12 +111,29 @@ def test_another_servers_key_is_told_apart() -> None:
 
 
 @pytest.mark.fault(24)
-def test_a_line_too_slow_for_the_handshake_is_not_taken_for_another_key() -> None:
+def test_a_line_too_slow_for_the_handshake_is_not_taken_for_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes it for that gives up for good: an endpoint ended, and a client failed all that it had, because packets were late."""
+    for name in ('sockets', 'dealer'):
+        monkeypatch.setattr(f'relay_parsl.transport.{name}.HANDSHAKE', 3.0)
     seen = set[str]()
     with socket.create_server(('127.0.0.1', 0)) as slow, dealing(slow.getsockname()[1], public_key(new_key()), new_key()) as dealer:
         until(lambda: 'unreachable' in seen, lambda: (dealer.wait(0.1), seen.add(dealer.failure)))
     assert 'handshake' not in seen
+
+
+@pytest.mark.fault(24)
+def test_a_handshake_that_is_cut_off_is_taken_for_another_key_the_third_time_in_a_row() -> None:
+    """An endpoint that came up just then ended for good, and a client failed all that it had, because a line or a restart cut one off."""
+    with socket.create_server(('127.0.0.1', 0)) as server, dealing(server.getsockname()[1], public_key(new_key()), new_key()) as dealer:
+
+        def hang_up() -> None:
+            until(lambda: select.select([server], [], [], 0)[0], lambda: dealer.wait(0.02))
+            assert dealer.failure != 'handshake'
+            server.accept()[0].close()
+
+        for _ in range(STRANGE):
+            hang_up()
+        until(lambda: dealer.failure == 'handshake', lambda: dealer.wait(0.02))
 
 
 def test_nobody_there_is_told() -> None:
