@@ -173,6 +173,7 @@ class MemoryStore(Turns, Store):
     def start(self) -> int:
         self._statement('start')
         self._put(self._marks, 'start', self._marks['start'] + 1)
+        self._soonest = 0.0  # by the clock of before
         return self._marks['start']
 
     def last(self) -> tuple[int, int]:
@@ -181,7 +182,7 @@ class MemoryStore(Turns, Store):
 
     def size(self) -> int:
         self._statement('size')
-        kept = sum(len(each.row.payload) + (len(each.ended.payload) if each.ended else 0) for each in self._tasks.values())
+        kept = sum(len((each.ended or each.row).payload) for each in self._tasks.values())
         return kept + sum(len(each.data) for each in self._objects.values()) + sum(row.size for row in self._functions.values())
 
     def usage(self) -> dict[Id, Usage]:
@@ -348,7 +349,7 @@ class MemoryStore(Turns, Store):
             self._change(number, stage=Stage.DONE, status=each.status, expires=each.until or self._tasks[task_id].info.expires)
             kept = self._tasks[task_id]
             self._soonest = min(self._soonest, kept.info.expires)
-            self._put(self._tasks, task_id, Kept(task_row(kept.row, payload=b''), kept.info, each))
+            self._put(self._tasks, task_id, Kept(kept.row, kept.info, each))
             self._put(self._groups[each.task.account, each.task.group], each.done, task_id)
             self._put(self._marks, 'done', max(each.done, self._marks['done']))
 
@@ -372,7 +373,7 @@ class MemoryStore(Turns, Store):
         if now < self._soonest:
             return []
         over = [each.info for each in self._tasks.values() if each.info.expires <= now]
-        self._soonest = min([each.info.expires for each in self._tasks.values()], default=now)
+        self._soonest = now if over else min([each.info.expires for each in self._tasks.values()], default=now)
         return [task_info(each) for each in over[:limit]]
 
     def forget(self, numbers: Sequence[int]) -> list[Forgotten]:

@@ -164,7 +164,7 @@ class Invariants:
         elif isinstance(message, m.Returned):
             returned = {(each.task_id, each.attempt) for each in message.tasks}
             self.returned |= returned
-            self.check(not returned & self.begun, 'a task was returned as not begun that has begun')
+            self.check(not (returned & self.begun and self.world.relay.hears(peer, message)), 'a task was returned as not begun that has begun')
         elif isinstance(message, m.Hello):
             waiting, windows = self.before.get(peer.routing, ({}, {}))
             self.before[peer.routing] = {**waiting, **self.unreceived.pop(peer.routing, {})}, {**windows, **self.windows.pop(peer.routing, {})}

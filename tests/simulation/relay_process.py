@@ -12,7 +12,7 @@ from relay_parsl.relay import effects as do
 from relay_parsl.relay.reactor import RelayReactor, RelaySettings
 from relay_parsl.relay.records import AccountRow, Stage, Standing, TaskInfo
 from relay_parsl.relay.store import EVICTED, Store
-from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Segment
+from relay_parsl.wire.messages import NO_ID, Body, Enrol, Id, Message, Objects, Returned, Segment
 from tests.simulation.joiner import read_enrolment
 from tests.simulation.network import Peer
 from tests.simulation.process import Process
@@ -260,6 +260,11 @@ class RelayProcess(Process):
         """Whether the result was given up for space, after somebody had received it."""
         kept = self.store._tasks.get(task_id)
         return kept is not None and kept.ended is not None and kept.ended.reason == EVICTED
+
+    def hears(self, peer: Peer, message: Returned) -> bool:
+        """Whether a word of a peer counts: in its session; in another one it does not, and 0 is any."""
+        found = self.reactor._core.sessions.get(peer.routing)
+        return found is not None and message.session in (0, found.number)
 
     def describe(self, task_id: Id) -> str:
         """For a reader."""
