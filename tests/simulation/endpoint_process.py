@@ -148,6 +148,10 @@ class EndpointProcess(Process):
     def step(self) -> None:
         """begin, drain, decide, commit, act."""
         now = self.now
+        if self.dealer.key is not self.account.key:  # the file has changed
+            self.dealer.key = self.account.key
+            self.dealer.reconnect()
+            self.reactor.connect(now)
         if self.stuck_since is None:
             self._take_in(now)
         if not self._commit(now):

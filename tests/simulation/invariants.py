@@ -11,8 +11,9 @@ from relay_parsl.relay.records import Ended
 from relay_parsl.relay.store import EVICTED
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.codec import result_header, task_header
-from relay_parsl.wire.messages import NO_ID, Delivered, Id, Message, Rejection
+from relay_parsl.wire.messages import Delivered, Id, Message, Rejection
 from tests.simulation import user_code
+from tests.simulation.hearing import told
 from tests.simulation.hostile import EVIL
 from tests.simulation.network import DOWN, Dealer, Peer
 from tests.simulation.specs import Account, Spec
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 
 DAMAGED = "lost: the relay's disk has damaged this result"
-CARD = {'id', 'role', 'card'}
-"""What the relay shows of a user to whoever knows the id."""
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -154,6 +153,8 @@ class Invariants:
         account = self.by_key.get(peer.key)
         if account is None or account.hostile or account.id in self.outcasts:  # who has a revoked key may say anything
             return
+        if self.world.rotators and not self.world.relay.admits(account.id, peer.key):
+            return
         if isinstance(message, m.Received):
             before, _ = self.before.get(peer.routing, ({}, {}))  # it may come between a doubled `Hello` and the answer
             for waiting in (self.unreceived.get(peer.routing, {}), before):
@@ -177,11 +178,14 @@ class Invariants:
         if account is None:
             return
         if account.hostile:
-            self._told(message, account) if way == DOWN else self._asked(message, account)
+            told(self, message, account) if way == DOWN else self._asked(message, account)
             return
         if account.id in self.outcasts and way == DOWN:
             self.clock.tally.faults['told of its revocation'] += isinstance(message, m.Goodbye)
             self.check(isinstance(message, m.Goodbye), 'a revoked key is still answered: %s', type(message).__name__)
+        if way == DOWN and self.world.relay.is_out(account.id, dealer.key):
+            said = isinstance(message, (m.Goodbye, m.Refused))  # `Refused` is for an `Enrol` over a connection that was open
+            self.check(said, 'a replaced key is still answered: %s', type(message).__name__)
         if self.world.enemies and self.clock.random.random() < 0.1:
             self.world.overheard.append(message)
         watch = self._watch.get(type(message)) if way == DOWN else None
@@ -192,34 +196,6 @@ class Invariants:
         """A hostile party names an id that it knows: for that it may see the card, which says no more than the id, and who is meant by it."""
         if isinstance(message, m.List) and message.what == 'cards' and isinstance(message.filter.get('id'), bytes):
             self.named.add((account.id, message.filter['id']))
-
-    def _told(self, message: Message, account: Account) -> None:
-        """A hostile party hears something: never of others, but that what it has named is not to be had."""
-        ids: list[Id] = []
-        if isinstance(message, m.Deliver):
-            ids = [each.task_id for each in message.results]
-        elif isinstance(message, m.States):
-            ids = [each.task_id for each in message.tasks]
-        elif isinstance(message, m.Accepted):
-            ids = list(message.ids)
-        elif isinstance(message, m.Dispatch):
-            ids = [task_header(each.header).task_id for each in message.tasks]
-        elif isinstance(message, m.Segment):
-            ids = [message.task_id] if message.total != -1 else []
-        elif isinstance(message, m.Objects):
-            self.check(not {each.hash for each in message.objects} & self.secrets(), '6: %s was given an object of others', account.name)
-        elif isinstance(message, m.Listing):
-            people = {each.id: each.role for each in self.world.accounts if not each.hostile}
-            for row in message.rows:
-                about = {key: value for key, value in row.items() if value not in ('', b'', NO_ID)}  # no name, nor whose it is
-                known = about.keys() == CARD and (account.id, row['id']) in self.named and people.get(row['id']) in ('user', 'service')
-                self.check(row.get('id') not in people or known, '6: %s was listed %s', account.name, row)
-        self.check(not set(ids) & self.world.specs.keys(), '6: %s was told of tasks of others by %s', account.name, type(message).__name__)
-
-    def secrets(self) -> set[m.Hash]:
-        """Objects that the relay has of honest accounts."""
-        strangers = self.world.relay.strangers
-        return {row.hash for row in self.world.relay.store._objects.values() if row.account not in strangers}
 
     def _own(self, task_id: Id, account: Account) -> None:
         spec = self.world.specs.get(task_id)
@@ -375,6 +351,7 @@ class Invariants:
 
     def _unrest(self) -> Iterator[str]:
         yield from (f'{each.name} has not joined' for each in self.world.joiners if not each.joined)
+        yield from (f'{each.name} still' for each in self.world.rotators if not each.done)
         for client in (*self.world.clients, self.world.operator):
             if client.account.id in self.outcasts:
                 continue

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def read_enrolment(message: Enrol) -> Enrolment | None:
     """What the relay's loop makes of an `Enrol`: here a card is no more than its contents."""
     try:
-        account, kind, curve = unpack(message.card)
+        account, kind, curve, serial = unpack(message.card)
     except (ProtocolError, TypeError, ValueError):
         return None
-    return Enrolment(sha256(message.token).digest(), Id(account), kind, curve, 4e9, message.card, message.mac)
+    return Enrolment(sha256(message.token).digest(), Id(account), kind, curve, 4e9, message.card, message.mac, serial, message.overlap)
 
 
 class Joiner(Process):
@@ -69,5 +69,5 @@ class Joiner(Process):
             self.halt()
         elif self.clock.now >= self.next:
             self.next = self.clock.now + (0.2 if self.joined else 1.0)  # an answer may be overtaken by the next one
-            self.dealer.send(Enrol(self.token, pack([self.id, 'user', self.key]), b'mac'))
+            self.dealer.send(Enrol(self.token, pack([self.id, 'user', self.key, 1]), b'mac'))
             self.own.send(Hello('client', self.id))

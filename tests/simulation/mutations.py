@@ -51,7 +51,7 @@ class Mutation:
 
 _due = Calendar._due
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
-_take, _end, _counts, _call = ClientPulls.take, Admin._end, Directory.counts, task._call
+_take, _end, _counts, _active, _call = ClientPulls.take, Admin._end, Directory.counts, Directory.active, task._call
 
 
 def _speak_early(self: RelayProcess, _arrived: list[Any]) -> None:
@@ -130,6 +130,18 @@ def _try_again(work: Work, *others: Any) -> Any:
     return _call(replace(work, options={'retries': work.options['retries'] + 1}), *others)
 
 
+def _replaced_for_ever(self: Directory, key: bytes, now: float) -> AccountRow | None:
+    """The end of an overlap is not looked at."""
+    row = self._accounts.get(self._keys.get(key, Id(b'')))
+    return row if row is not None and self.counts(row.id, now) else None
+
+
+def _replaced_at_once(self: Directory, key: bytes, now: float) -> AccountRow | None:
+    """There is no overlap."""
+    row = _active(self, key, now)
+    return None if row is not None and key == row.old_curve else row
+
+
 def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow]) -> None:
     """Nobody asks whether the bytes are those that were written."""
     for row in rows:
@@ -198,6 +210,8 @@ MUTATIONS = {
     'a revoked key goes on': Mutation(((Admin, '_end', _end_nothing), (Directory, 'counts', lambda self, account, now: True))),
     'a revoked endpoint goes on': Mutation(((Admin, '_end', _end_users), (Directory, 'counts', _count_endpoints))),
     'tasks of a deleted endpoint wait for ever': Mutation(((Calendar, 'delete', lambda self, endpoint: None),)),
+    'a replaced key counts for ever': Mutation(((Directory, 'active', _replaced_for_ever),)),
+    'a replaced key is out at once': Mutation(((Directory, 'active', _replaced_at_once),)),
     'one retry too many': Mutation(((task, '_call', _try_again),)),
     'no retries': Mutation(((task, '_call', lambda work, *others: _call(replace(work, options={}), *others)),)),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),

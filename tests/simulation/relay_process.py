@@ -39,7 +39,7 @@ class RelayProcess(Process):
         self.unsynced: set[do.Key] = set()
         self.full = self.was_full = False
         self.settings = RelaySettings(store_limit=world.clock.random.choice(world.scale.store))
-        self.looked = 0.0
+        self.looked = self.turned = 0.0
         self.faulty = False
         """Whether the store has failed since the process began: then a half-fetched body may be left in the spool until it ends."""
         self.seen = 0
@@ -63,6 +63,7 @@ class RelayProcess(Process):
         self.events: deque[tuple[Any, ...]] = deque()
         self.world.network.relay_up, self.world.network.version = True, self.version
         self.was_full |= self.full
+        self.turned = 0.0
         self.faulty = False
         try:
             self._rebuild()
@@ -124,6 +125,7 @@ class RelayProcess(Process):
         self._act()
         if now - self.looked >= 5.0:
             self.looked, self.reactor.full = now, self.full
+        self.turned = now
         self.point('idle')
         if network.relay_inbox or self.events or self.reactor.busy:
             self.wake()
@@ -251,6 +253,20 @@ class RelayProcess(Process):
         """Whether the task has a terminal state in the store."""
         info = self.info(task_id)
         return info is None or info.stage == Stage.DONE
+
+    def is_out(self, account: Id, key: bytes) -> bool:
+        """Whether a turn has passed since the time of a replaced key was over."""
+        row = self.store._accounts.get(account)
+        return row is not None and key == row.old_curve and self.turned >= row.old_until
+
+    def admits(self, account: Id, key: bytes) -> bool:
+        """Whether a key counts: the one of now, and until its time is over the one of before."""
+        row = self.store._accounts[account]
+        current = key == row.curve or (key == row.old_curve and self.now < row.old_until)
+        good = current and row.standing is Standing.ACTIVE
+        self.world.invariants.check(self.reactor.admits(key, self.now) == good, 'whether a key of %s counts is not as its overlap says', row.name)
+        self.clock.tally.faults['old key within its overlap'] += good and key == row.old_curve
+        return good
 
     def is_rotten(self, task_id: Id) -> bool:
         """Whether the disk has changed its result."""

@@ -23,6 +23,7 @@ from tests.simulation.network import Network, Rates
 from tests.simulation.patches import patched
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
+from tests.simulation.rotator import Rotator
 from tests.simulation.scale import scale_of
 from tests.simulation.specs import Account, Spec, random_id
 from tests.simulation.watched_store import WatchedStore
@@ -59,6 +60,7 @@ class World:
         """Registered functions: whose, and the bytes."""
         self.chaos_over = False
         self.joiners: list[Joiner] = []
+        self.rotators: list[Rotator] = []
         self.speed = Speed(mean=random.choice(scale.means))
         self.mixed = random.random() < 0.2 and not calm
         """Whether parties of several versions meet."""
@@ -178,6 +180,7 @@ class World:
             (self._theft, 0.5),
             (self._revoke, 0.15),
             (self._lose_a_key, 0.15),
+            (self._rotate, 0.2),
             (self._join, 0.9),
             (self._ask, 1.0),
             (self._ask, 0.5),
@@ -235,6 +238,14 @@ class World:
         self.operator.administer('revoke', id=victim.id)
         if not self.operator.up:
             self.clock.after(1.0, self._revoke)
+
+    def _rotate(self) -> None:
+        """New keys for an endpoint."""
+        random = self.clock.random
+        site = random.choice(self.sites)
+        if site.id not in self.removed and not any(each.site is site for each in self.rotators):
+            self.rotators.append(Rotator(self, site, random.choice((3.0, 10.0, 40.0))))
+            self.processes.append(self.rotators[-1])
 
     def _lose_a_key(self) -> None:
         self.remove(self.clock.random.choice(self.sites))
