@@ -21,6 +21,8 @@ SLOW = 1.0
 """Seconds for a handshake from which it is slow."""
 RESERVE = 64 << 20
 """Bytes: with less than these, or a tenth of a small disk, a relay takes no new tasks."""
+FULL = 1 << 20
+"""Bytes with fewer of which nothing can be judged of a store there."""
 LITTLE = 5 << 30
 """Bytes on a disk under which it is worth a warning, unless a tenth of the disk is less."""
 FEW_INODES = 10_000
@@ -366,10 +368,14 @@ def audits(facts: Facts, _now: float) -> Iterator[Finding]:
 
 
 def stores(facts: Facts, _now: float) -> Iterator[Finding]:
-    """Databases are whole."""
+    """Databases are whole. On a full disk SQLite cannot even look, and says that it is an I/O error: nothing is lost by that."""
+    full = [disk.path for disk in facts.disks if disk.free < FULL]
     for each in facts.stores:
         said = replace(each, note=each.note or 'whole, as SQLite sees it; the sums of its rows are looked at by a start')
-        yield from checked(said, 'store', f'stop it, keep a copy of {each.path}, and restore a backup: see docs/operations.md')
+        mend = f'stop it, keep a copy of {each.path}, and restore a backup: see docs/operations.md'
+        if path := next((path for path in full if each.path.startswith(f'{path}/')), ''):
+            mend = f'df -h {path}; make room there first, and then look again with relay-parsl doctor'
+        yield from checked(said, 'store', mend)
 
 
 def checked(each: Checked, check: str, mend: str) -> Iterator[Finding]:

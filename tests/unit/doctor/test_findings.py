@@ -75,6 +75,10 @@ CASES: dict[str, tuple[Facts, str, str, str]] = {
     'no inodes': (replace(HEALTHY, disks=[replace(DISK, inodes_free=12)]), 'disk', 'fault', 'df -i'),
     'network disk': (replace(HEALTHY, disks=[replace(DISK, kind='nfs4')]), 'disk', 'warning', 'local disk'),
     'memory disk': (replace(HEALTHY, disks=[replace(DISK, kind='tmpfs')]), 'disk', 'fault', 'directory on a disk'),
+    'store on a full disk': (
+        replace(HEALTHY, disks=[replace(DISK, path='/h', free=0)], stores=[Checked('relay', '/h/relay/relay.db', ('disk I/O error',))]),
+        'store', 'fault', 'make room there first',
+    ),
     'few files': (replace(HEALTHY, limits=replace(LIMITS, most_files=1024)), 'limits', 'warning', 'LimitNOFILE'),
     'few processes': (replace(HEALTHY, limits=replace(LIMITS, processes=64)), 'limits', 'warning', 'ulimit -u'),
     'memory': (replace(HEALTHY, limits=replace(LIMITS, memory=GIB, memory_used=GIB - 1)), 'limits', 'warning', 'MemoryMax'),
