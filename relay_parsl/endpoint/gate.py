@@ -142,9 +142,11 @@ class Gate:
         if bool(call.body_key) != bool(start.info.body) or (call.body_key and sealed_size(call.length) != start.info.body):
             raise TaskRejected('the spooled arguments are not as long as the call says')
         call.options.pop(ALLOWED, None)
-        for _, policy in policies:
+        for whose, policy in policies:
             if policy.serializers is not None:
                 call.options[ALLOWED] = list(policy.serializers)
+                if 'launcher_options' in (call.options.get('resource_specification') or {}):
+                    raise TaskRejected(f'{whose} (function policy: {policy.kind}) takes no launcher_options: a launcher would start what they name')
         return Opened(grant, call, function)
 
     def python(self, opened: Opened, worker: str | None) -> None:

@@ -157,4 +157,12 @@ MUTATIONS = (
         'status = status',
         ('tests/unit/endpoint/test_gate.py::test_what_cannot_be_sealed_says_why_and_is_no_success',),
     ),
+    Mutation(
+        'functions',
+        'Who may run listed functions only may name what their launcher starts.',
+        'relay_parsl/endpoint/gate.py',
+        "if 'launcher_options' in (call.options.get('resource_specification') or {}):",
+        'if not call:',
+        ('tests/unit/endpoint/test_gate.py::test_only_listed_hashes_run_and_their_arguments_are_data',),
+    ),
 )

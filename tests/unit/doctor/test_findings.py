@@ -75,10 +75,6 @@ CASES: dict[str, tuple[Facts, str, str, str]] = {
     'no inodes': (replace(HEALTHY, disks=[replace(DISK, inodes_free=12)]), 'disk', 'fault', 'df -i'),
     'network disk': (replace(HEALTHY, disks=[replace(DISK, kind='nfs4')]), 'disk', 'warning', 'local disk'),
     'memory disk': (replace(HEALTHY, disks=[replace(DISK, kind='tmpfs')]), 'disk', 'fault', 'directory on a disk'),
-    'store on a full disk': (
-        replace(HEALTHY, disks=[replace(DISK, path='/h', free=0)], stores=[Checked('relay', '/h/relay/relay.db', ('disk I/O error',))]),
-        'store', 'fault', 'make room there first',
-    ),
     'few files': (replace(HEALTHY, limits=replace(LIMITS, most_files=1024)), 'limits', 'warning', 'LimitNOFILE'),
     'few processes': (replace(HEALTHY, limits=replace(LIMITS, processes=64)), 'limits', 'warning', 'ulimit -u'),
     'memory': (replace(HEALTHY, limits=replace(LIMITS, memory=GIB, memory_used=GIB - 1)), 'limits', 'warning', 'MemoryMax'),
@@ -122,3 +118,10 @@ def test_of_many_of_a_kind_some_are_told_and_the_rest_counted() -> None:
 def test_versions_are_compared_as_numbers() -> None:
     assert numbers('2026.10.26') > numbers('2026.9.30')
     assert numbers('27.0.0b1+local') >= numbers('27')
+
+
+def test_a_store_on_a_full_disk_is_not_called_damaged() -> None:
+    """SQLite cannot look at it there, and says that this is an I/O error."""
+    store = Checked('relay', '/h/relay/relay.db', ('disk I/O error',))
+    found = [each for each in judge(replace(HEALTHY, disks=[replace(DISK, path='/h', free=0)], stores=[store]), NOW) if each.check == 'store']
+    assert [(each.verdict, 'make room there first' in each.mend, 'restore' in each.mend) for each in found] == [('fault', True, False)]

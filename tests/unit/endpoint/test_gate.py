@@ -213,6 +213,8 @@ def test_only_listed_hashes_run_and_their_arguments_are_data() -> None:
     for name in (digest.hex(), hash_uuid(digest)):
         site = Site(FunctionPolicy('hashes', frozenset({name})))
         assert site.gate.open(site.start(options={ALLOWED: ['cloudpickle']}), NOW).call.options == {ALLOWED: ['json']}
+        with pytest.raises(TaskRejected, match='takes no launcher_options'):
+            site.gate.open(site.start(options={'resource_specification': {'launcher_options': 'touch /x'}}), NOW)
     site = Site(FunctionPolicy('hashes', frozenset({sha256(b'other').hexdigest()})))
     with pytest.raises(TaskRejected, match='policy'):
         site.gate.open(site.start(), NOW)
