@@ -59,10 +59,12 @@ class Dealer:
         """Connections so far. One more than before: what was on its way may be lost, and greeting again finds out sooner than silence does."""
         try:
             self._open()
-        except zmq.ZMQError as error:
+        except BaseException as error:
             self._waker.close()
             self._context.destroy(linger=0)
-            raise ConfigError(f'{url!r} is no address of a relay, such as tcp://host:7400: {error}') from None
+            if isinstance(error, zmq.ZMQError):
+                raise ConfigError(f'{url!r} is no address of a relay, such as tcp://host:7400: {error}') from None
+            raise
 
     @property
     def failure(self) -> str:

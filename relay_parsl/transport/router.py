@@ -93,7 +93,12 @@ class Router:
         self._zap: Socket = self._context.socket(zmq.REP)
         self._socket = make_socket(self._context, zmq.ROUTER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, largest)
-        self._doorway = Doorway(self._context, self._socket, outside, inside, unread)
+        try:
+            self._doorway = Doorway(self._context, self._socket, outside, inside, unread)
+        except BaseException:
+            self._waker.close()
+            self._context.destroy(linger=0)
+            raise
         try:
             self._zap.bind(_ZAP)
             self._listen(bind, curve)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import select
 import socket
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -134,6 +136,23 @@ def test_a_handshake_that_is_cut_off_is_taken_for_another_key_the_third_time_in_
         for _ in range(STRANGE):
             hang_up()
         until(lambda: dealer.failure == 'handshake', lambda: dealer.wait(0.02))
+
+
+def test_who_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context that is left over is closed by the collector, at any time, in the thread of whatever runs then."""
+    with pytest.raises(ValueError, match='multiple of'):
+        Dealer('tcp://127.0.0.1:7400', b'short', new_key())
+
+    def no_files_left(*_: object) -> int:
+        raise OSError(24, 'Too many open files')
+
+    monkeypatch.setattr('os.dup', no_files_left)
+    with pytest.raises(OSError, match='Too many'):
+        Router(ANY, new_key(), lambda _key: False)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        gc.collect()
+    assert [str(each.message) for each in told if 'Context' in str(each.message)] == []
 
 
 def test_nobody_there_is_told() -> None:
