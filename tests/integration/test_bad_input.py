@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from relay_parsl.cli.desk import open_desk
 from relay_parsl.client.admin import REFUSED, TIMEOUT, Desk
 from relay_parsl.errors import RelayUnavailable
 from relay_parsl.home import Credentials, Home, Invitation, RelayEntry
-from tests.integration.commands import THREADS, Commands, commands
+from tests.integration.commands import THREADS, Commands, Short, commands
 
 pytestmark = pytest.mark.integration
 SOON = 25.0
@@ -52,10 +53,13 @@ def test_a_wrong_relay_key(cli: Commands) -> None:
     assert '`relay-parsl relay pin KEY`' in said
 
 
-def test_a_relay_that_is_not_there(cli: Commands) -> None:
-    cli.relay()
-    cli.ok('relay', 'stop')
-    said = cli.refused('task', 'list')
+def test_a_relay_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_desk.__kwdefaults__ is not None
+    monkeypatch.setitem(open_desk.__kwdefaults__, 'timeout', 1.0)  # its port refuses at once; only the patience is another
+    with commands(tmp_path / 'home', Short) as cli:
+        cli.relay()
+        cli.ok('relay', 'stop')
+        said = cli.refused('task', 'list')
     assert 'is the relay started, and can this machine reach its port?' in said
 
 

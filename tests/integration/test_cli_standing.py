@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.pbs import FakePBS, fixture
-from tests.integration.commands import Commands, commands, until
+from tests.integration.commands import Commands, Short, commands, until
 
 pytestmark = pytest.mark.integration
 __all__ = ['fixture']
@@ -56,7 +56,7 @@ executor.shutdown(wait=False)
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Commands]:
-    with commands(tmp_path / 'home') as made:
+    with commands(tmp_path / 'home', Short) as made:
         made.relay()
         yield made
 

@@ -11,7 +11,7 @@ import pytest
 
 import relay_parsl as rp
 from relay_parsl.wire import payload
-from tests.integration.commands import Commands, commands, until
+from tests.integration.commands import Commands, Short, commands, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -47,13 +47,13 @@ with rp.Client() as client:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Commands]:
-    with commands(tmp_path / 'here') as made:
+    with commands(tmp_path / 'here', Short) as made:
         yield made
 
 
 @pytest.fixture
 def there(tmp_path: Path) -> Iterator[Commands]:
-    with commands(tmp_path / 'there') as made:
+    with commands(tmp_path / 'there', Short) as made:
         yield made
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.commands import Commands, commands, until
+from tests.integration.commands import Commands, Short, commands, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -43,7 +43,7 @@ WORKS = "import relay_parsl as rp\nwith rp.Executor('site') as e: print(e.submit
 
 @pytest.fixture
 def alice(tmp_path: Path) -> Iterator[Commands]:
-    with commands(tmp_path / 'alice') as made:
+    with commands(tmp_path / 'alice', Short) as made:
         made.relay()
         made.endpoint('site')
         yield made

@@ -15,7 +15,7 @@ import pytest
 
 import relay_parsl as rp
 from relay_parsl.errors import TaskRejected
-from tests.integration.commands import Commands, commands, until
+from tests.integration.commands import Commands, Short, commands, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 TEMPLATE = """\
@@ -46,7 +46,7 @@ SCHEMA = {
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
-    with commands(tmp_path / 'home') as made:
+    with commands(tmp_path / 'home', Short) as made:
         monkeypatch.setenv('RELAY_PARSL_HOME', str(made.root))
         made.relay()
         (made.cwd / 'mine.yaml.j2').write_text(TEMPLATE)

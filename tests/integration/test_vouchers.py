@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import Commands, commands
+from tests.integration.commands import Commands, Short, commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -30,7 +30,7 @@ Party = Callable[[str], Commands]
 def party(tmp_path: Path) -> Iterator[Party]:
     """A machine by its name, each with a home of its own."""
     with ExitStack() as stack:
-        yield lambda name: stack.enter_context(commands(tmp_path / name))
+        yield lambda name: stack.enter_context(commands(tmp_path / name, Short))
 
 
 def invited(inviter: Commands, name: str, role: str, joiner: Commands) -> None:

@@ -15,11 +15,12 @@ from tests.mutations import (
     leases,
     loops,
     server,
+    sites,
     store,
     strangers,
     templates,
     wire,
 )
 
-_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, templates, flows)
+_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, sites, templates, flows)
 MUTATIONS = tuple(mutation for each in _LISTS for mutation in each.MUTATIONS)

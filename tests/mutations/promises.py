@@ -86,6 +86,26 @@ GUARANTEES = {
         "One fenced transaction a turn; replay from the last snapshot; an action's request id is stored before it is called.",
         ('tests/simulation/flows/test_kill_anywhere.py', 'tests/integration/test_flow_engines.py'),
     ),
+    'batch jobs': Promise(
+        'A scheduler that is away, late, or forgets a job costs no block, and starts none twice.',
+        'A job ends only by what the scheduler says of it; a command that fails is no answer; a submission without an answer is found by its name.',
+        ('tests/unit/providers/test_pbs_faults.py', 'tests/unit/providers/test_slurm_faults.py', 'tests/faults/test_schedulers.py'),
+    ),
+    'nodes': Promise(
+        'Each node of a block has its own manager, set up and cleaned up there, and one that dies takes no other along.',
+        'A script beside the batch script, started once on each host with the options of srun, PALS or Hydra that say so.',
+        ('tests/unit/launchers/test_parsl_faults.py',),
+    ),
+    'accelerators': Promise(
+        'Each worker sees the accelerators and cores that are its own and exist; where none can work, that is told.',
+        "What Parsl sets is put right on the node, after a look at its devices; bindings are counted before the start; managers' logs are read.",
+        ('tests/unit/engines/test_accelerator_faults.py', 'tests/integration/test_blocks.py'),
+    ),
+    'doctor': Promise(
+        '`relay-parsl doctor` tells what is wrong, how grave it is, and the command that mends it.',
+        'Looks with a limit of time each, and verdicts that are pure functions of what was seen.',
+        ('tests/unit/doctor/test_looks.py', 'tests/integration/test_doctor.py'),
+    ),
 }
 """Against accidents, in the order of the document."""
 

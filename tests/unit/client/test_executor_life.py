@@ -45,7 +45,9 @@ def test_no_code_of_a_user_runs_in_the_io_thread(relay: FakeRelay, executor: Exe
     assert called[-1].endswith('results')
 
 
-def test_nothing_is_lost_over_a_restart_of_the_relay(relay: FakeRelay, executor: Executor) -> None:
+def test_nothing_is_lost_over_a_restart_of_the_relay(relay: FakeRelay, executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('relay_parsl.client.link.QUIET', 0.5)
+    monkeypatch.setattr('relay_parsl.client.link.DEAD', 2.0)
     relay.accepts = False
     futures = [executor.submit(double, number) for number in range(50)]
     until(lambda: relay.of(m.Submit))

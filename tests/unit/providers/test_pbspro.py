@@ -166,6 +166,7 @@ def test_names_that_pbs_does_not_take_are_mended() -> None:
         ('11.polaris-pbs-01\n', '11.polaris-pbs-01'),
         ('Your project has 12 hours left.\n12[].pbs.site.org\n\n', '12[].pbs.site.org'),
         ('7', '7'),
+        ('3.the-server-before\n11.polaris-pbs-01\n', '11.polaris-pbs-01'),
         ('', None),
         ('no id here', None),
     ],
