@@ -156,6 +156,8 @@ class Gate:
             payload.check_python(opened.call.name or info.name, opened.call.python or info.python, worker)
 
     def _grant(self, info: TaskHeader, now: float) -> Grant:
+        if info.grant in self._sealed and info.grant not in self._grants:
+            self.keep(Object(info.grant, 'grant', Body(self._sealed[info.grant])), now)  # what an object is, says the task that refers to it
         grant = self._grants.get(info.grant)
         if grant is None or info.endpoint != self._endpoint:
             raise Refusal('denied: the task is not addressed to this endpoint under a grant that it has')

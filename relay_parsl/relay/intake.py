@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import astuple
 from typing import Union
 
@@ -39,6 +39,7 @@ from relay_parsl.wire.messages import (
 
 KNOWN_OBJECTS = 20_000
 """The most hashes that are remembered as stored; beyond, the store is asked again."""
+NOBODYS: Mapping[Id, float] = {}
 NEED_AT_ONCE = 1000
 KINDS = ('grant', 'function')
 NOT_ONES_OWN = {'denied', 'not-found'}
@@ -58,7 +59,7 @@ class Intake:
         self._delivery = delivery
         self._leases = leases
         self._pulls = pulls
-        self._until: dict[Hash, float] = {}
+        self._until: dict[Hash, dict[Id, float]] = {}  # of each account that has it
 
     # -- Tasks ------------------------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class Intake:
         if not offers:
             return offers
         wanted = dict.fromkeys([header.grant for _, header in offers] + [header.function for _, header in offers])
-        missing = self._missing(wanted, max([header.expires for _, header in offers]), now)
+        missing = self._missing(session.account, wanted, max([header.expires for _, header in offers]), now)
         if not missing:
             return offers
         for start in range(0, len(missing), NEED_AT_ONCE):
@@ -161,19 +162,25 @@ class Intake:
         absent = set(missing)
         return [offer for offer in offers if offer[1].grant not in absent and offer[1].function not in absent]
 
-    def _missing(self, wanted: Collection[Hash], until: float, now: float) -> list[Hash]:
+    def _missing(self, account: Id, wanted: Collection[Hash], until: float, now: float) -> list[Hash]:
         """An object is kept as long as a task that refers to it may live; a day's slack saves a write for each task."""
-        strange = [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
+        ends = {digest: self._until.get(digest, NOBODYS).get(account, 0.0) for digest in wanted}
+        strange = [digest for digest, end in ends.items() if end <= now]
         if strange:
-            if len(self._until) > KNOWN_OBJECTS:
-                self._until.clear()
-                strange = list(wanted)
-            self._until.update(self._core.store.known_objects(strange))
-        short = [digest for digest in wanted if digest in self._until and self._until[digest] < until]
+            ends.update(self._core.store.known_objects(strange, account))
+        short = [digest for digest, end in ends.items() if 0.0 < end < until]
         if short:
-            self._core.store.keep_objects(short, until + DAY)
-            self._until.update(dict.fromkeys(short, until + DAY))
-        return [digest for digest in wanted if self._until.get(digest, 0.0) <= now]
+            self._core.store.keep_objects(short, account, until + DAY)
+            ends.update(dict.fromkeys(short, until + DAY))
+        if strange or short:
+            self._remember(account, {digest: ends[digest] for digest in (*strange, *short) if ends[digest] > now})
+        return [digest for digest, end in ends.items() if end <= now]
+
+    def _remember(self, account: Id, ends: Mapping[Hash, float]) -> None:
+        if len(self._until) > KNOWN_OBJECTS:
+            self._until.clear()
+        for digest, end in ends.items():
+            self._until.setdefault(digest, {})[account] = end
 
     def _store(self, session: ClientSession, offers: list[Offer], now: float) -> None:
         if not offers:
@@ -229,38 +236,46 @@ class Intake:
     # -- Objects ----------------------------------------------------------------------------------------------------
 
     def objects(self, session: ClientSession, message: Objects, now: float) -> None:
-        """Keep them for a while; the loop has checked their hashes."""
+        """Keep them for a while, for this account: who else has them is not asked. The loop has checked their hashes."""
         if self._core.full:
             return
         fit = [each for each in message.objects if each.kind in KINDS and len(each.data) <= self._core.settings.object_limit]
         if not self._core.may_bring(session.account, sum(len(each.data) for each in fit)):
             self._core.send(session, Refused('limit', f'over {self._core.settings.objects_daily} bytes of functions in a day'))
         elif fit:
-            known = self._core.store.known_objects([each.hash for each in fit])
+            known = self._core.store.known_objects([each.hash for each in fit], session.account)
             self._core.quotas.count_objects(session.account, sum(len(each.data) for each in fit if each.hash not in known))
             self._core.store.put_objects([ObjectRow(each.hash, each.kind, session.account, each.data, now + DAY) for each in fit])
 
     def need(self, session: Either, message: Need, _now: float) -> None:
-        """Objects for whoever may have them: their account, and endpoints that their account may use."""
+        """Objects for whoever may have them. Two accounts may have the same bytes, and say different things of them."""
         found: list[Object] = []
         size = 0
+        whose = self._read_by(session)
         for digest in message.hashes[:NEED_AT_ONCE]:
-            kept = self._core.store.objects([digest])
-            if not kept:
-                self._until.pop(digest, None)  # over, or damaged on the disk: whoever submits with it is asked for it again
-            rows = [row for row in kept if self._may_read(session, row)]
-            found += [Object(row.hash, row.kind, Body(row.data)) for row in rows]
-            size += sum(len(row.data) for row in rows)
+            rows = self._core.store.objects([digest], whose)
+            self._forget(digest, whose - {row.account for row in rows})
+            if rows:
+                row = min(rows, key=lambda row: row.kind)  # a function is not judged before a task refers to it, and then as what
+                found.append(Object(row.hash, row.kind, Body(row.data)))
+                size += len(row.data)
             if size >= TURN_BYTES:
                 break  # the rest will be asked for again
         for batch in batches(found, [len(each.data) for each in found]):
             self._core.send(session, Objects(batch))
 
-    def _may_read(self, session: Either, row: ObjectRow) -> bool:
-        if row.account == session.account:
-            return True
-        owner = self._core.accounts.get(row.account)
-        return owner is not None and self._core.accounts.usable(owner, session.account) is not None
+    def _forget(self, digest: Hash, lacking: Set[Id]) -> None:
+        """Of these it is over, or was damaged on the disk: who submits with it is asked for it again."""
+        kept = self._until.get(digest)
+        if kept:
+            for account in kept.keys() & lacking:
+                del kept[account]
+
+    def _read_by(self, session: Either) -> set[Id]:
+        """The accounts whose objects it may have: its own, and of an endpoint those that may use it."""
+        accounts = self._core.accounts
+        users = [each.id for each in accounts if accounts.usable(each, session.account)] if isinstance(session, EndpointSession) else []
+        return {session.account, *users}
 
     # -- Cancelling -------------------------------------------------------------------------------------------------
 

@@ -25,13 +25,16 @@ VERSION = 4
 """Of the schema, in `user_version`. Whoever changes the tables raises it, and adds the way from the version before."""
 APPLICATION = 0x52_50_41_52
 """What `application_id` says: a relay's store, and no other program's file."""
+OBJECTS = """
+CREATE TABLE objects (n INTEGER PRIMARY KEY, hash BLOB NOT NULL, kind TEXT NOT NULL, account INTEGER NOT NULL, until REAL NOT NULL,
+    sum INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (hash, account));
+CREATE INDEX objects_until ON objects (until);
+"""
+"""Each account has its own, though the bytes be the same."""
 BOOKS = """
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE invites (curve BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE objects (n INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, account INTEGER NOT NULL, until REAL NOT NULL,
-    sum INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE INDEX objects_until ON objects (until);
 CREATE TABLE functions (account INTEGER NOT NULL, id BLOB NOT NULL, registered REAL NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL,
     data BLOB NOT NULL);
 CREATE UNIQUE INDEX functions_id ON functions (account, id);
@@ -95,17 +98,25 @@ _ADD = 'ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;'
 _REST = """
 ALTER TABLE received ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 UPDATE received SET sum = {received};
-UPDATE objects SET sum = joined(sum, kind, account);
 UPDATE tasks SET sum = key_sum({keys}) << 32 | CASE WHEN done
     THEN (sum | end_sum(n, id, account, done, status, spooled, tried, reason)) - (sum & end_sum(n, id, account, done, status, spooled, tried, reason))
     ELSE sum END;
 """
 SUMS = ''.join((_ADD + SUM).format(table=table, columns=columns) for table, columns in BOOKED.items()) + _REST.format(keys=KEYS, received=RECEIVED)
 """What was damaged before is so afterwards."""
-NEW = BOOKS + TASKS + SUMS
-WAYS = {1: _AWAY + TASKS + _BACK + COUNT + SUMS, 2: FROM_2 + COUNT + SUMS, 3: SUMS}
+_OTHERS = """
+ALTER TABLE objects RENAME TO objects_3;
+DROP INDEX objects_until;
+"""
+_OWN = """
+INSERT INTO objects SELECT n, hash, kind, account, until, joined(sum, kind, account), data FROM objects_3;
+DROP TABLE objects_3;
+"""
+FROM_3 = SUMS + _OTHERS + OBJECTS + _OWN
+NEW = BOOKS + OBJECTS + TASKS + SUMS
+WAYS = {1: _AWAY + TASKS + _BACK + COUNT + FROM_3, 2: FROM_2 + COUNT + FROM_3, 3: FROM_3}
 """The way from each older version. In 1 a task, its lease and its result were rows of three tables; in 2 nobody counted what accounts have; in 3
-only bytes had a sum."""
+only bytes had a sum, and an object belonged to who had brought it first."""
 
 FIELDS = ', '.join(f't.{name}' for name in KEYS.split(', '))
 INFO = f'SELECT {FIELDS}, t.submitted, t.attempt, t.cancel, t.due, t.sum'

@@ -65,17 +65,17 @@ class Store(Protocol):
     def drop_invite(self, curve: bytes) -> None:
         """It was taken, or its time is over."""
 
-    def known_objects(self, hashes: Collection[Hash]) -> dict[Hash, float]:
-        """Which of these are there, and until when."""
+    def known_objects(self, hashes: Collection[Hash], account: Id) -> dict[Hash, float]:
+        """Which of these an account has here, and until when. That others have them is nothing to it."""
 
-    def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
-        """Those of these that are there and undamaged."""
+    def objects(self, hashes: Collection[Hash], whose: Collection[Id]) -> list[ObjectRow]:
+        """Those of these that are there and undamaged, a row for each of these accounts that has it."""
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:
-        """Add them; one that is there keeps its owner."""
+        """Add them, each for its account; one that the account has stays as it is."""
 
-    def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
-        """Keep these at least until then."""
+    def keep_objects(self, hashes: Collection[Hash], account: Id, until: float) -> None:
+        """Keep these of an account at least until then."""
 
     def drop_objects(self, now: float, limit: int) -> int:
         """Drop some whose time is over; how many."""
@@ -158,7 +158,7 @@ class MemoryStore(Turns, Store):
         self.broken = False
         self._accounts: dict[Id, AccountRow] = {}
         self._invites: dict[bytes, InviteRow] = {}
-        self._objects: dict[Hash, ObjectRow] = {}
+        self._objects: dict[tuple[Hash, Id], ObjectRow] = {}
         self._functions: dict[tuple[Id, Id], FunctionRow] = {}
         self._tasks: dict[Id, Kept] = {}
         self._ids: dict[int, Id] = {}
@@ -214,26 +214,26 @@ class MemoryStore(Turns, Store):
         self._statement('drop_invite')
         self._put(self._invites, curve, None)
 
-    def known_objects(self, hashes: Collection[Hash]) -> dict[Hash, float]:
+    def known_objects(self, hashes: Collection[Hash], account: Id) -> dict[Hash, float]:
         self._statement('known_objects')
-        return {each: self._objects[each].until for each in hashes if each in self._objects}
+        return {each: self._objects[each, account].until for each in hashes if (each, account) in self._objects}
 
-    def objects(self, hashes: Collection[Hash]) -> list[ObjectRow]:
+    def objects(self, hashes: Collection[Hash], whose: Collection[Id]) -> list[ObjectRow]:
         self._statement('objects')
-        return [self._objects[each] for each in hashes if each in self._objects]
+        return [row for row in self._objects.values() if row.hash in hashes and row.account in whose]
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:
         self._statement('put_objects')
         for row in rows:
-            if row.hash not in self._objects:
-                self._put(self._objects, row.hash, row)
+            if (row.hash, row.account) not in self._objects:
+                self._put(self._objects, (row.hash, row.account), row)
 
-    def keep_objects(self, hashes: Collection[Hash], until: float) -> None:
+    def keep_objects(self, hashes: Collection[Hash], account: Id, until: float) -> None:
         self._statement('keep_objects')
         for each in hashes:
-            row = self._objects.get(each)
+            row = self._objects.get((each, account))
             if row and row.until < until:
-                self._put(self._objects, each, replace(row, until=until))
+                self._put(self._objects, (each, account), replace(row, until=until))
 
     def drop_objects(self, now: float, limit: int) -> int:
         self._statement('drop_objects')

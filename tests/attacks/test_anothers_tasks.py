@@ -15,7 +15,7 @@ from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Id
 from tests.integration.relay_site import an_id as site_id
 from tests.integration.relay_site import leases, site_in, submit
-from tests.unit.relay.stage import Stage, an_id
+from tests.unit.relay.stage import Stage, a_hash, an_id
 
 LARGE = bytes(200_000)
 ASKS: dict[str, Callable[[Id], m.Message]] = {
@@ -41,18 +41,18 @@ class Counted:
         self.statements: list[str] = []
         self.steps = 0
 
-    def ask(self, what: str, task_id: Id) -> tuple[bytes, list[str], int]:
-        """What bob gets for this, as bytes of the wire; the statements, and how many steps SQLite took; without the id in any of it."""
+    def ask(self, question: m.Message, name: bytes) -> tuple[bytes, list[str], int]:
+        """What bob gets for this, as bytes of the wire; the statements, and how many steps SQLite took; without the name in any of it."""
         self.bob.inbox.clear()
         self.statements.clear()
         self.steps = 0
         self.store._db.set_trace_callback(self.statements.append)
         self.store._db.set_progress_handler(self._step, 1)
-        self.bob.say(ASKS[what](task_id))
+        self.bob.say(question)
         self.store._db.set_trace_callback(None)
         self.store._db.set_progress_handler(None, 0)
         answer = b''.join(frame for each in self.bob.inbox for frame in codec.encode(each))
-        return answer.replace(task_id, b'ID'), [each.replace(task_id.hex(), 'ID') for each in self.statements], self.steps
+        return answer.replace(name, b'ID'), [each.replace(name.hex(), 'ID') for each in self.statements], self.steps
 
     def _step(self) -> int:
         self.steps += 1
@@ -71,8 +71,8 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
 @pytest.mark.parametrize('what', ASKS)
 def test_the_answer_and_the_work_are_those_for_a_task_that_is_not_there(counted: Counted, what: str, task: str) -> None:
     """The same bytes, the same statements, none of which reads a payload, and some steps more of SQLite, whatever the task is like."""
-    absent = counted.ask(what, an_id('absent'))
-    there = counted.ask(what, an_id(task))
+    absent = counted.ask(ASKS[what](an_id('absent')), an_id('absent'))
+    there = counted.ask(ASKS[what](an_id(task)), an_id(task))
     assert there[0] == absent[0]
     assert absent[0] or what == 'watch', 'said'
     assert there[1] == absent[1]
@@ -81,11 +81,32 @@ def test_the_answer_and_the_work_are_those_for_a_task_that_is_not_there(counted:
 
 
 @pytest.mark.attack(9)
+@pytest.mark.parametrize('what', ['asked for', 'brought', 'referred to'])
+def test_an_object_that_another_has_brought_is_as_one_that_is_not_there(counted: Counted, what: str) -> None:
+    absent, there = a_hash('nobody ' + what), a_hash('ann has ' + what)
+    counted.ann.say(m.Objects((m.Object(there, 'function', m.Body(LARGE)),)))
+
+    def question(name: m.Hash) -> m.Message:
+        if what == 'asked for':
+            return m.Need((name,))
+        if what == 'brought':
+            return m.Objects((m.Object(name, 'function', m.Body(LARGE)),))
+        header = m.TaskHeader(name, 1, an_id('bobs'), an_id('group'), an_id('far'), name, counted.stage.now + 1000)
+        return m.Submit((m.Task(codec.encode_header(header), m.Body(b'call')),))
+
+    of_absent, of_there = (counted.ask(question(each), each) for each in (absent, there))
+    assert of_there[0] == of_absent[0]
+    assert [each[:60] for each in of_there[1]] == [each[:60] for each in of_absent[1]]
+    assert -60 <= of_there[2] - of_absent[2] <= 60
+    assert what == 'brought' or not [each for each in of_there[1] if 'data' in each]
+
+
+@pytest.mark.attack(9)
 def test_the_counting_sees_a_task_of_ones_own(counted: Counted) -> None:
     """The test of the test: what an owner asks for is more work, and another answer."""
     counted.bob, bob = counted.ann, counted.bob
     try:
-        absent, own = counted.ask('list', an_id('absent')), counted.ask('list', an_id('done'))
+        absent, own = (counted.ask(ASKS['list'](each), each) for each in (an_id('absent'), an_id('done')))
     finally:
         counted.bob = bob
     assert own[0] != absent[0]

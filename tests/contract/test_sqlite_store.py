@@ -119,7 +119,7 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     store.accounts()
     assert [row.damaged for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [True]
     assert [row.damaged for row in store.results([an_id('task 2')])] == [True]
-    assert store.objects([Hash(b'h' * 32)]) == []
+    assert store.objects([Hash(b'h' * 32)], [ANN]) == []
     assert store.function(ANN, Id(b'f')) is None
     store.close()
 
@@ -135,12 +135,12 @@ def test_a_damaged_object_makes_room_for_a_whole_one(path: Path) -> None:
     digest = Hash(b'h' * 32)
     whole = ObjectRow(digest, 'grant', ANN, b'data', 10.0)
     store.put_objects([whole])
-    assert store.objects([digest]) == [], 'a row that stands is not written again'
-    assert store.known_objects([digest]) == {}, 'what was found damaged is not there: clients are asked for it'
+    assert store.objects([digest], [ANN]) == [], 'a row that stands is not written again'
+    assert store.known_objects([digest], ANN) == {}, 'what was found damaged is not there: clients are asked for it'
     store.put_objects([whole])
     store.commit()
     store.begin()
-    assert store.objects([digest]) == [whole]
+    assert store.objects([digest], [ANN]) == [whole]
     store.close()
 
 

@@ -56,7 +56,7 @@ def test_what_is_rolled_back_never_was(store: Store) -> None:
     assert [row.id for row in store.waiting(SITE, '', ANN, 10, 1 << 30)] == [an_id('task 1')]
     assert [row.role for row in store.accounts() if row.name == 'ann'] == ['user']
     assert store.invites() == []
-    assert store.known_objects([Hash(b'h' * 32)]) == {}
+    assert store.known_objects([Hash(b'h' * 32)], ANN) == {}
     assert store.functions(ANN, an_id(''), 9) == []
     assert store.leases(SITE) == []
     assert store.results([an_id('task 1')]) == []
@@ -123,15 +123,32 @@ def test_invites_come_and_go(store: Store) -> None:
 
 def test_objects_are_kept_as_long_as_the_longest_wish(store: Store) -> None:
     one, two = Hash(b'1' * 32), Hash(b'2' * 32)
-    store.put_objects([ObjectRow(one, 'grant', ANN, b'one', 10.0), ObjectRow(two, 'function', BOB, b'', 20.0)])
-    store.put_objects([ObjectRow(one, 'grant', BOB, b'one', 99.0)])
-    assert store.objects([one]) == [ObjectRow(one, 'grant', ANN, b'one', 10.0)]
-    store.keep_objects([one, Hash(b'3' * 32)], 30.0)
-    store.keep_objects([one], 5.0)
-    assert store.known_objects([one, two, Hash(b'3' * 32)]) == {one: 30.0, two: 20.0}
+    store.put_objects([ObjectRow(one, 'grant', ANN, b'one', 10.0), ObjectRow(two, 'function', ANN, b'', 20.0)])
+    store.put_objects([ObjectRow(one, 'grant', ANN, b'one', 99.0)])
+    assert store.objects([one], [ANN, BOB]) == [ObjectRow(one, 'grant', ANN, b'one', 10.0)]
+    store.keep_objects([one, Hash(b'3' * 32)], ANN, 30.0)
+    store.keep_objects([one], ANN, 5.0)
+    assert store.known_objects([one, two, Hash(b'3' * 32)], ANN) == {one: 30.0, two: 20.0}
     assert store.drop_objects(20.0, 10) == 1
-    assert store.known_objects([one, two]) == {one: 30.0}
+    assert store.known_objects([one, two], ANN) == {one: 30.0}
     assert store.drop_objects(30.0, 0) == 0
+
+
+@pytest.mark.attack(9)
+def test_an_object_of_one_account_is_nothing_to_another(store: Store) -> None:
+    """The same bytes, of two: each has its own time, its own kind, its own bytes in the count."""
+    same = Hash(b'1' * 32)
+    store.put_objects([ObjectRow(same, 'function', BOB, b'bytes', 10.0)])
+    assert store.known_objects([same], ANN) == {}
+    store.keep_objects([same], ANN, 99.0)
+    store.put_objects([ObjectRow(same, 'grant', ANN, b'bytes', 20.0)])
+    turn(store)
+    assert [store.known_objects([same], each) for each in (ANN, BOB)] == [{same: 20.0}, {same: 10.0}]
+    assert {row.account: row.kind for row in store.objects([same], [ANN, BOB])} == {ANN: 'grant', BOB: 'function'}
+    assert [row.account for row in store.objects([same], {BOB})] == [BOB]
+    assert store.objects_size() == {ANN: 5, BOB: 5}
+    assert store.drop_objects(15.0, 10) == 1
+    assert [store.known_objects([same], each) for each in (ANN, BOB)] == [{same: 20.0}, {}]
 
 
 def test_functions_are_kept_for_their_account_alone(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def look(path: Path, table: str) -> bool:
         store.begin()
         assert store.accounts() == ACCOUNTS
         assert all(each in INVITES for each in store.invites())
-        assert all(each in OBJECTS for each in store.objects([OBJECTS[0].hash]))
+        assert all(each in OBJECTS for each in store.objects([OBJECTS[0].hash], [ANN, BOB]))
         waiting, leased = numbers(store)
         assert set(waiting) <= WAITING
         assert not set(waiting) & set(leased)
@@ -226,12 +227,24 @@ def test_what_an_endpoint_holds_goes_on_though_its_lease_has_changed(site: Site)
 # -- Stores of the version before ------------------------------------------------------------------------------------
 
 
+OBJECTS_3 = """
+ALTER TABLE objects RENAME TO newer;
+DROP INDEX objects_until;
+CREATE TABLE objects (n INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, account INTEGER NOT NULL, until REAL NOT NULL,
+    sum INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX objects_until ON objects (until);
+INSERT INTO objects SELECT * FROM newer;
+DROP TABLE newer;
+"""
+
+
 def as_before(path: Path) -> None:
-    """Of version 3: only bytes had a sum."""
+    """Of version 3: only bytes had a sum, and the bytes of an object one row."""
     with closing(sqlite3.connect(path)) as db:
         db.create_function('checksum', 2, checksum)
         for table in (*BOOKED, 'received'):
             db.execute(f'ALTER TABLE {table} DROP COLUMN sum')
+        db.executescript(OBJECTS_3)
         db.execute('UPDATE objects SET sum = checksum(hash, data)')
         db.execute('UPDATE tasks SET sum = checksum(CASE WHEN done THEN result ELSE header END, payload)')
         db.execute("UPDATE tasks SET payload = x'00' WHERE n IN (3, 4)")
@@ -253,4 +266,7 @@ def test_a_store_of_version_3_gets_its_sums_and_what_was_damaged_stays_so(tmp_pa
         assert {row.number: row.damaged for row in store.results([an_id('task 2'), an_id('task 4')])} == {2: False, 4: True}
         assert {info.number for info in store.leases(SITE)} == LEASED
         assert store.usage() == USAGE
+        assert store.objects([OBJECTS[0].hash], [ANN]) == OBJECTS
+        store.put_objects([replace(OBJECTS[0], account=BOB)])
+        assert len(store.objects([OBJECTS[0].hash], [ANN, BOB])) == 2, 'each its own'
         assert find(store, 4).stage == Stage.DONE

@@ -41,6 +41,6 @@ def told(judge: Invariants, message: Message, account: Account) -> None:
 
 
 def secrets(judge: Invariants) -> set[m.Hash]:
-    """Objects that the relay has of honest accounts."""
-    strangers = judge.world.relay.strangers
-    return {row.hash for row in judge.world.relay.store._objects.values() if row.account not in strangers}
+    """Objects that the relay has of honest accounts alone: what a stranger has brought itself is none to it."""
+    strangers, rows = judge.world.relay.strangers, judge.world.relay.store._objects.values()
+    return {row.hash for row in rows if row.account not in strangers} - {row.hash for row in rows if row.account in strangers}

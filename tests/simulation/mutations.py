@@ -221,7 +221,7 @@ MUTATIONS = {
     'a cut result is asked for for ever': Mutation(((ClientPulls, 'take', _take_segment),)),
     'a result whose body the disk has lost is offered for ever': Mutation(((Outcomes, 'spoiled', lambda self, key: False),)),
     'what a journal has damaged is sent': Mutation(((journal, '_sum', lambda key, first, second: 0),)),
-    'objects for whoever asks': Mutation(((RelayIntake, '_may_read', lambda self, session, row: True),)),
+    'objects for whoever asks': Mutation(((RelayIntake, '_read_by', lambda self, session: {each.id for each in self._core.accounts}),)),
     'tasks expire before their time': Mutation(((Calendar, '_due', _due_early),)),
     'the relay goes by a clock that may be set': Mutation(((RelayProcess, 'now', property(_by_the_wall)),)),
     'an endpoint goes by a clock that may be set': Mutation(((EndpointProcess, 'now', property(_by_the_wall)),)),

@@ -301,8 +301,8 @@ class RelayProcess(Process):
         return (
             (kept.row.payload == spec.task.payload or task_id in self.world.rotten)
             and body
-            and spec.header.grant in objects
-            and spec.header.function in objects
+            and (spec.header.grant, spec.account) in objects
+            and (spec.header.function, spec.account) in objects
         )
 
     def leased(self, endpoint: Id) -> dict[str, tuple[int, int]]:

@@ -31,20 +31,21 @@ BLOB = payload.dump_function(double)
 class Site:
     """A gate, and Alice, whom it trusts."""
 
-    def __init__(self, policy: FunctionPolicy | None = None, *, signer: Keys = ALICE) -> None:
+    def __init__(self, policy: FunctionPolicy | None = None, *, signer: Keys = ALICE, called: str = 'grant') -> None:
         self.trusted = {ALICE.identity_public}
         self.gate = Gate(SITE, 3, policy or FunctionPolicy(), lambda: self.trusted)
         self.sender = Sender(signer, CARD, NOW)
         self.function = self.sender.function(BLOB)
-        self.refused = self.gate.keep(self.sender.grant_object, NOW), self.gate.keep(self.function, NOW)
+        self.refused = self.gate.keep(self.sender.grant_object._replace(kind=called), NOW), self.gate.keep(self.function, NOW)
 
     def start(self, task: Task | None = None, **fields: Any) -> Start:
         task = task or self.sender.task(self.function, BLOB, (21,), **fields)
         return Start(1, task.header, task.payload, 0, codec.task_header(task.header))
 
 
-def test_what_a_trusted_signer_sends_passes_with_its_call() -> None:
-    site = Site()
+@pytest.mark.parametrize('called', ['grant', 'function'])
+def test_what_a_trusted_signer_sends_passes_with_its_call_whatever_others_call_its_grant(called: str) -> None:
+    site = Site(called=called)
     opened = site.gate.open(site.start(options={'retries': 2}), NOW)
     assert payload.load_arguments(opened.call.arguments) == ((21,), {})
     assert opened.function.blob == BLOB

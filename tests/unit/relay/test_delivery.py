@@ -359,5 +359,5 @@ def test_objects_are_kept_while_a_task_may_need_them(stage: Stage) -> None:
     stage.now += 90 * 86400
     stage.turn(tick=True)
     stage.store.begin()
-    assert stage.store.known_objects([m.Hash(b'grant'.ljust(32, b'.'))]) == {}
+    assert stage.store.known_objects([m.Hash(b'grant'.ljust(32, b'.'))], client.id) == {}
     stage.store.commit()
