@@ -14,7 +14,7 @@ from relay_parsl.relay.core import Core
 from relay_parsl.relay.effects import Key, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
 from relay_parsl.relay.records import Stage
 from relay_parsl.relay.sessions import ClientSession, EndpointSession
-from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Id, Result, Segment, Task
+from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Id, Rejected, Rejection, Result, Segment, Task
 from relay_parsl.wire.turns import turns
 
 AT_ONCE = 16
@@ -86,6 +86,9 @@ class Pulls:
             return
         if message.total != pull.total or len(message.data) != min(SEGMENT, pull.total - message.offset):
             self._give_up(pull)
+            if isinstance(session, ClientSession):  # or it would offer for ever what it does not have
+                why = 'the client has the large arguments no more: its temporary directory was emptied, or its disk has changed them'
+                self._core.send(session, Rejected((Rejection(message.task_id, 'body-gone', why),)))
             return
         del pull.asked[message.offset]
         pull.touched = now

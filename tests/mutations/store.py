@@ -111,6 +111,14 @@ MUTATIONS = (
     ),
     Mutation(
         'damaged files',
+        'A large call that its client has no more is offered for ever.',
+        'relay_parsl/relay/pulls.py',
+        'if isinstance(session, ClientSession):  # or',
+        'if False:  # or',
+        ('tests/unit/relay/test_reactor_regressions.py::test_a_large_call_that_its_client_has_no_more_is_rejected',),
+    ),
+    Mutation(
+        'damaged files',
         'A large result that a disk has cut is asked for for ever.',
         'relay_parsl/client/pulls.py',
         'if segment.total != pull.header.body:',

@@ -70,6 +70,7 @@ class Chaos:
         for kind, direction in product(('relay', 'endpoint'), ('task', 'result')):
             times = 6 if (kind, direction) == ('relay', 'result') else 2  # most of them lie there when nobody reads them any more
             self._some(times * int(random.random() < 0.4), world.decay.spoil, kind, direction)
+        self._some(3 * int(random.random() < 0.3), world.decay.empty)
         self._some(2 * int(random.random() < 0.3), world.decay.change_rows)
         self._some(int(random.random() < 0.15), world.decay.ruin)
         self._some(random.randrange(3), self.break_engine)

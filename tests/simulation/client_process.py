@@ -42,7 +42,10 @@ class Future:
 
 
 class ClientProcess(Process):
-    """One client process of an account; its outbox is memory, its list of accepted tasks is the user's own notes."""
+    """One client process of an account; its outbox is memory, its list of accepted tasks is the user's own notes.
+
+    On disk it has a temporary directory with the bytes of large calls and results, which goes with the process, and nothing that outlives it.
+    """
 
     kind = 'client'
     points = ('submit', 'receive', 'act', 'settle', 'idle')

@@ -100,6 +100,21 @@ class Decay:
         else:
             del spool[key]
 
+    def empty(self, tries: int = 60) -> None:
+        """The temporary directory of a client loses the bytes of a call that the relay does not have yet; later if there is none now."""
+        random = self.clock.random
+        found = [(each.bodies, key) for each in self.world.clients if each.up for key in each.bodies]
+        for bodies, key in random.sample(found, min(1, len(found))):
+            how = random.choice(('cut', 'gone'))
+            self.bodies.add(key)
+            if how == 'gone':
+                del bodies[key]
+            else:
+                bodies[key] = bodies[key][: random.randrange(len(bodies[key]))]
+            self.clock.tally.faults[f'client body {how}'] += 1
+        if not found and tries and not self.world.chaos_over:
+            self.clock.after(0.2, self.empty, tries - 1)
+
     def change_rows(self, tries: int = 20) -> None:
         """Rows of results that the relay does not have, just before their process ends and another reads them; later if there are none."""
         random = self.clock.random

@@ -141,6 +141,8 @@ class Invariants:
         elif rejection.code == 'full' and self.world.mixed:  # the version before this one knows no waiting
             self.refused.add(rejection.task_id)
             self.check(self.world.relay.was_full, 'rejected as full by a relay that was not')
+        elif rejection.code == 'body-gone':
+            self.check(self.world.decay.found(rejection.task_id, 'call that is gone'), 'the client had what it submits')
         elif rejection.code == 'not-found' and spec.header.endpoint in self.world.removed:
             self.clock.tally.faults['submitted to a revoked endpoint'] += 1
         else:

@@ -28,6 +28,7 @@ from relay_parsl.relay.delivery import Delivery, Outcome
 from relay_parsl.relay.doors import Doors
 from relay_parsl.relay.intake import Intake as RelayIntake
 from relay_parsl.relay.leases import Leases
+from relay_parsl.relay.pulls import Pulls as RelayPulls
 from relay_parsl.relay.records import AccountRow, Stage, Standing, TaskInfo, TaskRow
 from relay_parsl.relay.results import Intray
 from relay_parsl.relay.sessions import EndpointSession
@@ -51,6 +52,7 @@ class Mutation:
 
 _due = Calendar._due
 _add, _find, _held, _fill, _dispatch = MemoryStore.add, MemoryStore.find, Leases.held, Leases._fill, Leases._dispatch
+_segment = RelayPulls.segment
 _take, _end, _counts, _active, _call = ClientPulls.take, Admin._end, Directory.counts, Directory.active, task._call
 
 
@@ -142,6 +144,15 @@ def _replaced_at_once(self: Directory, key: bytes, now: float) -> AccountRow | N
     return None if row is not None and key == row.old_curve else row
 
 
+def _give_up_silently(self: RelayPulls, session: Any, message: Segment, now: float) -> None:
+    """Whoever offers what it does not have is not told."""
+    pull = self._pulls.get((message.task_id, message.attempt, message.direction))
+    if pull is not None and message.total != pull.total:
+        self._give_up(pull)
+    else:
+        _segment(self, session, message, now)
+
+
 def _dispatch_damaged(self: Leases, session: EndpointSession, rows: list[TaskRow]) -> None:
     """Nobody asks whether the bytes are those that were written."""
     for row in rows:
@@ -212,6 +223,7 @@ MUTATIONS = {
     'tasks of a deleted endpoint wait for ever': Mutation(((Calendar, 'delete', lambda self, endpoint: None),)),
     'a replaced key counts for ever': Mutation(((Directory, 'active', _replaced_for_ever),)),
     'a replaced key is out at once': Mutation(((Directory, 'active', _replaced_at_once),)),
+    'a call that its client has no more is offered for ever': Mutation(((RelayPulls, 'segment', _give_up_silently),)),
     'one retry too many': Mutation(((task, '_call', _try_again),)),
     'no retries': Mutation(((task, '_call', lambda work, *others: _call(replace(work, options={}), *others)),)),
     'what the disk has damaged runs': Mutation(((Leases, '_dispatch', _dispatch_damaged),)),

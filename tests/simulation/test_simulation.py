@@ -30,6 +30,7 @@ KINDS = (
     'cut', 'mute', 'pause', 'full', 'endpoint full', 'engine', 'takeover', 'duplicate', 'exit 0', 'exit 3', 'older', 'newer', 'revoked', 'rot',
     'rot told', 'relay body flipped', 'relay body cut', 'relay body gone', 'endpoint body flipped', 'endpoint body cut', 'endpoint body gone',
     'rotated', 'old key within its overlap', 'old key after its overlap',
+    'client body cut', 'client body gone', 'call that is gone told',
     'row changed', 'journal ruined', 'ruin found', 'endpoint revoked', 'endpoint deleted', 'endpoint told of its revocation',
     'submitted to a revoked endpoint', 'body-gone told', 'call that does not open told',
     *[f'{kind} clock {way}' for kind in ('relay', 'endpoint', 'client') for way in ('on', 'back')],

@@ -79,3 +79,15 @@ def test_a_large_call_whose_endpoint_is_gone_when_its_body_is_here_is_not_taken(
     assert [each.code for each in client.one(m.Rejected).tasks] == ['not-found']
     assert client.got(m.Accepted) == []
     assert SpoolDelete((an_id('a'), 0, 'task')) in stage.effects
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize('total', [-1, 7])
+def test_a_large_call_that_its_client_has_no_more_is_rejected(stage: Stage, total: int) -> None:
+    """It was offered and asked for again, for ever."""
+    client = stage.client()
+    stage.submit(client, 'a', body=10)
+    client.one(m.Fetch)
+    client.say(m.Segment(an_id('a'), 0, 'task', 0, total, m.Body(bytes(max(total, 0)))))
+    assert [(each.task_id, each.code) for each in client.one(m.Rejected).tasks] == [(an_id('a'), 'body-gone')]
+    assert SpoolDelete((an_id('a'), 0, 'task')) in stage.effects
