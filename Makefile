@@ -11,7 +11,7 @@ BENCH_READY := $(BENCH)/.ready
 PIP_BENCH := $(BENCH)/bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart quickstart-flow test faults attacks mutations storm slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
+.PHONY: help install quickstart quickstart-flow test faults attacks mutations mutations-quick storm slurm slurm-down lint sbom fuzz conformance bench bench-deep soak clean
 
 help:  ## What there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ attacks: $(READY)  ## Every attack of docs/security.md, and a verdict for each
 
 mutations: $(READY)  ## Deliberate breaks of each promise, each in a copy of the project: which tests notice (docs/guarantees.md)
 	$(BIN)/python -m tests.mutations --jobs 2
+
+mutations-quick: $(READY)  ## The first break of each promise
+	$(BIN)/python -m tests.mutations --jobs 2 --one-each
 
 storm: $(READY)  ## A relay killed every second, and endpoints at random, under 100,000 tasks of 10 clients: nothing may be lost or doubled
 	$(BIN)/python -m tests.faults.storm

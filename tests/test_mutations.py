@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from tests.mutations import tables
+from tests.mutations.__main__ import one_each
 from tests.mutations.bench import Verdict, read
 from tests.mutations.entry import ROOT
 from tests.mutations.lists import MUTATIONS
@@ -37,6 +38,12 @@ def test_the_tests_that_must_notice_are_there() -> None:
 def test_every_promise_has_a_break() -> None:
     assert not GUARANTEES.keys() & SECURITY.keys()
     assert {each.breaks for each in MUTATIONS} == {*GUARANTEES, *SECURITY}
+
+
+def test_one_break_of_each_promise() -> None:
+    some = one_each(MUTATIONS)
+    assert [each.breaks for each in some] == list(dict.fromkeys(each.breaks for each in MUTATIONS))
+    assert some[0] is MUTATIONS[0]
 
 
 def test_no_two_say_the_same() -> None:

@@ -28,6 +28,14 @@ def chosen(names: Sequence[str]) -> list[Mutation]:
     return [each for each in MUTATIONS if not names or any(name in f'{each.breaks} {each.what} {each.file}' for name in names)]
 
 
+def one_each(mutations: Sequence[Mutation]) -> list[Mutation]:
+    """The first of each promise."""
+    first: dict[str, Mutation] = {}
+    for each in mutations:
+        first.setdefault(each.breaks, each)
+    return list(first.values())
+
+
 def whole(mutations: Sequence[Mutation]) -> str:
     """What is wrong without any break; else empty."""
     with copied() as root:
@@ -55,13 +63,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m tests.mutations', description=__doc__)
     parser.add_argument('names', nargs='*')
     parser.add_argument('--jobs', type=int, default=1, help='breaks that are tried at a time')
+    parser.add_argument('--one-each', action='store_true', help='only the first break of each promise')
     parser.add_argument('--json', action='store_true', help='one object for each, and nothing else')
     parser.add_argument('--write', action='store_true', help='make the tables of the documents anew')
     options = parser.parse_args()
     if options.write:
         tables.write()
         return 0
-    mutations = chosen(options.names)
+    mutations = one_each(chosen(options.names)) if options.one_each else chosen(options.names)
     if trouble := whole(mutations):
         say(trouble)
         return 1
