@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,8 +28,12 @@ with rp.Executor({endpoint!r}, serializer='json') as executor:
         flood = [executor.submit(abs, -number) for number in range(2000)]
         done += sum(each.result(120) == number for number, each in enumerate(flood))
         pathlib.Path('done').write_text(str(done))
+    print('between two', flush=True)
+    while not pathlib.Path('limited').exists():
+        time.sleep(0.05)
     flood = [executor.submit(abs, -number) for number in range({count})]
     while not held(flood):
+        assert not all(each.is_accepted for each in flood), 'nothing holds them'
         time.sleep(0.05)
     print('held', flush=True)
     before = sum(each.is_accepted for each in flood)
@@ -45,6 +50,8 @@ with rp.Executor('site') as executor:
     print([executor.submit(abs, -number).result(60) for number in range(20)] == list(range(20)))
 """
 Party = Callable[[str], Commands]
+PATIENCE = 100.0
+"""Seconds for a script to come to its next word, before the test's own limit ends it without a word of what was missing."""
 
 
 @pytest.fixture
@@ -55,17 +62,19 @@ def party(tmp_path: Path) -> Iterator[Party]:
 
 
 @contextmanager
-def script(user: Commands, code: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, '-c', code], env=user.environment, cwd=user.cwd, stdout=subprocess.PIPE, text=True) as process:
+def script(user: Commands, code: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, '-c', code], env=user.environment, cwd=user.cwd, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def line(process: subprocess.Popen[str]) -> str:
+def line(process: subprocess.Popen[bytes]) -> str:
+    """What it says next, '' at its end. It is read without a buffer: so a line that has come is seen."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    assert select.select([process.stdout], [], [], PATIENCE)[0], f'it has said nothing for {PATIENCE:g} s'
+    return process.stdout.readline().decode().strip()
 
 
 def read(path: Path) -> int:
@@ -94,8 +103,10 @@ def test_who_sends_as_fast_as_it_can_is_told_when_to_come_again_and_others_are_s
         assert alice.python(OTHER).stdout.strip() == 'True', 'served beside a flood that no quota holds'
         until(lambda: read(bob.cwd / 'done') > seen)
 
-        alice.ok('account', 'quota', 'bob', '--rate', '10', '--credentials', 'operator')
         (bob.cwd / 'enough').touch()
+        assert line(flood) == 'between two', 'what is on its way when the quota comes would take minutes'
+        alice.ok('account', 'quota', 'bob', '--rate', '10', '--credentials', 'operator')
+        (bob.cwd / 'limited').touch()
         assert line(flood) == 'held'
         assert alice.python(OTHER).stdout.strip() == 'True'
         assert line(flood) == 'some more', 'what was refused comes again by itself'
@@ -135,6 +146,7 @@ with rp.Executor('site') as executor:
         time.sleep(0.05)
     larger = executor.submit(len, bytes(200_000))
     while 'bytes that it may have' not in larger.detail.get('why', ''):
+        assert not larger.is_accepted, 'nothing holds it'
         time.sleep(0.05)
     print('waits', flush=True)
     print(larger.result(120) == 200_000, flush=True)
