@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 DAMAGED = "lost: the relay's disk has damaged this result"
+NO = (m.Goodbye, m.Refused)
+"""What a key hears that does not count: of an `Enrol` over a connection that is open, that it is refused."""
 TRIES = 3
 """How often a task is tried whose worker dies: once, and `max_retries_on_system_failure` times more."""
 
@@ -184,10 +186,9 @@ class Invariants:
             return
         if account.id in self.outcasts and way == DOWN:
             self.clock.tally.faults['told of its revocation'] += isinstance(message, m.Goodbye)
-            self.check(isinstance(message, m.Goodbye), 'a revoked key is still answered: %s', type(message).__name__)
+            self.check(isinstance(message, NO), 'a revoked key is still answered: %s', type(message).__name__)
         if way == DOWN and self.world.relay.is_out(account.id, dealer.key):
-            said = isinstance(message, (m.Goodbye, m.Refused))  # `Refused` is for an `Enrol` over a connection that was open
-            self.check(said, 'a replaced key is still answered: %s', type(message).__name__)
+            self.check(isinstance(message, NO), 'a replaced key is still answered: %s', type(message).__name__)
         if self.world.enemies and self.clock.random.random() < 0.1:
             self.world.overheard.append(message)
         watch = self._watch.get(type(message)) if way == DOWN else None
