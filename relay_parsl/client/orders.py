@@ -63,7 +63,7 @@ class Options:
         specification = {name: value for name, value in (self.resource_specification or {}).items() if name != 'pool'}
         named = {
             'timeout': self.timeout,
-            'retries': self.retries,
+            'retries': 0 if self.at_most_once else self.retries,
             'resource_specification': specification,
             'user_endpoint_config': self.user_endpoint_config,
         }

@@ -81,7 +81,7 @@ class Submitter(concurrent.futures.Executor):
             timeout: seconds that the function may run, its `retries` included; then it is interrupted by `TaskTimeout`, and killed if it
                 does not end. The loading of its modules and arguments does not count.
             retries: how often it is run again after its own exception.
-            at_most_once: rather fail than run twice.
+            at_most_once: rather fail than run twice: `retries` do not count then.
             resource_specification: for the engine; `pool` names one of the endpoint's engines.
             user_endpoint_config: what an endpoint whose file is a template fills in.
 

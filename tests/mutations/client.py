@@ -6,6 +6,14 @@ from tests.mutations.entry import Mutation
 
 MUTATIONS = (
     Mutation(
+        'at most once',
+        'What may run once is tried again when it raises.',
+        'relay_parsl/client/orders.py',
+        "'retries': 0 if self.at_most_once else self.retries,",
+        "'retries': self.retries,",
+        ('tests/unit/client/test_executor.py::test_what_may_run_once_is_not_tried_again_after_its_own_exception',),
+    ),
+    Mutation(
         'results',
         'A result of another endpoint than the task was sealed for is taken.',
         'relay_parsl/client/settling.py',

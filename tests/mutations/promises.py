@@ -27,7 +27,7 @@ GUARANTEES = {
     'at most once': Promise(
         'With `at_most_once=True` it runs at most once.',
         "Its start is in the endpoint's journal, with fsync, before the engine hears of it; after that it is never leased, retried, returned or "
-        'started again.',
+        'started again. Its `retries` do not count.',
         (_SIMULATION, 'tests/unit/endpoint/test_journalled.py'),
     ),
     'kills': Promise(

@@ -252,6 +252,8 @@ class World:
 
     def remove(self, site: Account) -> None:
         """The key of an endpoint was stolen, or its journal is no more: an operator revokes it, and tasks wait; then deletes it, and they fail."""
+        if site.id in self.removed:
+            return
         self.removed[site.id] = False
         self.clock.tally.faults['endpoint revoked'] += 1
         self._order('revoke', site)
@@ -260,6 +262,8 @@ class World:
     def _delete(self, site: Account) -> None:
         self.removed[site.id] = True
         self._order('delete-endpoint', site)
+        if Random(site.id).random() < 0.3:  # by dice of its own, as with clocks
+            self.relay.failing['unfinished'] = 0
 
     def _order(self, verb: str, site: Account) -> None:
         self.operator.administer(verb, id=site.id)

@@ -178,15 +178,22 @@ def test_what_an_untrusted_endpoint_sends_is_json(relay: FakeRelay) -> None:
     assert isinstance(executor.submit(fail, 'why').exception(LONG), RemoteError)
 
 
+def test_what_may_run_once_is_not_tried_again_after_its_own_exception(relay: FakeRelay, executor: Executor) -> None:
+    once = executor.with_options(retries=2).with_options(at_most_once=True).submit(double, 1)
+    once.result(LONG)
+    header, call = relay.calls[once.id]
+    assert (header.at_most_once, call.options) == (True, {})
+
+
 def test_options(relay: FakeRelay, executor: Executor) -> None:
     specification: dict[str, object] = {'num_nodes': 2, 'pool': 'gpu'}
     executor.resource_specification = specification
-    view = executor.with_options(priority=-3, retries=2, at_most_once=True, user_endpoint_config={'account': 'x'})
+    view = executor.with_options(priority=-3, retries=2, user_endpoint_config={'account': 'x'})
     future = view.with_options(retries=1, timeout=2.5).submit(double, 1)
     specification['num_nodes'] = 3
     assert future.result(LONG) == 2
     header, call = relay.calls[future.id]
-    assert (header.priority, header.at_most_once, header.pool) == (-3, True, 'gpu')
+    assert (header.priority, header.at_most_once, header.pool) == (-3, False, 'gpu')
     assert call.options == {'timeout': 2.5, 'retries': 1, 'resource_specification': {'num_nodes': 2}, 'user_endpoint_config': {'account': 'x'}}
     plain = executor.submit(double, 1)
     plain.result(LONG)
