@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 
 VERSION = 2
 _SCHEMA = """
-    CREATE TABLE life (epoch INTEGER NOT NULL);
-    INSERT INTO life VALUES (0);
+    CREATE TABLE life (epoch INTEGER NOT NULL, sum INTEGER NOT NULL DEFAULT 0);
+    INSERT INTO life VALUES (0, row_sum(0));
     CREATE TABLE spent (handle BLOB PRIMARY KEY, sequences BLOB NOT NULL, until REAL NOT NULL, sum INTEGER NOT NULL DEFAULT 0)
         WITHOUT ROWID;
     CREATE TABLE results (
@@ -36,7 +37,9 @@ _FROM_1 = """
     ALTER TABLE spent ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE results ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
     UPDATE spent SET sum = row_sum(handle, sequences, until);
-    UPDATE results SET sum = row_sum(task, header, payload);
+    UPDATE results SET sum = row_sum(task, attempt, header, payload);
+    ALTER TABLE life ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+    UPDATE life SET sum = row_sum(epoch);
     PRAGMA user_version = 2;
 """
 _SHARE = 'CREATE TABLE IF NOT EXISTS share (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL)'
@@ -99,8 +102,10 @@ class SqliteJournal:
     # -- Statements --------------------------------------------------------------------------------------------------
 
     def advance(self) -> int:
-        """The next epoch."""
-        self._write('UPDATE life SET epoch = epoch + 1')
+        """The next epoch. Raises StoreError when the disk has changed the last one: a later process may have had this number."""
+        if self._run('SELECT row_sum(epoch) IS sum FROM life').fetchone() != (1,):
+            raise StoreError(_DAMAGED.format(path=self._path, what='the number of its process has changed'))
+        self._write('UPDATE life SET epoch = epoch + 1, sum = row_sum(epoch + 1)')
         return int(self._run('SELECT epoch FROM life').fetchone()[0])
 
     def spent(self) -> list[Spent]:
@@ -113,7 +118,7 @@ class SqliteJournal:
     def results(self) -> list[Kept]:
         """Every result kept, oldest first, but for those that the disk has changed: their tasks count as lost."""
         rows = self._run('SELECT task, attempt, header, payload, sum FROM results ORDER BY number').fetchall()
-        whole = [row for row in rows if _sum(row[0], row[2], row[3]) == row[4]]
+        whole = [row for row in rows if _sum(*row[:4]) == row[4]]
         for row in rows if len(whole) < len(rows) else ():
             if row not in whole:
                 log.error('%s: the result of task %s is damaged on the disk, and not used', self._path, bytes(row[0]).hex())
@@ -131,7 +136,7 @@ class SqliteJournal:
     def keep(self, kept: Kept) -> None:
         """Keep a result."""
         statement = 'INSERT OR REPLACE INTO results (task, attempt, header, payload, sum) VALUES (?, ?, ?, ?, ?)'
-        self._write(statement, kept.task_id, kept.attempt, kept.header, kept.payload, _sum(kept.task_id, kept.header, kept.payload))
+        self._write(statement, kept.task_id, kept.attempt, kept.header, kept.payload, _sum(kept.task_id, kept.attempt, kept.header, kept.payload))
 
     def forget(self, task_id: Id) -> None:
         """Forget a result."""
@@ -155,7 +160,7 @@ class SqliteJournal:
         version = self._database.execute('PRAGMA user_version').fetchone()[0]
         if version > VERSION:
             raise StoreError(f'{self._path} was written by a newer relay-parsl (format {version}, this one knows {VERSION}): update this one')
-        self._database.create_function('row_sum', 3, _sum, deterministic=True)
+        self._database.create_function('row_sum', -1, _sum, deterministic=True)
         for statement in filter(str.strip, {0: _SCHEMA, 1: _FROM_1}.get(version, '').split(';')):
             self._database.execute(statement)
         self._database.execute(_SHARE)
@@ -183,9 +188,9 @@ class SqliteJournal:
             raise StoreError(f'{self._path}: {error.strerror}: the journal must be a file that this user can read and write') from error
 
 
-def _sum(key: bytes, first: bytes, second: bytes | float) -> int:
+def _sum(*values: bytes | float) -> int:
     """Over a row: SQLite does not see flipped bits."""
-    return crc32(second if isinstance(second, bytes) else repr(second).encode(), crc32(first, crc32(key)))
+    return reduce(lambda found, value: crc32(value if isinstance(value, bytes) else repr(value).encode(), found), values, 0)
 
 
 def _words(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay_parsl.relay.records import AccountRow, Standing
-from relay_parsl.relay.sums import BOOKED, KEYS, RECEIVED
+from relay_parsl.relay.sums import BOOKED, DATED, KEYS, RECEIVED
 from relay_parsl.wire.messages import Status
 
 VERSION = 4
@@ -109,18 +109,18 @@ ALTER TABLE objects RENAME TO objects_3;
 DROP INDEX objects_until;
 """
 _OWN = """
-INSERT INTO objects SELECT n, hash, kind, account, until, joined(sum, kind, account), data FROM objects_3;
+INSERT INTO objects SELECT n, hash, kind, account, until, ({dated}) | joined(sum, kind, account), data FROM objects_3;
 DROP TABLE objects_3;
 """
-FROM_3 = SUMS + _OTHERS + OBJECTS + _OWN
+FROM_3 = SUMS + _OTHERS + OBJECTS + _OWN.format(dated=DATED.format(until='until'))
 NEW = BOOKS + OBJECTS + TASKS + SUMS
 WAYS = {1: _AWAY + TASKS + _BACK + COUNT + FROM_3, 2: FROM_2 + COUNT + FROM_3, 3: FROM_3}
 """The way from each older version. In 1 a task, its lease and its result were rows of three tables; in 2 nobody counted what accounts have; in 3
 only bytes had a sum, and an object belonged to who had brought it first."""
 
 FIELDS = ', '.join(f't.{name}' for name in KEYS.split(', '))
-INFO = f'SELECT {FIELDS}, t.submitted, t.attempt, t.cancel, t.due, t.sum'
-WAITING = f'SELECT {FIELDS}, t.submitted, t.attempt, t.due, t.sum, t.header, t.payload'
+INFO = f'SELECT {FIELDS}, t.sum'
+WAITING = f'SELECT {FIELDS}, t.sum, t.header, t.payload'
 RESULT = 'SELECT t.n, t.id, t.account, t.done, t.status, t.result, t.payload, t.spooled, t.tried, t.reason, t.sum'
 MANY = KEYS.count(',') + 1
 """Columns that `INFO` and `WAITING` begin with, for the upper half of the sum."""

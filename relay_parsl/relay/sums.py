@@ -1,8 +1,7 @@
 """The sums over rows of the relay's store: SQLite does not see flipped bits, and what has changed on the disk must be used by nobody.
 
-A task's `sum` is two. The upper half is over what tells which task it is, whose, and whether it is over: it is written when a task comes and
-when it ends, and read with every row. The lower half is over its bytes: header and payload, or its result and what is said of it. Of other rows
-it is over all columns. What changes between is in no sum: how often a task was tried, whether it shall end, and when it is due.
+A task's `sum` is two. The upper half is over what tells which task it is, whose, and how it stands: it is written when that changes, and read
+with every row. The lower half is over its bytes: header and payload, or its result and what is said of it. Of other rows it is over all columns.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import struct
 from typing import Any
 from zlib import crc32
 
-KEYS = 'n, id, account, grp, endpoint, pool, priority, once, body, size, done, status'
-"""The columns of the upper half."""
+KEYS = 'n, id, account, grp, endpoint, pool, priority, once, body, size, done, status, submitted, attempt, cancel, due'
+"""The columns of the upper half; when a task is over, `attempt` and `cancel` say nothing any more."""
 BOOKED = {
+    'marks': 'name, value',
     'accounts': 'n, id, data',
     'invites': 'curve, data',
     'usage': 'account, tasks, bytes',
@@ -25,8 +25,10 @@ BOOKED = {
 """The tables whose rows have one sum over all of their columns."""
 RECEIVED = '(account * 1000003 + n) % 4294967291'
 """The sum of a row of `received`, of which there is one for each task, in SQL: it costs nothing. The divisor is a prime."""
+DATED = '(row_sum(CAST({until} AS REAL)) >> 1) << 32'
+"""The upper half of the sum of an object, in SQL: its date, which moves while its bytes stay, has one of its own."""
 HALF, CONTENT = 32, 0xFFFF_FFFF
-_EIGHT, _FIVE = struct.Struct('<8q').pack, struct.Struct('<5q').pack
+_NUMBERS, _FIVE = struct.Struct('<9q2d').pack, struct.Struct('<5q').pack
 
 
 def checksum(first: bytes, second: bytes) -> int:
@@ -53,8 +55,10 @@ def joined(found: int, *values: object) -> int:
 def key_sum(*keys: Any) -> int:
     """The upper half, of the values of `KEYS`. Written to be fast: it is made for every row of tasks that is read."""
     try:
-        n, task_id, account, group, endpoint, pool, priority, once, body, size, done, status = keys
-        return crc32(_EIGHT(n, account, endpoint, priority, once, body, size, done), crc32(task_id + group + f'{pool} {status}'.encode())) >> 1
+        n, task_id, account, group, endpoint, pool, priority, once, body, size, done, status, submitted, attempt, cancel, due = keys
+        tried = 0 if done else attempt << 1 | cancel
+        numbers = _NUMBERS(n, account, endpoint, priority, once, body, size, done, tried, submitted, due)
+        return crc32(numbers, crc32(task_id + group + f'{pool} {status}'.encode())) >> 1
     except (TypeError, AttributeError, struct.error):  # a flipped bit may make another type of it
         return -1
 

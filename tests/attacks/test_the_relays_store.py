@@ -14,7 +14,7 @@ import pytest
 from relay_parsl.client.futures import TaskFuture
 from relay_parsl.errors import TaskLost
 from relay_parsl.home import Credentials
-from relay_parsl.relay.sums import both, checksum, key_sum, row_sum
+from relay_parsl.relay.sums import KEYS, both, checksum, key_sum, row_sum
 from relay_parsl.transport import Dealer
 from relay_parsl.wire import codec
 from relay_parsl.wire import messages as m
@@ -47,7 +47,7 @@ def row_of(store: sqlite3.Connection, task_id: Id) -> dict[str, Any]:
 
 def put(store: sqlite3.Connection, row: dict[str, Any]) -> None:
     """The row in all the tables, as if it had come by itself: its sum is right, and it waits."""
-    keys = key_sum(*(row[name] for name in ('n', 'id', 'account', 'grp', 'endpoint', 'pool', 'priority', 'once', 'body', 'size', 'done', 'status')))
+    keys = key_sum(*(row[name] for name in KEYS.split(', ')))
     row = {**row, 'sum': both(keys, checksum(row['header'], row['payload']))}
     names = ', '.join(row)
     store.execute(f'INSERT OR REPLACE INTO tasks ({names}) VALUES ({", ".join("?" * len(row))})', list(row.values()))  # noqa: S608  columns of our own

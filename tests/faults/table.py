@@ -68,7 +68,6 @@ ROWS = {
     39: Row(
         'A bit flipped in a store, a journal or a spool',
         'found by its sum, put on record; never run or returned as good',
-        open='when a task is due, how often it was tried, whether it shall end, and the counters of a store or journal are in no sum',
     ),
     40: Row('A store or journal that is gone, read-only or of another owner', 'it does not start, and says why; it never begins anew in silence'),
     41: Row('Two relays on one store, two endpoints with one identity', 'the second is refused, or the first is fenced, also one that stood still'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -247,6 +248,8 @@ def test_a_journal_of_version_1_gets_its_sums(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute('ALTER TABLE spent DROP COLUMN sum')
     database.execute('ALTER TABLE results DROP COLUMN sum')
+    database.execute('ALTER TABLE life DROP COLUMN sum')
+    database.execute('UPDATE life SET epoch = 7')
     database.execute('PRAGMA user_version = 1')
     database.execute('INSERT INTO spent VALUES (?, ?, ?)', (spent(5).grant, spent(5).sequences, spent(5).until))
     database.execute('INSERT INTO results VALUES (1, ?, 1, ?, ?)', (kept(1).task_id, kept(1).header, kept(1).payload))
@@ -254,4 +257,43 @@ def test_a_journal_of_version_1_gets_its_sums(tmp_path: Path) -> None:
     database.close()
     journal = SqliteJournal(path)
     assert (journal.spent(), journal.results()) == ([spent(5)], [kept(1)])
+    journal.begin()
+    assert journal.advance() == 8
+    journal.close()
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize('epoch', [3, 5, 4 | 1 << 40, 4.5])
+def test_a_journal_whose_number_has_changed_starts_no_process(tmp_path: Path, epoch: float) -> None:
+    path = tmp_path / 'journal.db'
+    journal = SqliteJournal(path)
+    for life in range(1, 5):
+        journal.begin()
+        assert journal.advance() == life
+        journal.commit()
+    journal.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute('UPDATE life SET epoch = ?', (epoch,))
+        database.commit()
+    journal = SqliteJournal(path)
+    journal.begin()
+    with pytest.raises(StoreError, match=r'the number of its process has changed.* delete the endpoint'):
+        journal.advance()
+    journal.close()
+
+
+@pytest.mark.fault(39)
+def test_a_result_of_another_attempt_than_it_says_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / 'journal.db'
+    journal = SqliteJournal(path)
+    journal.begin()
+    journal.keep(kept(1))
+    journal.keep(kept(2))
+    journal.commit()
+    journal.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute('UPDATE results SET attempt = attempt + 1 WHERE number = 1')
+        database.commit()
+    journal = SqliteJournal(path)
+    assert journal.results() == [kept(2)]
     journal.close()

@@ -24,8 +24,10 @@ from tests.integration.relay_site import an_id as task_id
 
 pytestmark = pytest.mark.fault(39)
 
-IN_NO_SUM = {'tasks': {'submitted', 'attempt', 'cancel', 'due'}, 'objects': {'n', 'until'}}
-QUICK = ('leases', 'received')
+NOT_READ = {'objects': {'n'}}
+OVER = {'attempt', 'cancel'}
+"""What says nothing of a task that is over."""
+QUICK = ('leases', 'marks', 'received')
 ACCOUNTS = [account('ann'), account('bob'), account('site', 'endpoint')]
 INVITES = [InviteRow(b'c' * 32, b't' * 32, 'new', 'user', ANN, 9e9)]
 OBJECTS = [ObjectRow(Hash(b'h' * 32), 'grant', ANN, b'data', 10.0)]
@@ -38,6 +40,7 @@ def filled(path: Path) -> None:
     """Some that wait, two that are leased, two that are done."""
     store = SqliteStore(path)
     store.begin()
+    store.start()
     for row in ACCOUNTS:
         store.put_account(row)
     for invite in INVITES:
@@ -72,12 +75,13 @@ def changed(path: Path, target: Path, table: str) -> Iterator[str]:
     """The store at `target` with one value of a table changed, again and again; says which."""
     whole = path.read_bytes()
     with closing(sqlite3.connect(path)) as db:
-        columns = [(name, kind) for _, name, kind, *_ in db.execute(f'PRAGMA table_info({table})') if name not in IN_NO_SUM.get(table, ())]
+        columns = [(name, kind) for _, name, kind, *_ in db.execute(f'PRAGMA table_info({table})') if name not in NOT_READ.get(table, ())]
         rows = db.execute(f'SELECT {", ".join(name for name, _ in columns)} FROM {table}').fetchall()  # noqa: S608  a table's columns
     where = ' AND '.join(f'{name} IS ?' for name, _ in columns)
     for row in rows:
+        over = {name: value for (name, _), value in zip(columns, row)}.get('status')
         for (name, kind), value in zip(columns, row):
-            for other in others(value):
+            for other in others(value) if not (over and name in OVER) else ():
                 target.write_bytes(whole)
                 target.chmod(0o600)
                 for end in ('-wal', '-shm'):
@@ -110,6 +114,7 @@ def numbers(store: SqliteStore) -> tuple[list[int], list[int]]:
         was = TASKS[info.number]
         assert (info.id, info.account, info.group, info.endpoint, info.pool) == (was.id, ANN, GROUP, SITE, '')
         assert (info.at_most_once, info.size, info.stage) == (was.at_most_once, was.size, Stage.LEASED)
+        assert (info.attempt, info.cancel, info.submitted, info.expires) == (was.attempt, False, was.submitted, was.expires)
     return [row.number for row in waiting], [info.number for info in leased]
 
 
@@ -123,7 +128,7 @@ def look(path: Path, table: str) -> bool:
         store.begin()
         assert store.accounts() == ACCOUNTS
         assert all(each in INVITES for each in store.invites())
-        assert all(each in OBJECTS for each in store.objects([OBJECTS[0].hash], [ANN, BOB]))
+        assert all(replace(each, until=10.0) in OBJECTS for each in store.objects([OBJECTS[0].hash], [ANN, BOB])), 'its date is seen to when it comes'
         waiting, leased = numbers(store)
         assert set(waiting) <= WAITING
         assert not set(waiting) & set(leased)
@@ -155,7 +160,53 @@ def test_a_value_that_has_changed_is_believed_by_nobody(tmp_path: Path, table: s
             raise AssertionError(what) from error
         tried += 1
     assert tried > 5
-    assert (opened == 0) == (table == 'accounts'), 'who an account is cannot be made anew'
+    assert (opened == 0) == (table in ('accounts', 'marks')), 'who an account is, and what has been, cannot be made anew'
+
+
+@pytest.mark.parametrize('change', ['attempt = 2', 'cancel = 1', 'due = due + 1', 'submitted = submitted + 1'])
+def test_how_a_task_stands_is_in_its_sum(tmp_path: Path, change: str) -> None:
+    path = tmp_path / 'relay.db'
+    filled(path)
+    assert write(path, f'UPDATE tasks SET {change} WHERE n IN (1, 7)', ())  # noqa: S608  ours
+    with closing(SqliteStore(path)) as store:
+        store.begin()
+        store.accounts()
+        assert store.find([TASKS[1].id, TASKS[7].id]) == []
+        assert {row.number: row.damaged for row in store.waiting(SITE, '', ANN, 99, 1 << 30)} == {1: True, 3: False, 5: False}
+        assert [info.number for info in store.leases(SITE)] == [6]
+
+
+def test_an_object_whose_date_has_changed_is_not_dropped_while_tasks_may_need_it(tmp_path: Path) -> None:
+    path = tmp_path / 'relay.db'
+    filled(path)
+    assert write(path, 'UPDATE objects SET until = 1.0', ())
+    with closing(SqliteStore(path)) as store:
+        store.begin()
+        store.accounts()
+        assert store.drop_objects(5.0, 9) == 1
+        assert [each.data for each in store.objects([OBJECTS[0].hash], [ANN])] == [b'data']
+        assert store.known_objects([OBJECTS[0].hash], ANN)[OBJECTS[0].hash] > 80 * 86400
+        assert (store.drop_objects(5.0, 9), store.drop_objects(1e9, 9), store.drop_objects(1e9, 9)) == (0, 1, 0)
+
+
+def test_what_changes_of_a_task_has_its_sum_again(tmp_path: Path) -> None:
+    """A try more, a cancel, a date for its result; and a row that was damaged before stays so."""
+    path = tmp_path / 'relay.db'
+    filled(path)
+    assert write(path, 'UPDATE tasks SET submitted = 77 WHERE n = 7', ())
+    with closing(SqliteStore(path)) as store:
+        store.begin()
+        store.accounts()
+        store.ask_cancel([6, 7])
+        assert [(info.number, info.cancel) for info in store.leases(SITE)] == [(6, True)]
+        store.requeue([(6, 2), (7, 2)])
+        assert {row.number: (row.attempt, row.damaged) for row in store.waiting(SITE, '', ANN, 99, 1 << 30) if row.number > 5} == {
+            6: (2, False),
+            7: (2, True),
+        }
+        finish(store, 6, 9)
+        [info] = store.find([TASKS[6].id])
+        assert info.status is Status.SUCCESS
 
 
 def test_a_task_that_has_become_anothers_is_nobodys(tmp_path: Path) -> None:

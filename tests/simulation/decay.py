@@ -33,7 +33,7 @@ class Rows(MemoryJournal):
     def results(self) -> list[Kept]:
         """Every result kept, but for those that the disk has changed."""
         for task_id, (row, found) in list(self.sums.items()):
-            if self._results.get(task_id) is row and journal._sum(row.task_id, row.header, row.payload) != found:
+            if self._results.get(task_id) is row and journal._sum(row.task_id, row.attempt, row.header, row.payload) != found:
                 del self._results[task_id]
         return super().results()
 
@@ -57,7 +57,7 @@ class Rows(MemoryJournal):
         data = bytearray(row.payload or row.header)
         data[place % len(data)] ^= 16
         changed = Kept(row.task_id, row.attempt, *((row.header, bytes(data)) if row.payload else (bytes(data), row.payload)))
-        self.sums[task_id] = changed, journal._sum(row.task_id, row.header, row.payload)
+        self.sums[task_id] = changed, journal._sum(row.task_id, row.attempt, row.header, row.payload)
         self._results[task_id] = changed
 
 

@@ -23,7 +23,7 @@ from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
 from relay_parsl.relay.sqlite.runs import Place, dates, ends, runs, without
 from relay_parsl.relay.store import EVICTED
-from relay_parsl.relay.sums import RECEIVED, both, checksum, end_sum, is_lower, is_upper, key_sum
+from relay_parsl.relay.sums import KEYS, RECEIVED, both, checksum, end_sum, is_lower, is_upper, key_sum
 from relay_parsl.wire.messages import NO_ID, Id, Status
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,13 @@ QUEUED = 'SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND 
 TOUCHED = """SELECT first, last FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?6 AND first >=
     ifnull((SELECT max(first) FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?5), 0)"""
 RECEIVE = f'INSERT OR IGNORE INTO received SELECT account, n, {RECEIVED} FROM (SELECT ?1 AS account, ?2 AS n)'  # noqa: S608  ours
+STANDS = f"""UPDATE tasks SET {{0}}, sum = CASE WHEN key_sum({KEYS}) = sum >> 32 THEN (key_sum({{1}}) << 32) | (sum & 4294967295) ELSE sum END
+    WHERE n = ?1"""  # noqa: S608  ours
+"""A sum that did not hold does not hold afterwards."""
+AGAIN = STANDS.format('attempt = ?2, cancel = 0', KEYS.replace('attempt, cancel', '?2, 0'))
+CANCEL = STANDS.format('cancel = 1', KEYS.replace('cancel', '1'))
+MARK = """INSERT INTO marks VALUES (?1, ?2, row_sum(?1, ?2))
+    ON CONFLICT DO UPDATE SET value = max(value, excluded.value), sum = row_sum(name, max(value, excluded.value))"""
 LEFT = 'UPDATE leases SET tasks = ?1, sum = row_sum(session, serial, endpoint, epoch, ?1) WHERE session = ?2 AND serial = ?3'
 UNQUEUE = 'DELETE FROM queue WHERE endpoint = ? AND pool = ? AND account = ? AND priority = ? AND first = ?'
 QUEUE = 'INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum(?1, ?2, ?3, ?4, ?5, ?6))'
@@ -77,7 +84,7 @@ class SqliteStore(Books):
 
     def _mark(self, name: str, value: int) -> None:
         """The highest of what is forgotten, which is not had again: rows of leases, of ends and of dates name tasks by it."""
-        self._run('INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)', (name, value))
+        self._run(MARK, (name, value))
 
     def _settle(self) -> None:
         """Write what has come into the queue in this turn, and not left it."""
@@ -106,7 +113,7 @@ class SqliteStore(Books):
             [
                 (row.number, Blob(row.id), numbers[row.account], Blob(row.group), numbers[row.endpoint], row.pool, row.priority, row.expires,
                  row.at_most_once, row.submitted, row.body, row.size, row.attempt,
-                 both(self._keys(row), checksum(row.header, row.payload)),
+                 both(self._keys(row, row.expires), checksum(row.header, row.payload)),
                  Blob(row.header), Blob(row.payload))
                 for row in rows
             ],
@@ -152,7 +159,7 @@ class SqliteStore(Books):
 
     def _waiting(self, endpoint: Id, account: Id, row: Sequence[Any]) -> TaskRow:
         """In a place of the queue that says for whom it is; what is damaged has no bytes."""
-        n, task_id, _, group, _, pool, priority, once, body, size, _, _, at, attempt, due, found, header, payload = row
+        n, task_id, _, group, _, pool, priority, once, body, size, _, _, at, attempt, _, due, found, header, payload = row
         damaged = not (is_upper(key_sum(*row[:MANY]), found) and is_lower(checksum(header, payload), found))
         if damaged:
             header, payload = b'', b''
@@ -169,12 +176,12 @@ class SqliteStore(Books):
 
     def requeue(self, tasks: Sequence[tuple[int, int]]) -> None:
         self._release([number for number, _ in tasks])
-        self._many('UPDATE tasks SET attempt = ?, cancel = 0 WHERE n = ?', [(attempt, number) for number, attempt in tasks])
+        self._many(AGAIN, [(number, attempt) for number, attempt in tasks])
         places = self._in('SELECT endpoint, pool, account, priority, n FROM tasks WHERE n IN ({})', [number for number, _ in tasks])
         self._many(QUEUE, runs(places))
 
     def ask_cancel(self, numbers: Sequence[int]) -> None:
-        self._many('UPDATE tasks SET cancel = 1 WHERE n = ?', [(number,) for number in numbers])
+        self._many(CANCEL, [(number,) for number in numbers])
 
     def leases(self, endpoint: Id) -> list[TaskInfo]:
         return self._numbered(self._dispatches.of(self._numbers[endpoint]))
@@ -220,16 +227,16 @@ class SqliteStore(Books):
             *(lease or (0, 0, 0)), bool(cancel), STATUS[status] if done else None, priority, due,
         )  # fmt: skip
 
-    def _keys(self, task: TaskInfo, done: int = 0, status: str = '') -> int:
-        """The upper half of its sum. Of a task none of it changes but the last two."""
+    def _keys(self, task: TaskInfo, due: float, done: int = 0, status: str = '') -> int:
+        """The upper half of its sum."""
         return key_sum(task.number, task.id, self._numbers[task.account], task.group, self._numbers[task.endpoint], task.pool, task.priority,
-                       task.at_most_once, task.body, task.size, done, status)  # fmt: skip
+                       task.at_most_once, task.body, task.size, done, status, task.submitted, task.attempt, task.cancel, due)  # fmt: skip
 
     def _sum(self, each: Ended) -> int:
         """Of a task that is over."""
         status = each.status._value_
         about = end_sum(each.task.number, each.task.id, self._numbers[each.task.account], each.done, status, each.body, each.attempt, each.reason)
-        return both(self._keys(each.task, each.done, status), checksum(each.header, each.payload) ^ about)
+        return both(self._keys(each.task, each.until or each.task.expires, each.done, status), checksum(each.header, each.payload) ^ about)
 
     def _place(self, task: TaskInfo) -> Place:
         return (self._numbers[task.endpoint], task.pool, self._numbers[task.account], task.priority, task.number)

@@ -10,11 +10,18 @@ from relay_parsl.relay.records import AccountRow, FunctionRow, InviteRow, Object
 from relay_parsl.relay.schema import ACCOUNT, account_row
 from relay_parsl.relay.sqlite.file import StoreFile
 from relay_parsl.relay.store import Store
-from relay_parsl.relay.sums import checksum, joined
+from relay_parsl.relay.sums import CONTENT, DATED, checksum, is_lower, joined
 from relay_parsl.wire import codec
 from relay_parsl.wire.messages import Hash, Id
 
 log = logging.getLogger(__name__)
+
+LONGEST = 90 * 86400.0
+"""Seconds for which an object is kept whose date is damaged: longer than a task that needs it may live."""
+BRING = f"""INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data)
+    VALUES (?1, ?2, ?3, ?4, ({DATED.format(until='?4')}) | joined(?5, ?2, ?3), ?6)"""  # noqa: S608  ours
+OVER = f'SELECT n, sum & ~{CONTENT} IS {DATED.format(until="until")} FROM objects WHERE until <= ? LIMIT ?'  # noqa: S608  ours
+KEEP = f'UPDATE objects SET until = ?1, sum = ({DATED.format(until="?1")}) | (sum & {CONTENT})'  # noqa: S608  ours
 
 
 class Books(StoreFile, Store):
@@ -68,7 +75,7 @@ class Books(StoreFile, Store):
         found = self._in('SELECT n, account FROM objects WHERE hash IN ({})', hashes)  # of others no byte is read: that would take its time
         own = [n for n, account in found if self._ids.get(account) in whose]
         rows = self._in('SELECT hash, kind, account, data, until, sum, n FROM objects WHERE n IN ({})', own)
-        whole = [row for row in rows if joined(checksum(row[0], row[3]), row[1], row[2]) == row[5]]
+        whole = [row for row in rows if is_lower(joined(checksum(row[0], row[3]), row[1], row[2]), row[5])]
         if len(whole) < len(rows):  # gone, so that it is missed, and the next client that has it brings it anew
             log.error('%s: %d objects are damaged on the disk, and dropped', self._path, len(rows) - len(whole))
             self._many('DELETE FROM objects WHERE n = ?', [row[6:] for row in rows if row not in whole])
@@ -76,15 +83,18 @@ class Books(StoreFile, Store):
 
     def put_objects(self, rows: Sequence[ObjectRow]) -> None:
         values = [(row.hash, row.kind, self._numbers[row.account], row.until, checksum(row.hash, row.data), row.data) for row in rows]
-        insert = 'INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data) VALUES (?1, ?2, ?3, ?4, joined(?5, ?2, ?3), ?6)'
-        self._many(insert, values)
+        self._many(BRING, values)
 
     def keep_objects(self, hashes: Collection[Hash], account: Id, until: float) -> None:
         number = self._numbers[account]
-        self._many('UPDATE objects SET until = ?1 WHERE hash = ?2 AND account = ?3 AND until < ?1', [(until, digest, number) for digest in hashes])
+        self._many(f'{KEEP} WHERE hash = ?2 AND account = ?3 AND until < ?1', [(until, digest, number) for digest in hashes])
 
     def drop_objects(self, now: float, limit: int) -> int:
-        return self._run('DELETE FROM objects WHERE n IN (SELECT n FROM objects WHERE until <= ? LIMIT ?)', (now, limit)).rowcount
+        over = self._all(OVER, (now, limit))
+        self._many('DELETE FROM objects WHERE n = ?', [(n,) for n, whole in over if whole])
+        early = [(now + LONGEST, n) for n, whole in over if not whole]  # tasks may need it: the disk has changed its date
+        self._many(f'{KEEP} WHERE n = ?2', early)
+        return len(over)
 
     def objects_size(self) -> dict[Id, int]:
         return {self._ids[number]: size for number, size in self._all('SELECT account, sum(length(data)) FROM objects GROUP BY account')}

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay_parsl.errors import StoreError
-from relay_parsl.relay.schema import APPLICATION
+from relay_parsl.relay.schema import APPLICATION, SUM
+from relay_parsl.relay.sums import BOOKED, row_sum
 
 PAGES = 500
 """Pages of one step: 4 MB, some milliseconds in which the relay's turn waits."""
 EPOCH = 1_735_689_600
 """Seconds since 1970 when 2025 began: restored stores count their starts on from the seconds since then."""
+
+SUMMED = 4
+"""The first version of the tables in which every row has a sum."""
 
 Step = Callable[[int, int], None]
 """Called after each step with the pages that are left, and all of them."""
@@ -92,13 +96,16 @@ def bodies(path: Path) -> set[str]:
 
 def renew(path: Path, now: float, made: float) -> None:
     """Make another incarnation of a copy that was made at `made`: no session number of the one that it was made of comes again. Raises StoreError."""
-    begin = 'INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value + 1, excluded.value)'
-    note = 'INSERT OR REPLACE INTO marks VALUES (?, ?)'
+    begin = 'INSERT INTO marks (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value + 1, excluded.value)'
+    note = 'INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)'
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as opened:
             opened.execute('BEGIN IMMEDIATE')
             opened.execute(begin, ('start', int(now) - EPOCH))
             opened.executemany(note, [('restored', int(now)), ('saved', int(made))])
+            if opened.execute('PRAGMA user_version').fetchone()[0] >= SUMMED:
+                opened.create_function('row_sum', -1, row_sum)
+                opened.execute(SUM.format(table='marks', columns=BOOKED['marks']))
             opened.execute('COMMIT')
     except sqlite3.Error as error:
         raise StoreError(f'{path} cannot be written: {error}') from error

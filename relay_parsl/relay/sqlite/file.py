@@ -214,7 +214,8 @@ class StoreFile:
 
     def start(self) -> int:
         """Count this start."""
-        self._run("INSERT INTO marks VALUES ('start', 1) ON CONFLICT DO UPDATE SET value = value + 1")
+        self._run("INSERT OR IGNORE INTO marks VALUES ('start', 0, 0)")
+        self._run("UPDATE marks SET value = value + 1, sum = row_sum(name, value + 1) WHERE name = 'start'")
         return int(self._one("SELECT value FROM marks WHERE name = 'start'")[0])
 
     def copy_to(self, target: Path, step: Step) -> None:

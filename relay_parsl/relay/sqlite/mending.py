@@ -1,7 +1,7 @@
 """What is done about rows of the relay's store that have changed on the disk: looked for when it is opened, and made anew from what is whole.
 
 ```
- accounts          cannot be made anew: the store is not opened
+ accounts, marks   cannot be made anew: the store is not opened
  invites           dropped: they are made again
  usage             counted again
  dates, ends       made anew from the tasks
@@ -22,6 +22,7 @@ from relay_parsl.relay.sums import BOOKED
 
 NOBODY = 0
 """The session and the epoch of leases of which nobody knows: older than any, so that the next `Held` of the endpoint judges them."""
+LOST = {'accounts': 'the row of an account', 'marks': 'a count of what has been, which tells new from old,'}
 PLACES = ('queue', 'leases')
 ANEW = {
     'usage': COUNT,
@@ -33,8 +34,8 @@ ANEW = {
 def mend(db: sqlite3.Connection) -> Iterator[str]:
     """Within a transaction; what it found, in words. Raises StoreError for what cannot be mended, and sqlite3.Error."""
     damaged = {table: count for table in BOOKED if (count := _damaged(db, table))}
-    if 'accounts' in damaged:
-        raise StoreError('the row of an account has changed on the disk: restore a backup (`relay-parsl relay restore FILE`)')
+    if lost := damaged.keys() & LOST.keys():
+        raise StoreError(f'{LOST[min(lost)]} has changed on the disk: restore a backup (`relay-parsl relay restore FILE`)')
     for table, count in damaged.items():
         _drop(db, table)
         if table in ANEW:
