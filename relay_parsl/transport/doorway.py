@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _NAME = 'inproc://doorway'
 _AGAIN = 60.0
 """Seconds between two lines of the log about connections that were cut."""
+_AT_ONCE = struct.pack('ii', 1, 0)
+"""A close resets: where the window was full, a sender was told for a minute that it still is, and the kernel kept what had come."""
 _RECEIVED = 128
 """Where `tcpi_bytes_received` stands in the kernel's `tcp_info`: eight bytes, the same in all versions that have it."""
 
@@ -137,6 +139,7 @@ class Doorway:
         with suppress(OSError), self._holding(descriptor) as held:
             peer = held.getpeername()
             if cut is not None and peer == cut:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 held.shutdown(socket.SHUT_RDWR)
             return peer
         return None

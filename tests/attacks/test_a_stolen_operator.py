@@ -94,6 +94,7 @@ def test_nothing_that_he_says_of_others_tasks_is_answered_with_anything() -> Non
     assert {task.code for each in root.got(m.Rejected) for task in each.tasks} <= {'denied', 'unknown', 'not-found'}
     assert [each.rows for each in root.got(m.Listing)] == [()]
     assert [(each.total, each.data) for each in root.got(m.Segment)] == [(-1, b'')], 'there is none'
+    assert [each.data for message in root.got(m.Objects) for each in message.objects] == [b'his'], 'what he has brought himself'
     assert root.inbox == []
     assert endpoint.got(m.Cancel) == []
     stage.finish(endpoint, 'runs')
