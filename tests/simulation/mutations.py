@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +41,7 @@ from tests.simulation.endpoint_process import EndpointProcess
 from tests.simulation.patches import Patch
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
+from tests.simulation.scale import sets_clocks
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Mutation:
     """Attributes to be replaced."""
 
     patches: tuple[Patch, ...] = ()
+    where: Callable[[int], bool] = lambda _seed: True
+    """The worlds in which it can be seen, by their seeds."""
 
 
 _due = Calendar._due
@@ -232,10 +235,10 @@ MUTATIONS = {
     'cut arguments are asked for for ever': Mutation(((EndpointPulls, 'cut', lambda self, segment: False),)),
     'a cut result is asked for for ever': Mutation(((ClientPulls, 'take', _take_segment),)),
     'a result whose body the disk has lost is offered for ever': Mutation(((Outcomes, 'spoiled', lambda self, key: False),)),
-    'what a journal has damaged is sent': Mutation(((journal, '_sum', lambda key, first, second: 0),)),
+    'what a journal has damaged is sent': Mutation(((journal, '_sum', lambda *values: 0),)),
     'objects for whoever asks': Mutation(((RelayIntake, '_read_by', lambda self, session: {each.id for each in self._core.accounts}),)),
     'tasks expire before their time': Mutation(((Calendar, '_due', _due_early),)),
-    'the relay goes by a clock that may be set': Mutation(((RelayProcess, 'now', property(_by_the_wall)),)),
-    'an endpoint goes by a clock that may be set': Mutation(((EndpointProcess, 'now', property(_by_the_wall)),)),
+    'the relay goes by a clock that may be set': Mutation(((RelayProcess, 'now', property(_by_the_wall)),), sets_clocks),
+    'an endpoint goes by a clock that may be set': Mutation(((EndpointProcess, 'now', property(_by_the_wall)),), sets_clocks),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 from types import ModuleType
 
 from relay_parsl.client import outbox as client_outbox
@@ -81,3 +82,8 @@ DENSE = 1_000_001
 def scale_of(seed: int) -> Scale:
     """How large the world of a seed is."""
     return SCALES['dense' if seed >= DENSE else 'small']
+
+
+def sets_clocks(seed: int) -> bool:
+    """Whether the clocks of its hosts are set. By dice of its own: all others fall as without it."""
+    return Random(f'clocks {seed}').random() < 0.15

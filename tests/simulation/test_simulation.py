@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_each_mutation_is_caught(mutation: str, seed: int | None, cores: Executo
     if seed is not None:
         return
     crash = ''
-    for report in run_on(cores, range(1, ENOUGH + 1), mutation):
+    for report in run_on(cores, islice(filter(MUTATIONS[mutation].where, count(1)), ENOUGH), mutation):
         if ': Violation: ' in report.failure:  # a promise seen broken: a mutation that merely crashes proves nothing
             return
         crash = crash or report.failure

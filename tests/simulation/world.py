@@ -24,7 +24,7 @@ from tests.simulation.patches import patched
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.rotator import Rotator
-from tests.simulation.scale import scale_of
+from tests.simulation.scale import scale_of, sets_clocks
 from tests.simulation.specs import Account, Spec, random_id
 from tests.simulation.watched_store import WatchedStore
 
@@ -64,7 +64,7 @@ class World:
         self.speed = Speed(mean=random.choice(scale.means))
         self.mixed = random.random() < 0.2 and not calm
         """Whether parties of several versions meet."""
-        self.set_clocks = Random(f'clocks {seed}').random() < 0.15 and not calm  # by dice of its own: all others fall as without it
+        self.set_clocks = sets_clocks(seed) and not calm
         """Whether hosts have clocks that are off, and that are set."""
         self.calm = calm
         self.fused = {pool for pool in self.pools if random.random() < scale.fused}
