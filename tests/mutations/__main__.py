@@ -71,6 +71,8 @@ def main() -> int:
         tables.write()
         return 0
     mutations = one_each(chosen(options.names)) if options.one_each else chosen(options.names)
+    if not mutations:
+        parser.error(f'no break is called so: {" ".join(options.names)}')
     if trouble := whole(mutations):
         say(trouble)
         return 1
