@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,15 @@ def filled(path: Path) -> None:
     store.received(ANN, [2])
     store.commit()
     store.close()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SqliteStore]:
+    """In a turn."""
+    with closing(SqliteStore(path)) as store:
+        store.begin()
+        store.accounts()
+        yield store
 
 
 def others(value: Any) -> Iterator[Any]:
@@ -168,9 +177,7 @@ def test_how_a_task_stands_is_in_its_sum(tmp_path: Path, change: str) -> None:
     path = tmp_path / 'relay.db'
     filled(path)
     assert write(path, f'UPDATE tasks SET {change} WHERE n IN (1, 7)', ())  # noqa: S608  ours
-    with closing(SqliteStore(path)) as store:
-        store.begin()
-        store.accounts()
+    with opened(path) as store:
         assert store.find([TASKS[1].id, TASKS[7].id]) == []
         assert {row.number: row.damaged for row in store.waiting(SITE, '', ANN, 99, 1 << 30)} == {1: True, 3: False, 5: False}
         assert [info.number for info in store.leases(SITE)] == [6]
@@ -180,9 +187,7 @@ def test_an_object_whose_date_has_changed_is_not_dropped_while_tasks_may_need_it
     path = tmp_path / 'relay.db'
     filled(path)
     assert write(path, 'UPDATE objects SET until = 1.0', ())
-    with closing(SqliteStore(path)) as store:
-        store.begin()
-        store.accounts()
+    with opened(path) as store:
         assert store.drop_objects(5.0, 9) == 1
         assert [each.data for each in store.objects([OBJECTS[0].hash], [ANN])] == [b'data']
         assert store.known_objects([OBJECTS[0].hash], ANN)[OBJECTS[0].hash] > 80 * 86400
@@ -194,9 +199,7 @@ def test_what_changes_of_a_task_has_its_sum_again(tmp_path: Path) -> None:
     path = tmp_path / 'relay.db'
     filled(path)
     assert write(path, 'UPDATE tasks SET submitted = 77 WHERE n = 7', ())
-    with closing(SqliteStore(path)) as store:
-        store.begin()
-        store.accounts()
+    with opened(path) as store:
         store.ask_cancel([6, 7])
         assert [(info.number, info.cancel) for info in store.leases(SITE)] == [(6, True)]
         store.requeue([(6, 2), (7, 2)])
@@ -213,9 +216,7 @@ def test_a_task_that_has_become_anothers_is_nobodys(tmp_path: Path) -> None:
     path = tmp_path / 'relay.db'
     filled(path)
     assert write(path, 'UPDATE tasks SET account = (SELECT n FROM accounts WHERE id = ?) WHERE n IN (1, 2)', (BOB,))
-    with closing(SqliteStore(path)) as store:
-        store.begin()
-        store.accounts()
+    with opened(path) as store:
         ids = [TASKS[1].id, TASKS[2].id]
         assert (store.find(ids), store.find(ids, BOB), store.tasks(0, 9, account=BOB)[0]) == ([], [], [])
         assert {row.number: row.damaged for row in store.waiting(SITE, '', ANN, 99, 1 << 30)} == {1: True, 3: False, 5: False}

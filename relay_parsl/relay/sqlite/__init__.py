@@ -23,7 +23,7 @@ from relay_parsl.relay.sqlite.dispatches import Dispatches
 from relay_parsl.relay.sqlite.file import Blob
 from relay_parsl.relay.sqlite.runs import Place, dates, ends, runs, without
 from relay_parsl.relay.store import EVICTED
-from relay_parsl.relay.sums import KEYS, RECEIVED, both, checksum, end_sum, is_lower, is_upper, key_sum
+from relay_parsl.relay.sums import CONTENT, HALF, KEYS, RECEIVED, both, checksum, end_sum, is_lower, is_upper, key_sum
 from relay_parsl.wire.messages import NO_ID, Id, Status
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ QUEUED = 'SELECT t.n FROM queue q CROSS JOIN tasks t ON t.n BETWEEN q.first AND 
 TOUCHED = """SELECT first, last FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?6 AND first >=
     ifnull((SELECT max(first) FROM queue WHERE endpoint = ?1 AND pool = ?2 AND account = ?3 AND priority = ?4 AND first <= ?5), 0)"""
 RECEIVE = f'INSERT OR IGNORE INTO received SELECT account, n, {RECEIVED} FROM (SELECT ?1 AS account, ?2 AS n)'  # noqa: S608  ours
-STANDS = f"""UPDATE tasks SET {{0}}, sum = CASE WHEN key_sum({KEYS}) = sum >> 32 THEN (key_sum({{1}}) << 32) | (sum & 4294967295) ELSE sum END
+STANDS = f"""UPDATE tasks SET {{0}}, sum = CASE WHEN key_sum({KEYS}) = sum >> 32 THEN (key_sum({{1}}) << {HALF}) | (sum & {CONTENT}) ELSE sum END
     WHERE n = ?1"""  # noqa: S608  ours
 """A sum that did not hold does not hold afterwards."""
 AGAIN = STANDS.format('attempt = ?2, cancel = 0', KEYS.replace('attempt, cancel', '?2, 0'))
