@@ -5,9 +5,9 @@ python tests/faults/failpoints.py --at relay:after_commit/Submit 1 --armed FILE 
 ```
 
 The product knows nothing of this: steps are wrapped here, from outside, before the command begins. A word after the slash counts only passes that
-have to do with that message. Passes count once `FILE` is there, so that a test can start the party whole and then say what is to go wrong. A `client`
-is a party too: see `pusher.py`. `--set` gives a module's constant, or a field of the relay's settings (`relay:dead=3`), another value: timeouts of
-half a minute take a second then.
+have to do with that message. Passes count once `FILE` is there, so that a test can start the party whole and then say what is to go wrong; of those
+before, `FILE.passed` tells that there was one. A `client` is a party too: see `pusher.py`. `--set` gives a module's constant, or a field of the
+relay's settings (`relay:dead=3`), another value: timeouts of half a minute take a second then.
 """
 
 from __future__ import annotations
@@ -113,10 +113,16 @@ class Fuse:
     def passed(self) -> None:
         """One more."""
         if self._armed and not Path(self._armed).exists():
+            passed_by(self._armed).touch()
             return
         self._left -= 1
         if self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def passed_by(armed: str | Path) -> Path:
+    """The file that is there once a step was passed before `armed` was."""
+    return Path(f'{armed}.passed')
 
 
 def wrap(point: str, fuse: Fuse) -> None:

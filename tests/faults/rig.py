@@ -159,6 +159,10 @@ class Site:
         """From now on passes of failpoints count."""
         self.armed.touch()
 
+    def passed(self) -> bool:
+        """Whether a failpoint's step was passed before `arm` was called."""
+        return failpoints.passed_by(self.armed).exists()
+
     def whole(self, *names: str, settings: Iterable[str] = ()) -> None:
         """A relay and endpoints that serve, without failpoints."""
         self.start('relay', settings=settings)
