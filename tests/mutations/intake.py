@@ -15,6 +15,14 @@ MUTATIONS = (
     ),
     Mutation(
         'strangers',
+        'What another account says of the bytes of a function makes it a grant.',
+        'relay_parsl/relay/intake.py',
+        'row = min(rows, key=lambda row: row.kind)',
+        'row = max(rows, key=lambda row: row.kind)',
+        ('tests/unit/relay/test_intake.py::test_who_brings_an_object_first_takes_it_from_nobody',),
+    ),
+    Mutation(
+        'strangers',
         'Tasks of other accounts are cancelled.',
         'relay_parsl/relay/intake.py',
         'mine = self._core.store.find(ids, session.account)',
@@ -156,6 +164,14 @@ MUTATIONS = (
         "AGAIN if code in {'full', 'quota'} else 0.0",
         "AGAIN if code == 'full' else 0.0",
         ('tests/unit/relay/test_quotas.py::test_a_queue_that_is_full_is_a_matter_of_time',),
+    ),
+    Mutation(
+        'clear refusals',
+        'Tasks fail because a disk is full for a while.',
+        'relay_parsl/relay/intake.py',
+        "AGAIN if code in {'full', 'quota'} else 0.0",
+        "AGAIN if code == 'quota' else 0.0",
+        ('tests/unit/relay/test_reactor.py::test_a_full_disk_refuses_what_is_new_and_knows_what_is_old',),
     ),
     Mutation(
         'clear refusals',

@@ -30,6 +30,8 @@ def test_who_brings_an_object_first_takes_it_from_nobody(stage: Stage, enemy: st
     stage.submit(ann, 'a')
     assert ann.ids(m.Accepted) == [an_id('a')]
     site.say(m.Need((a_hash('grant'), a_hash('function'))))
-    assert [each.data for each in site.one(m.Objects).objects] == [b'g', b'f']
+    objects = site.one(m.Objects).objects
+    assert [each.data for each in objects] == [b'g', b'f']
+    assert objects[1].kind == 'function', 'called a grant it would be refused; a grant that is called a function is judged when a task refers to it'
     thief.say(m.Need((a_hash('grant'),)))
     assert thief.one(m.Objects).objects[0].kind == kind, 'its own'
