@@ -11,7 +11,7 @@ from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.effects import Audit, Effect, Send, SpoolDelete, hurried
 from relay_parsl.relay.heads import Heads
 from relay_parsl.relay.quotas import NAMES, Quota, Quotas
-from relay_parsl.relay.records import AccountRow, Ended, Forgotten, Progress, Stage, TaskInfo, TaskRow
+from relay_parsl.relay.records import LIVES, AccountRow, Ended, Forgotten, Progress, Stage, TaskInfo, TaskRow
 from relay_parsl.relay.refusals import Refusals
 from relay_parsl.relay.sessions import ClientSession, EndpointSession, Session
 from relay_parsl.relay.store import Store
@@ -56,7 +56,7 @@ class RelaySettings:
     """Client sessions of one account."""
     connections: int = 1 << 20
     """Files that the process may open: one account's clients get a quarter of it, and all but operators together three, so that those get in."""
-    lifetime: float = 90 * 86400.0
+    lifetime: float = LIVES
     """The longest `expires` from now."""
     queue_limit: int = 2_000_000
     """Waiting tasks of one account."""

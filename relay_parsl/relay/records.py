@@ -8,6 +8,8 @@ from typing import Any
 
 from relay_parsl.wire.messages import NO_ID, Hash, Id, Status
 
+LIVES = 90 * 86400.0
+"""Seconds that a task may live at most, from when it is taken to its `expires`. An object whose date is damaged is kept so long: one may need it."""
 ROLES = ('user', 'service', 'endpoint', 'operator')
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from relay_parsl.relay.records import AccountRow, FunctionRow, InviteRow, ObjectRow, Usage
+from relay_parsl.relay.records import LIVES, AccountRow, FunctionRow, InviteRow, ObjectRow, Usage
 from relay_parsl.relay.schema import ACCOUNT, account_row
 from relay_parsl.relay.sqlite.file import StoreFile
 from relay_parsl.relay.store import Store
@@ -16,8 +16,6 @@ from relay_parsl.wire.messages import Hash, Id
 
 log = logging.getLogger(__name__)
 
-LONGEST = 90 * 86400.0
-"""Seconds for which an object is kept whose date is damaged: longer than a task that needs it may live."""
 BRING = f"""INSERT OR IGNORE INTO objects (hash, kind, account, until, sum, data)
     VALUES (?1, ?2, ?3, ?4, ({DATED.format(until='?4')}) | joined(?5, ?2, ?3), ?6)"""  # noqa: S608  ours
 OVER = f'SELECT n, sum & ~{CONTENT} IS {DATED.format(until="until")} FROM objects WHERE until <= ? LIMIT ?'  # noqa: S608  ours
@@ -92,7 +90,7 @@ class Books(StoreFile, Store):
     def drop_objects(self, now: float, limit: int) -> int:
         over = self._all(OVER, (now, limit))
         self._many('DELETE FROM objects WHERE n = ?', [(n,) for n, whole in over if whole])
-        early = [(now + LONGEST, n) for n, whole in over if not whole]  # tasks may need it: the disk has changed its date
+        early = [(now + LIVES, n) for n, whole in over if not whole]  # tasks may need it: the disk has changed its date
         self._many(f'{KEEP} WHERE n = ?2', early)
         return len(over)
 
