@@ -165,3 +165,8 @@ class RemoteError(TaskError):
 
 class RemoteExit(TaskError):
     """A remote `BaseException` that is no `Exception`: `SystemExit`, `KeyboardInterrupt`, `GeneratorExit`."""
+
+
+def with_article(noun: str) -> str:
+    """A noun that the text of an error names, with its article: `an operator`, `a user`."""
+    return f'{"an" if noun[:1].lower() in ("a", "e", "i", "o") else "a"} {noun}'

@@ -8,7 +8,7 @@ import click
 
 from relay_parsl.client.admin import TIMEOUT, Desk
 from relay_parsl.client.enrol import confirm
-from relay_parsl.errors import AccessDenied, RelayError
+from relay_parsl.errors import AccessDenied, RelayError, with_article
 from relay_parsl.home import CREDENTIALS, Credentials, Home, RelayEntry
 
 
@@ -44,10 +44,10 @@ def choose(home: Home, relay: str | None, credentials: str | None, roles: tuple[
         return entry, own
     others = [other for other in accounts(home) if other.role in roles]
     if len(others) != 1:
-        wanted = ' or '.join(roles)
+        fits, wanted = ' or '.join(roles), ' or '.join(map(with_article, roles))
         names = ', '.join(other.name for other in others) or 'none here'
         raise AccessDenied(
-            f'this takes a {wanted} of relay {entry.name!r}, and {own.name!r} is a {own.role}: give --credentials FILE ({wanted}: {names})'
+            f'this takes {wanted} of relay {entry.name!r}, and {own.name!r} is {with_article(own.role)}: give --credentials FILE ({fits}: {names})'
         )
     return entry, others[0]
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from relay_parsl.cli.show import BadInput
-from relay_parsl.errors import RelayError
+from relay_parsl.errors import RelayError, with_article
 
 if TYPE_CHECKING:
     from relay_parsl.flows.journal import Journal
@@ -46,7 +46,7 @@ def read_body(source: str) -> Any:
     if faults.faults:
         raise BadInput(f'{where} is no JSON that a run can take: {faults.text}')
     if not isinstance(found, dict):
-        raise BadInput(f'{where} is a {type(found).__name__}: a run takes a JSON object')
+        raise BadInput(f'{where} is {with_article(type(found).__name__)}: a run takes a JSON object')
     return found
 
 

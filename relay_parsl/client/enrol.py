@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable
 
 from relay_parsl.client.admin import Desk, enrol
-from relay_parsl.errors import AccessDenied, ConfigError
+from relay_parsl.errors import AccessDenied, ConfigError, with_article
 from relay_parsl.home import Credentials, Home, Invitation, Pin
 from relay_parsl.wire.messages import Enrol
 from relay_parsl.wire.seal import enrolment_mac, issue_voucher, mac_holds, read_card, uuid_of
@@ -43,8 +43,9 @@ def invite(home: Home, desk: Desk, name: str, role: str, until: float = 0.0) -> 
         ConfigError: the name is none, or is taken.
     """
     if desk.credentials.role not in MAY_INVITE[role]:
-        needed = ' or '.join(MAY_INVITE[role])
-        raise AccessDenied(f'{desk.credentials.name!r} is a {desk.credentials.role}, and it takes a {needed} to invite a {role}: give --credentials')
+        needed = ' or '.join(map(with_article, MAY_INVITE[role]))
+        own = f'{desk.credentials.name!r} is {with_article(desk.credentials.role)}'
+        raise AccessDenied(f'{own}, and it takes {needed} to invite {with_article(role)}: give --credentials')
     invitation = Invitation.create(desk.entry, desk.credentials, name, role, time.time() + VALID, until)
     arguments = {'curve': invitation.curve_public, 'token': invitation.token_hash, 'expires': invitation.expires}
     arguments |= {'until': until} if until else {}

@@ -20,7 +20,7 @@ from typing import Any
 
 from relay_parsl.client.admin import Desk
 from relay_parsl.client.trust import judge, question, vouched
-from relay_parsl.errors import AccessDenied, ConfigError, NotFound, RelayError, SealError
+from relay_parsl.errors import AccessDenied, ConfigError, NotFound, RelayError, SealError, with_article
 from relay_parsl.home import Home, Pin
 from relay_parsl.wire.messages import Id
 from relay_parsl.wire.seal import ALWAYS, Card, Guest, Share, issue_share, read_card, read_share
@@ -114,7 +114,7 @@ def identity_of(home: Home, desk: Desk, account: str) -> tuple[bytes, bool]:
         return _person(known), True
     card = _card(desk, Id(wanted))
     if card.kind not in ('user', 'service'):
-        raise ConfigError(f'{account} is a {card.kind}: an endpoint is shared with a user or a service')
+        raise ConfigError(f'{account} is {with_article(card.kind)}: an endpoint is shared with a user or a service')
     return card.identity, False
 
 
@@ -134,7 +134,7 @@ def confirm_endpoint(home: Home, desk: Desk, name: str, endpoint: Id, *, trust: 
     """
     card = _card(desk, endpoint)
     if card.kind != 'endpoint':
-        raise ConfigError(f'{uuid.UUID(bytes=endpoint)} is a {card.kind}, no endpoint')
+        raise ConfigError(f'{uuid.UUID(bytes=endpoint)} is {with_article(card.kind)}, no endpoint')
     pin = Pin(name, card.identity, 'endpoint' if trust else SHARED)
     home.pin(pin)
     return pin

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from relay_parsl.errors import with_article
 from relay_parsl.relay.accounts import MAY_INVITE, Denied
 from relay_parsl.relay.calendar import Calendar
 from relay_parsl.relay.core import Core, PeerLike
@@ -187,7 +188,7 @@ class Admin:
     def _invite(self, asker: AccountRow, args: Row, now: float) -> Row:
         invite = _invitation(args, asker.id)
         if invite.role not in MAY_INVITE.get(asker.role, ()):
-            raise Denied('denied', f'a {asker.role} may not invite a {invite.role}')
+            raise Denied('denied', f'{with_article(asker.role)} may not invite {with_article(invite.role)}')
         if not now < invite.expires <= now + INVITE_LIFE:
             raise Denied('malformed', f'an invitation lasts at most {INVITE_LIFE:.0f} s')
         mine = self._core.accounts.invites.get(invite.curve)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+from relay_parsl.errors import with_article
 from relay_parsl.relay.accounts import CLIENTS
 from relay_parsl.relay.core import Core, PeerLike
 from relay_parsl.relay.delivery import Delivery
@@ -56,7 +57,7 @@ class Doors:
             self._open(ClientSession(peer.routing, peer.key, account.id, self._core.next_session(), hello, now))
         else:
             self._core.refused('refused', account.id, role=hello.role[:32])
-            self._refuse(peer.routing, 'denied', f'a {account.role} may not open a session as {hello.role[:32]!r}')
+            self._refuse(peer.routing, 'denied', f'{with_article(account.role)} may not open a session as {hello.role[:32]!r}')
 
     def _see(self, account: AccountRow, now: float) -> None:
         """When somebody was here, on the disk: once an hour will do, for clients come and go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from relay_parsl.errors import with_article
 from relay_parsl.relay.accounts import MAY_SUBMIT, Denied
 from relay_parsl.relay.core import Core
 from relay_parsl.relay.records import AccountRow, FunctionRow
@@ -37,7 +38,7 @@ class Functions:
         """Why it cannot be kept: code and reason."""
         core, settings = self._core, self._core.settings
         if asker.role not in MAY_SUBMIT:
-            return 'denied', f'a {asker.role} may not register functions'
+            return 'denied', f'{with_article(asker.role)} may not register functions'
         if size > settings.object_limit:
             return 'too-large', f'the relay takes functions up to {settings.object_limit} bytes, seal included'
         if core.full:

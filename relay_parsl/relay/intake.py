@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from dataclasses import astuple
 from typing import Union
 
-from relay_parsl.errors import ProtocolError
+from relay_parsl.errors import ProtocolError, with_article
 from relay_parsl.relay.accounts import MAY_SUBMIT
 from relay_parsl.relay.core import DAY, HEADER, TURN_BYTES, Core, batches
 from relay_parsl.relay.delivery import Delivery
@@ -137,7 +137,7 @@ class Intake:
         """Why a task cannot be taken: code, reason, and when to come again. Room in the queue or on the disk is a matter of time: it waits."""
         core, settings = self._core, self._core.settings
         faults = (
-            (account.role not in MAY_SUBMIT, 'denied', f'a {account.role} may not submit tasks'),
+            (account.role not in MAY_SUBMIT, 'denied', f'{with_article(account.role)} may not submit tasks'),
             (core.accounts.usable(account, header.endpoint) is None, 'not-found', 'no such endpoint'),
             (header.expires <= now, 'expired', 'its time was over when it came'),
             (header.expires > now + settings.lifetime, 'limit', f'`expires` is more than {settings.lifetime:.0f} s away'),

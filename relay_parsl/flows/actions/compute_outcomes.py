@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relay_parsl.errors import RemoteError, SerializationError, TaskCancelled
+from relay_parsl.errors import RemoteError, SerializationError, TaskCancelled, with_article
 from relay_parsl.flows.definition import Json
 
 TRACEBACK = 8_000
@@ -64,7 +64,7 @@ def _not_json(value: Any) -> SerializationError | None:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        return SerializationError(f'the result (a {type(value).__name__}) is no JSON: {error}')
+        return SerializationError(f'the result ({with_article(type(value).__name__)}) is no JSON: {error}')
     return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from relay_parsl import config
-from relay_parsl.errors import ConfigError, DefinitionInvalid
+from relay_parsl.errors import ConfigError, DefinitionInvalid, with_article
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.language.faults import Faults, under
 
@@ -189,7 +189,7 @@ def _odd(item: Any) -> tuple[str, Json]:
         return TOO_LONG if abs(item) >= 10**DIGITS else '', 0
     if isinstance(item, float):
         return '' if math.isfinite(item) else f'{item}: no number that JSON has', 0
-    return f'a {type(item).__name__}, which JSON does not have', None
+    return f'{with_article(type(item).__name__)}, which JSON does not have', None
 
 
 TOO_LONG = f'a whole number of more than {DIGITS} digits'

@@ -104,7 +104,7 @@ class Copier:
         """
         entry = self._at_source(lambda: self.source.entry(file.source))
         if entry.type != 'file':
-            raise AtSource(OSError(21 if entry.type == 'dir' else 22, f'no regular file but a {entry.type}', text(file.source)))
+            raise AtSource(OSError(21 if entry.type == 'dir' else 22, f'no regular file, but of type {entry.type}', text(file.source)))
         there = self._there(file.destination)
         if there is not None and self._current(file, entry, there):
             return Copied(entry.size, '', skipped=True)

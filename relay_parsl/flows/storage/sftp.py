@@ -98,7 +98,7 @@ class SftpStore(Store):
         path = self._checked(parts)
         kind = _kind(self.session.call(lambda client: client.lstat(path), text(parts)))
         if kind != 'file':
-            raise OSError(errno.EISDIR if kind == 'dir' else errno.EINVAL, f'no regular file but a {kind}', text(parts))
+            raise OSError(errno.EISDIR if kind == 'dir' else errno.EINVAL, f'no regular file, but of type {kind}', text(parts))
         return SftpReader(self.session, path, text(parts))
 
     def write(self, parts: Parts, part: str) -> Writer:

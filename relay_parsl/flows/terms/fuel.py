@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 
+from relay_parsl.errors import with_article
 from relay_parsl.flows.definition import Json
 from relay_parsl.flows.terms.places import kind
 
@@ -112,7 +113,7 @@ def plain(value: Json, fuel: Fuel, depth: int = 0) -> Json:
         return [plain(item, fuel, depth + 1) for item in value]
     if isinstance(value, (dict, Mapping)):
         return {_key(key, fuel): plain(item, fuel, depth + 1) for key, item in value.items()}
-    raise Refused(f'the result has a {type(value).__name__} in it, which is no JSON')
+    raise Refused(f'the result has {with_article(type(value).__name__)} in it, which is no JSON')
 
 
 def _key(key: object, fuel: Fuel) -> str:

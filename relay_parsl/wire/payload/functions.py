@@ -16,7 +16,7 @@ from inspect import getclosurevars
 from types import ModuleType
 from typing import Any
 
-from relay_parsl.errors import ProtocolError, SerializationError, VersionMismatch
+from relay_parsl.errors import ProtocolError, SerializationError, VersionMismatch, with_article
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.payload.pickling import dumps, loads
 
@@ -160,7 +160,7 @@ def _blame(fn: Any) -> str:
         return ''
     for name, value in {**seen.globals, **seen.nonlocals}.items():
         if not survives(value):
-            return f', for it uses {name!r} (a {type(value).__name__})'
+            return f', for it uses {name!r} ({with_article(type(value).__name__)})'
     return ''
 
 

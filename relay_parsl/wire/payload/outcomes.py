@@ -16,7 +16,7 @@ from typing import Any
 from tblib import Traceback
 
 from relay_parsl import errors
-from relay_parsl.errors import ProtocolError, RelayError, RemoteError, SealError, SerializationError
+from relay_parsl.errors import ProtocolError, RelayError, RemoteError, SealError, SerializationError, with_article
 from relay_parsl.wire.codec import pack, unpack
 from relay_parsl.wire.payload.functions import describe_error, printable
 from relay_parsl.wire.payload.pickling import Part, dumps_exception, loads, loads_plain
@@ -55,7 +55,7 @@ def value_parts(value: Any, serializers: Sequence[str] = ('cloudpickle',)) -> li
             raise
         except BaseException as error:  # noqa: BLE001 - user code: even SystemExit out of a `__reduce__` is a failed task and no more
             said.append(f'{name}: {describe_error(error)}')
-    raise SerializationError(f'the result (a {type(value).__name__}) cannot be serialized; {"; ".join(said)}')
+    raise SerializationError(f'the result ({with_article(type(value).__name__)}) cannot be serialized; {"; ".join(said)}')
 
 
 def dump_failure(error: BaseException) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from io import BufferedReader
 from typing import Any, Protocol, Union, runtime_checkable
 
-from relay_parsl.errors import ProtocolError, SealError, SerializationError
+from relay_parsl.errors import ProtocolError, SealError, SerializationError, with_article
 from relay_parsl.wire.codec import pack, pack_head, unpack, unpack_head
 from relay_parsl.wire.payload.functions import describe, describe_error, load_function
 from relay_parsl.wire.payload.pickling import BULK, Part, call_parts, dumps, load, loads, parts_by_reference
@@ -209,7 +209,7 @@ def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Callable[[Any
     named = [(f'argument {index + 1}', value) for index, value in enumerate(args)] + [(f'argument {key!r}', value) for key, value in kwargs.items()]
     for name, value in named:
         if not _passes(value, attempt):
-            return f'{name} (a {type(value).__name__})'
+            return f'{name} ({with_article(type(value).__name__)})'
     return 'the list of arguments'
 
 
