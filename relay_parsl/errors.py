@@ -168,5 +168,6 @@ class RemoteExit(TaskError):
 
 
 def with_article(noun: str) -> str:
-    """A noun that the text of an error names, with its article: `an operator`, `a user`."""
-    return f'{"an" if noun[:1].lower() in ("a", "e", "i", "o") else "a"} {noun}'
+    """A noun that the text of an error names, with the article of its sound: `an operator`, `a user`, `a OneShot`."""
+    begin = noun.lower()
+    return f'{"an" if begin.startswith(("a", "e", "i", "o")) and not begin.startswith(("one", "eu")) else "a"} {noun}'

@@ -24,7 +24,15 @@ WRITTEN = {'flows/settings.py', 'flows/storage/request.py'}
 
 
 @pytest.mark.parametrize(
-    ('noun', 'said'), [('operator', 'an operator'), ('endpoint', 'an endpoint'), ('user', 'a user'), ('int', 'an int'), ('NoneType', 'a NoneType')]
+    ('noun', 'said'),
+    [
+        ('operator', 'an operator'),
+        ('OneWay', 'a OneWay'),
+        ('endpoint', 'an endpoint'),
+        ('user', 'a user'),
+        ('int', 'an int'),
+        ('NoneType', 'a NoneType'),
+    ],
 )
 def test_articles(noun: str, said: str) -> None:
     assert with_article(noun) == said

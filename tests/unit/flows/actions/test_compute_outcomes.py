@@ -41,7 +41,7 @@ def test_a_long_traceback_keeps_its_end() -> None:
 
 
 def test_what_is_no_json_is_a_failure_that_says_what_to_do() -> None:
-    _, details = outcome([done('a', float('nan')), done('b', error=SerializationError('the result (a int64) cannot be serialized; json: …'))])
+    _, details = outcome([done('a', float('nan')), done('b', error=SerializationError('the result (an int64) cannot be serialized; json: …'))])
     assert details['error'] == 'SerializationError'
     assert 'a float' in details['results'][0]['cause']
     assert '.item() of a NumPy scalar' in details['results'][1]['cause']
