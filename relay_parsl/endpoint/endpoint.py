@@ -321,12 +321,13 @@ class Endpoint:
         """Whose trust or share has ended: what of theirs has not begun does not begin. A new statement may say that what runs is ended."""
         if self._renewal.look():
             self._reactor.connect(now)
-        gone, share = self._gate.lapsed(now), self._shares.current
-        new = self._reported_share != self._shares.serial
+        gone, out = self._gate.lapsed(now), self._gate.expelled(now)
         if gone:
             self._note('lapsed', grants=[each.hex() for each in gone])
-            self._reactor.revoked(gone, cancel=new and share is not None and share.cancel)
-        if new:
+            self._reactor.revoked(gone - out, cancel=False)
+        if out:
+            self._reactor.revoked(out, cancel=True)
+        if self._reported_share != self._shares.serial:
             self._report()
 
     def _drain(self, now: float) -> None:

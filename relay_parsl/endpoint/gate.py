@@ -167,6 +167,7 @@ class Gate:
             raise Refusal('denied: its grant has expired')
         if not self._may(grant, now):
             raise Refusal('denied: this endpoint does not trust its signer any more, nor whoever vouches for it, and is not shared with it')
+        self._lapsed.discard(info.grant)  # let in again, for a moment perhaps: when that is over, what begins now is taken back too
         return grant
 
     def _may(self, grant: Grant, now: float) -> bool:
@@ -187,6 +188,11 @@ class Gate:
         gone = self._void | {each for each, grant in self._grants.items() if not self._may(grant, now)}
         new, self._lapsed = gone - self._lapsed, gone
         return new
+
+    def expelled(self, now: float) -> set[Hash]:
+        """Grants under which also what runs is to end, whenever they lapsed. Told once."""
+        out = self._shares.expelled()
+        return {each for each, grant in self._grants.items() if grant.signer in out and not self._may(grant, now)} if out else set()
 
     def _function(self, grant: Grant, name: Hash) -> Function:
         found = self._functions.get((grant.hash, name))

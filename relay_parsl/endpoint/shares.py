@@ -22,6 +22,7 @@ class Shares:
         self._trusted = trusted
         self._share: Share | None = read_share(data) if data else None
         self._refused = b''
+        self._expelled: set[bytes] = set()
 
     @property
     def current(self) -> Share | None:
@@ -45,9 +46,17 @@ class Shares:
         if digest == self._refused:
             return False
         self._refused = digest
-        self._share = self._checked(data)
+        before, self._share = self._share, self._checked(data)
         self._refused = b''
+        if self._share.cancel and before is not None:
+            self._expelled.update([each.identity for each in before.guests])
+        self._expelled -= {each.identity for each in self._share.guests}
         return True
+
+    def expelled(self) -> set[bytes]:
+        """Guests of whom also what runs is to end: taken off by a statement that says so, and not let in since. Told once."""
+        found, self._expelled = self._expelled, set()
+        return found
 
     def guest(self, identity: bytes, now: float) -> Guest | None:
         """The guest of this identity key, if there is one now."""

@@ -272,10 +272,15 @@ class Intake:
                 del kept[account]
 
     def _read_by(self, session: Either) -> set[Id]:
-        """The accounts whose objects it may have: its own, and of an endpoint those that may use it."""
+        """The accounts whose objects it may have: its own, and of an endpoint those that may use it, and those of which it has tasks.
+
+        A task that it was given must come to an end there, also when it is not shared with that account any more.
+        """
+        if not isinstance(session, EndpointSession):
+            return {session.account}
         accounts = self._core.accounts
-        users = [each.id for each in accounts if accounts.usable(each, session.account)] if isinstance(session, EndpointSession) else []
-        return {session.account, *users}
+        users = {each.id for each in accounts if accounts.usable(each, session.account)}
+        return {session.account, *users, *[each.account for each in session.leases.values()]}
 
     # -- Cancelling -------------------------------------------------------------------------------------------------
 

@@ -112,6 +112,7 @@ class ClientProcess(Process):
         """A grant or a function of this process."""
         made = random_object(self.clock.random, kind)
         self.world.objects[made.hash] = made
+        self.world.signers[made.data] = self.account.id
         return made
 
     # -- what the user does ---------------------------------------------------
@@ -142,7 +143,7 @@ class ClientProcess(Process):
             return
         specs, random = self.compose(endpoint, count), self.clock.random
         for spec in specs:
-            spec.wrong = wrong
+            spec.wrong, spec.made = wrong, self.clock.now
             self.world.specs[spec.header.task_id] = spec
             if spec.slow and random.random() < 0.5:  # probably while it runs
                 self.clock.after(random.uniform(0.1, 8.0), self.cancel_one, spec.header.task_id)

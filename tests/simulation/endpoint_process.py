@@ -11,10 +11,11 @@ from relay_parsl.endpoint import effects as do
 from relay_parsl.endpoint.reactor import EndpointReactor, EndpointSettings
 from relay_parsl.errors import StoreError
 from relay_parsl.wire.codec import encode_header
-from relay_parsl.wire.messages import Body, Dispatch, Id, Result, ResultHeader, Segment, Status, TaskHeader
+from relay_parsl.wire.messages import Body, Dispatch, Id, Report, Result, ResultHeader, Segment, Status, TaskHeader, Welcome
 from tests.simulation.decay import Rows
 from tests.simulation.engine import Engine, Job
 from tests.simulation.fused_engine import FusedEngine
+from tests.simulation.guests import Rights, Watched
 from tests.simulation.network import Dealer, brief
 from tests.simulation.process import Process
 from tests.simulation.specs import SIZES, Account, key_of, opens, outcome, random_id
@@ -38,6 +39,8 @@ class Disk:
         self.journal = Rows(self._statement)
         self.spool: dict[do.BodyKey, bytes] = {}
         self.outbox: dict[Id, None] = {}
+        self.reported = 0
+        """The statement about guests that the relay was told of."""
 
     def _statement(self, name: str) -> None:
         if self.owner is not None:
@@ -46,9 +49,9 @@ class Disk:
     def copy(self) -> Disk:
         """What somebody has who copies the directory to another host."""
         other = Disk()
-        for name in ('_epoch', '_spent', '_results', 'sums', 'ruined'):
+        for name in ('_epoch', '_spent', '_results', '_share', 'sums', 'ruined'):
             setattr(other.journal, name, copy(getattr(self.journal, name)))
-        other.spool, other.outbox = dict(self.spool), dict(self.outbox)
+        other.spool, other.outbox, other.reported = dict(self.spool), dict(self.outbox), self.reported
         return other
 
 
@@ -98,6 +101,8 @@ class EndpointProcess(Process):
                 held_page=random.choice((2, 7)),
             )
             self.reactor = EndpointReactor(journal, random_id(random), self.epoch, self.now, settings=settings)
+            sharing = self.world.sharing
+            self.rights = Rights(self, sharing) if sharing and sharing.site is self.account else None
         except StoreError as error:
             self.clock.tally.faults['ruin found'] += 'numbers' in str(error)
             self.kill('boot')
@@ -105,14 +110,16 @@ class EndpointProcess(Process):
         kept = {(each.task_id, each.attempt, 'result') for each in journal._results.values()}
         self.disk.spool = {key: body for key, body in self.disk.spool.items() if key in kept}
         self.dealer = Dealer(self.world.network, self.account.key, self.wake, self.name, self.version)
-        self.reactor.report({'host': self.name, 'life': self.life})
+        if not self.rights:
+            self.reactor.report({'host': self.name, 'life': self.life})
         for pool in self.pools:
             self._make_engine(pool, random.randint(*(FEW if pool in self.world.fused else self.world.scale.capacities)))
         self.reactor.connect(self.now)
 
     def _make_engine(self, pool: str, capacity: int) -> None:
         kind = FusedEngine if pool in self.world.fused else Engine
-        engine = kind(self.clock, capacity, self.world.speed, self.world.invariants.start, self.world.invariants)
+        users: Any = Watched(self.rights) if self.rights else self.world.invariants
+        engine = kind(self.clock, capacity, self.world.speed, self.world.invariants.start, users)
         engine.on_running = lambda job: self._event(self.reactor.running, job.task_id, job.attempt, {'host': self.name})
         engine.on_finished = lambda job, ok: self._event(self._finished, job, Status.SUCCESS if ok else Status.FAILED)
         engine.on_cancelled = lambda job: self._event(self._finished, job, Status.CANCELLED)
@@ -159,6 +166,8 @@ class EndpointProcess(Process):
         self.point('commit')
         self._act()
         if self.up:
+            if self.rights:
+                self.rights.after_turn()
             self.point('idle')
 
     def _take_in(self, now: float) -> None:
@@ -170,6 +179,8 @@ class EndpointProcess(Process):
             self.point('engine')
         for message in messages:
             self.reactor.receive(message, now)
+            if self.rights and isinstance(message, Welcome):
+                self.rights.welcome()
             if self.drain_after >= 0 and isinstance(message, Dispatch):
                 self.drain_after -= 1
                 if self.drain_after < 0:
@@ -177,6 +188,8 @@ class EndpointProcess(Process):
         while events:
             call, *arguments = events.popleft()
             call(*arguments, now)
+        if self.rights:
+            self.rights.look(now)
         self.reactor.tick(now)
 
     def _commit(self, now: float) -> bool:
@@ -211,6 +224,8 @@ class EndpointProcess(Process):
                 return
 
     def _send(self, effect: do.Send) -> None:
+        if self.rights and isinstance(effect.message, Report):
+            self.rights.report_leaves(effect.message)
         self.dealer.send(effect.message)
 
     def _start(self, effect: do.Start) -> None:
@@ -219,7 +234,7 @@ class EndpointProcess(Process):
         spec = self.world.specs[info.task_id]
         check = self.world.invariants.check
         check((effect.header, effect.payload) == (spec.task.header, spec.task.payload), 'a task changed on the way')
-        if info.body and not self._body_opens(effect):
+        if (self.rights and not self.rights.opens(effect)) or (info.body and not self._body_opens(effect)):
             return
         self.world.invariants.tried((self.name, self.life), info.task_id, effect.attempt)
         self.engines[info.pool].submit(Job(info.task_id, effect.attempt, effect.header, effect.payload))
@@ -236,11 +251,17 @@ class EndpointProcess(Process):
         return False
 
     def _cancel(self, effect: do.CancelWork) -> None:
-        if self.engines[effect.info.pool].cancel(effect.task_id, effect.attempt):
+        gone = self.engines[effect.info.pool].cancel(effect.task_id, effect.attempt)
+        if self.rights:
+            self.rights.cancelled(effect, gone)
+        if gone:
             self._event(self._end, effect.info, effect.attempt, Status.CANCELLED, b'cancelled', b'')
 
     def _withdraw(self, effect: do.Withdraw) -> None:
-        if self.engines[effect.pool].withdraw(effect.task_id, effect.attempt):
+        given = self.engines[effect.pool].withdraw(effect.task_id, effect.attempt)
+        if self.rights:
+            self.rights.withdrawn(effect, given)
+        if given:
             self.world.invariants.untried((self.name, self.life), effect.task_id, effect.attempt)
             self._event(self.reactor.withdrawn, effect.task_id, effect.attempt)
 
@@ -263,10 +284,17 @@ class EndpointProcess(Process):
         self.reactor.finished(do.Ended(header, Result(encode_header(header), Body(payload))), now)
 
     def _keep(self, effect: do.Keep) -> None:
-        self._event(self.reactor.kept, effect.object.hash)
+        if not self.rights or self.rights.keep(effect.object):
+            self._event(self.reactor.kept, effect.object.hash)
 
     def _drop(self, effect: do.Drop) -> None:
         """The reactor will ask for it again."""
+        if self.rights:
+            self.rights.drop(effect)
+
+    def _statement(self, effect: do.Statement) -> None:
+        if self.rights:
+            self.rights.state(effect)
 
     def _write(self, effect: do.SpoolWrite) -> None:
         old = self.disk.spool.get(effect.key, b'')
@@ -342,6 +370,7 @@ class EndpointProcess(Process):
 _ACTS: dict[type, Callable[[EndpointProcess, Any], None]] = {
     do.Send: EndpointProcess._send, do.Start: EndpointProcess._start, do.CancelWork: EndpointProcess._cancel, do.Fail: EndpointProcess._fail,
     do.Withdraw: EndpointProcess._withdraw, do.Declined: lambda _process, _effect: None,
+    do.Statement: EndpointProcess._statement,
     do.Keep: EndpointProcess._keep, do.Drop: EndpointProcess._drop, do.SpoolWrite: EndpointProcess._write, do.SpoolSync: EndpointProcess._sync,
     do.SpoolSend: EndpointProcess._read, do.SpoolDelete: EndpointProcess._delete, do.Demand: EndpointProcess._demand,
     do.Reconnect: EndpointProcess._reconnect, do.Exit: EndpointProcess._exit,

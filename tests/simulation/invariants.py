@@ -147,6 +147,8 @@ class Invariants:
             self.check(self.world.decay.found(rejection.task_id, 'call that is gone'), 'the client had what it submits')
         elif rejection.code == 'not-found' and spec.header.endpoint in self.world.removed:
             self.clock.tally.faults['submitted to a revoked endpoint'] += 1
+        elif rejection.code == 'not-found' and self.world.sharing and self.world.sharing.not_let_in(spec):
+            self.refused.add(rejection.task_id)  # an earlier `Submit` of it may be answered otherwise
         else:
             self.check(spec.wrong == rejection.code, 'rejected as %s: %s', rejection.code, rejection.reason)
         late = rejection.task_id in self.refused  # the answer to an earlier `Submit`: the client will cancel it
@@ -213,6 +215,8 @@ class Invariants:
             if task_id not in self.accepted:
                 self.accepted[task_id] = self.open[task_id] = None
                 self.world.relay.look_at(task_id)
+                if self.world.sharing:
+                    self.world.sharing.accepted(self.world.specs[task_id])
 
     def _on_deliver(self, message: m.Deliver, account: Account, dealer: Dealer) -> None:
         waiting = self.unreceived.setdefault(dealer.connection.routing, {})
@@ -255,7 +259,10 @@ class Invariants:
         spec = self.world.specs[task_id]
         if ended.header:
             reason = result_header(ended.header).reason
-            if reason.startswith(('replayed', 'body-gone', 'lost')):
+            if reason.startswith('denied'):
+                self.check(self.world.sharing and ended.status is m.Status.FAILED, 'refused: %s', reason)
+                self.world.sharing.denied(spec, reason)
+            elif reason.startswith(('replayed', 'body-gone', 'lost')):
                 found = self.world.decay.found(task_id, reason.partition(':')[0])
                 self.check(found and ended.status is m.Status.FAILED, 'a task failed for nothing: %s', reason)
             over = spec.header.expires + SKEW < max([each.latest for each in self.world.endpoints if each.account.id == spec.header.endpoint])
@@ -333,7 +340,8 @@ class Invariants:
                 whose, data = self.world.functions[Id(row['id'])]
                 self.check((whose, row.get('data', data)) == (account.id, data), '6: a function')
             else:
-                self.check(row['id'] in own or row['owner'] in own, '6: %s was listed a foreign %s', account.name, row)
+                shared = self.world.sharing and self.world.sharing.listed(row, account.id)
+                self.check(row['id'] in own or row['owner'] in own or shared, '6: %s was listed a foreign %s', account.name, row)
 
     # -- after every step -----------------------------------------------------
 
@@ -354,6 +362,7 @@ class Invariants:
 
     def _unrest(self) -> Iterator[str]:
         yield from (f'{each.name} has not joined' for each in self.world.joiners if not each.joined)
+        yield from filter(None, [self.world.sharing.waits] if self.world.sharing else [])
         yield from (f'{each.name} still' for each in self.world.rotators if not each.done)
         for client in (*self.world.clients, self.world.operator):
             if client.account.id in self.outcasts:

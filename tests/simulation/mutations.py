@@ -16,10 +16,12 @@ from relay_parsl.endpoint.holdings import Holding
 from relay_parsl.endpoint.intake import Intake
 from relay_parsl.endpoint.outcomes import Outcomes
 from relay_parsl.endpoint.pulls import Pulls as EndpointPulls
+from relay_parsl.endpoint.reactor import EndpointReactor
+from relay_parsl.endpoint.shares import Shares
 from relay_parsl.engines import task
 from relay_parsl.engines.base import Work
 from relay_parsl.engines.patience import Patience
-from relay_parsl.errors import ProtocolError
+from relay_parsl.errors import ProtocolError, SealError
 from relay_parsl.relay import delivery
 from relay_parsl.relay.accounts import Directory
 from relay_parsl.relay.admin import Admin
@@ -35,6 +37,7 @@ from relay_parsl.relay.sessions import EndpointSession
 from relay_parsl.relay.store import MemoryStore
 from relay_parsl.wire.codec import decode, result_header, task_header, unpack
 from relay_parsl.wire.messages import PROTOCOL, Body, Delivered, Dispatch, Held, Hello, Id, Message, Result, ResultHeader, Segment
+from relay_parsl.wire.seal import Guest, Share, read_share
 from relay_parsl.wire.seal.bodies import _Opening
 from tests.simulation import network
 from tests.simulation.endpoint_process import EndpointProcess
@@ -42,6 +45,7 @@ from tests.simulation.patches import Patch
 from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.scale import sets_clocks
+from tests.simulation.sharing import shares
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,24 @@ def _due_early(self: Calendar, now: float) -> None:
     _due(self, now + 60.0)
 
 
+def _guest_for_ever(self: Shares, identity: bytes, _now: float) -> Guest | None:
+    """The end of a share is not looked at."""
+    return self._share.guest(identity, 0.0) if self._share else None
+
+
+def _any_statement(self: Shares, data: bytes) -> Share:
+    """An older statement counts as a new one does."""
+    share = read_share(data)
+    if share.endpoint != self._endpoint or share.signer not in self._trusted():
+        raise SealError('a statement of somebody else')
+    return share
+
+
+def _read_by_users(self: RelayIntake, session: Any) -> set[Id]:
+    """Who may not submit any more takes the objects of its tasks along."""
+    return {session.account, *[each.id for each in self._core.accounts if self._core.accounts.usable(each, session.account)]}
+
+
 def _by_the_wall(self: Process) -> float:
     """A clock that is set counts at once, not from the next start on."""
     return self.clock.now + self.error
@@ -240,5 +262,11 @@ MUTATIONS = {
     'tasks expire before their time': Mutation(((Calendar, '_due', _due_early),)),
     'the relay goes by a clock that may be set': Mutation(((RelayProcess, 'now', property(_by_the_wall)),), sets_clocks),
     'an endpoint goes by a clock that may be set': Mutation(((EndpointProcess, 'now', property(_by_the_wall)),), sets_clocks),
+    'a guest goes on after its date': Mutation(((Shares, 'guest', _guest_for_ever),), shares),
+    'an older statement about guests comes back': Mutation(((Shares, '_checked', _any_statement),), shares),
+    'statements about guests are forgotten with the process': Mutation(((EndpointReactor, 'shared', lambda self, data: None),), shares),
+    'what waits of a guest in an engine runs': Mutation(((Intake, 'revoked', lambda self, grants, cancel: None),), shares),
+    'what runs of a guest is never ended': Mutation(((Shares, 'expelled', lambda self: set()),), shares),
+    'a task that was leased of a guest cannot be opened': Mutation(((RelayIntake, '_read_by', _read_by_users),), shares),
     'window of a client ignored': Mutation(((Delivery, '_room', lambda self, session: 1000),)),
 }

@@ -228,6 +228,8 @@ class RelayProcess(Process):
                 invariants.outcasts.add(account)
                 self.strangers.add(account)
                 self.world.haunt(account)
+        if self.world.sharing:
+            self.world.sharing.inspect()
         if len(self.store._objects) != self.seen:  # what tasks refer to has changed: look at all of them
             self.seen = len(self.store._objects)
             self.store.touched.update(invariants.open)

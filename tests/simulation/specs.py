@@ -39,6 +39,7 @@ class Spec:
     deadly: str = ''
     """What it kills each time that it runs, if anything: its `runner` or its `worker`."""
     timeout: float = 0.0
+    made: float = 0.0
     slow: bool = False
     """It would run for longer than its timeout."""
     wrong: str = ''

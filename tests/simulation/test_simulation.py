@@ -33,12 +33,15 @@ KINDS = (
     'rotated', 'old key within its overlap', 'old key after its overlap',
     'client body cut', 'client body gone', 'call that is gone told',
     'row changed', 'journal ruined', 'ruin found', 'endpoint revoked', 'endpoint deleted', 'endpoint told of its revocation',
-    'submitted to a revoked endpoint', 'body-gone told', 'call that does not open told',
+    'submitted to a revoked endpoint', 'body-gone told', 'call that does not open told', 'shared again', 'shared until a date', 'unshared',
+    'a statement about guests refused', 'guest not let in', 'guest refused', 'guest lapsed', 'guest runs on',
     *[f'{kind} clock {way}' for kind in ('relay', 'endpoint', 'client') for way in ('on', 'back')],
 )  # fmt: skip
 """What else goes wrong; each has a counter, so that none of it can cease unnoticed."""
-SELDOM = ('replayed told', 'lost told', 'result that does not open told', 'result that is gone told')
-"""How damage is told of that is seldom noticed, for most of it is gone before anybody reads it."""
+SELDOM = (
+    'replayed told', 'lost told', 'result that does not open told', 'result that is gone told', 'guest withdrawn', 'guest cancelled',
+)  # fmt: skip
+"""How damage is told of that is seldom noticed, for most of it is gone before anybody reads it; and what takes a moment to be met."""
 TOGETHER = (
     'refilled',
     'left',

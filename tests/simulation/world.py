@@ -25,6 +25,7 @@ from tests.simulation.process import Process
 from tests.simulation.relay_process import RelayProcess
 from tests.simulation.rotator import Rotator
 from tests.simulation.scale import scale_of, sets_clocks
+from tests.simulation.sharing import Sharing, shares
 from tests.simulation.specs import Account, Spec, random_id
 from tests.simulation.watched_store import WatchedStore
 
@@ -47,6 +48,8 @@ class World:
         self.pools = ('',) if random.random() < 0.7 else ('', 'gpu')
         self.specs: dict[Id, Spec] = {}
         self.objects: dict[Hash, Object] = {}
+        self.signers: dict[bytes, Id] = {}
+        """Whose a grant is."""
         self.abandoned: set[Id] = set()
         self.cancelled: set[Id] = set()
         self.rotten: set[Id] = set()
@@ -69,6 +72,7 @@ class World:
         self.calm = calm
         self.fused = {pool for pool in self.pools if random.random() < scale.fused}
         self._make_accounts()
+        self.sharing = Sharing(self, seed) if shares(seed) and not (calm or self.mixed) else None
         self.decay = Decay(self)
         self.invariants = Invariants(self)
         self.relay = RelayProcess(self, store or WatchedStore())
@@ -106,7 +110,9 @@ class World:
 
     def run(self) -> Tally:
         """All of it, with the bounds of its scale. Raises Violation."""
-        with patched((*self.scale.bounds, (htex, 'time', SimpleNamespace(monotonic=lambda: self.clock.now)), (htex.logger, 'disabled', True))):
+        shared = self.sharing.patches() if self.sharing else ()
+        steady = SimpleNamespace(monotonic=lambda: self.clock.now)
+        with patched((*self.scale.bounds, *shared, (htex, 'time', steady), (htex.logger, 'disabled', True))):
             return self._run()
 
     def _run(self) -> Tally:
@@ -117,6 +123,8 @@ class World:
             process.start()
         self.network.rates = random.choice(PROFILES)
         self._plan_users(length)
+        if self.sharing:
+            self.sharing.plan(length)
         self.chaos = Chaos(self, length)
         self.clock.run(self.chaos.end + 0.001)
         self._after_chaos()
@@ -208,7 +216,8 @@ class World:
     def _wrong(self) -> None:
         """Tasks for an endpoint of somebody else: as if it did not exist."""
         client = self.clock.random.choice(self.clients)
-        foreign = [site for site in self.sites if site.owner != client.account.id]
+        guest = self.sharing.site if self.sharing and self.sharing.guest is client.account else None
+        foreign = [site for site in self.sites if site.owner != client.account.id and site is not guest]
         if foreign:
             client.submit(foreign[0], self.clock.random.randrange(1, 4), wrong='not-found')
 

@@ -91,6 +91,42 @@ def test_a_later_statement_takes_a_guest_off() -> None:
     assert site.gate.lapsed(NOW) == {site.sender.grant.hash}
 
 
+def test_what_begins_under_a_share_of_a_moment_is_told_of_when_that_is_over() -> None:
+    """Let in and put out again between two looks: what had begun by then waited in its engine, and ran."""
+    site = Site(guest())
+    assert site.shares.take(share(2))
+    assert site.gate.lapsed(NOW) == {site.sender.grant.hash}
+    assert site.shares.take(share(3, guest()))
+    site.call()
+    assert site.shares.take(share(4))
+    assert site.gate.lapsed(NOW) == {site.sender.grant.hash}
+
+
+def test_whom_a_statement_expels_is_told_once_also_when_its_date_was_over_before() -> None:
+    """What ran went on where the share had ended by its date when the owner took it off and said that it ends."""
+    site = Site(guest())
+    assert site.gate.lapsed(NOW + 1001) == {site.sender.grant.hash}
+    assert site.gate.expelled(NOW + 1001) == set(), 'by its date what runs goes on'
+    assert site.shares.take(share(2, cancel=True))
+    assert site.shares.take(share(3))
+    assert site.gate.expelled(NOW + 1001) == {site.sender.grant.hash}
+    assert site.gate.expelled(NOW + 1001) == set()
+
+
+@pytest.mark.parametrize('later', [share(2), share(2, guest(), cancel=True)])
+def test_who_is_only_taken_off_or_stays_is_not_expelled(later: bytes) -> None:
+    site = Site(guest())
+    assert site.shares.take(later)
+    assert site.gate.expelled(NOW) == set()
+
+
+def test_who_is_let_in_again_is_not_expelled() -> None:
+    site = Site(guest())
+    assert site.shares.take(share(2, cancel=True))
+    assert site.shares.take(share(3, guest()))
+    assert site.gate.expelled(NOW) == set()
+
+
 def test_shares_end_with_the_trust_in_whoever_signed_them() -> None:
     site = Site(guest())
     site.trusted.clear()

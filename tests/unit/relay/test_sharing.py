@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay_parsl.wire import messages as m
-from tests.unit.relay.stage import Party, Stage, an_id
+from tests.unit.relay.stage import Party, Stage, a_hash, an_id
 
 TERMS = {an_id('bob').hex(): {'policy': 'any', 'until': 5000.0}}
 
@@ -66,6 +66,20 @@ def test_it_is_said_again_until_the_endpoint_says_that_it_goes_by_it(stage: Stag
         stage.wait(1)
         endpoint.say(m.Pong())
     assert endpoint.got(m.Welcome) == []
+
+
+def test_what_was_leased_of_a_guest_can_be_opened_when_it_is_none_any_more(stage: Stage) -> None:
+    """Its grant was kept back: the task was never refused and never ran, and lay in the window of the endpoint until it expired."""
+    ann, bob, endpoint = stage.client('ann'), stage.client('bob'), stage.endpoint()
+    share(ann)
+    stage.submit(bob, 'a')
+    assert endpoint.ids(m.Dispatch) == [an_id('a')]
+    share(ann, 6, 5, verb='unshare', terms={})
+    endpoint.say(m.Need((a_hash('grant'), a_hash('function'))))
+    assert [each.data for each in endpoint.one(m.Objects).objects] == [b'g', b'f']
+    stage.finish(endpoint, 'a')
+    endpoint.say(m.Need((a_hash('grant'),)))
+    assert endpoint.got(m.Objects) == [], 'and then no more'
 
 
 def test_each_sees_of_a_share_what_concerns_it(stage: Stage) -> None:
