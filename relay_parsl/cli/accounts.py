@@ -12,7 +12,7 @@ import click
 
 from relay_parsl.cli import dates
 from relay_parsl.cli.rotate import now_option, overlap_option, replace_keys
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, relay_option, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, moment, outcome, passphrase_option, relay_option, relay_options
 from relay_parsl.cli.sizes import read_limit
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ ROLES = ('user', 'endpoint', 'service', 'operator')
 @click.option('--until', callback=dates.until, metavar='DATE', help='When its account ends: 2027-01-31, or 90d.  [default: in ten years]')
 @click.option('--wait', is_flag=True, help='Stay until the joiner came, and confirm its key at once.')
 @relay_options
-def invite(name: str, role: str, until: float | None, wait: bool, relay: str | None, credentials: str | None) -> None:
+@json_option
+def invite(name: str, role: str, until: float | None, wait: bool, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Let someone, or an endpoint, join the relay as NAME: prints a URL.
 
     \b
@@ -55,7 +56,8 @@ def invite(name: str, role: str, until: float | None, wait: bool, relay: str | N
     home = Home.find()
     with open_desk(relay, credentials, enrol.MAY_INVITE[role]) as desk:
         invitation = enrol.invite(home, desk, name, role, until or 0.0)
-        click.echo(invitation.link())
+        told = {'name': name, 'role': role, 'relay': desk.entry.name, 'url': invitation.link(), 'expires': invitation.expires, 'until': until}
+        outcome(invitation.link(), told, as_json=as_json)
         click.echo(f'valid once, until {moment(invitation.expires)}; on the other machine: relay-parsl join URL (in quotes)', err=True)
         if invitation.url.startswith(('tcp://127.', 'tcp://localhost', 'tcp://[::1]')):
             click.echo('note: the relay listens on this machine only; start it with --bind 0.0.0.0:7400 to be reached from others', err=True)
@@ -79,7 +81,8 @@ def wait_for(home: Home, desk: Desk, invitation: Invitation) -> Pin:
 @click.command()
 @click.argument('url', required=False)
 @click.option('--name', metavar='NAME', help="What to call the relay here.  [default: the URL's host]")
-def join(url: str | None, name: str | None) -> None:
+@json_option
+def join(url: str | None, name: str | None, as_json: bool) -> None:
     """Join a relay with the URL that `invite` printed. Without it, it is asked for, or read from stdin.
 
     Others on this host can read what stands on a command line: on a login node let it be asked for.
@@ -94,23 +97,30 @@ def join(url: str | None, name: str | None) -> None:
     invitation = Invitation.read(url or asked_url())
     entry = entry_for(home, invitation, name)
     if invitation.role == 'endpoint':
-        join_endpoint(home, invitation, entry)
+        join_endpoint(home, invitation, entry, as_json=as_json)
         return
     path = home.credentials_path(invitation.name)
     credentials = enrol.join(invitation, keep=lambda made: made.save(path), drop=lambda _made: path.unlink(missing_ok=True))
     if entry.name not in home.relays():
         home.add_relay(entry)
     home.pin(enrol.inviter_pin(invitation), replace=True)
-    click.echo(f'{credentials.role} {credentials.name!r} of relay {entry.name!r} ({entry.url}); keys in {path}')
+    text = f'{credentials.role} {credentials.name!r} of relay {entry.name!r} ({entry.url}); keys in {path}'
     if credentials.role == 'user':
-        click.echo('next: relay-parsl invite NAME --role endpoint, and on the cluster relay-parsl join URL')
+        text += '\nnext: relay-parsl invite NAME --role endpoint, and on the cluster relay-parsl join URL'
+    outcome(text, joined(credentials, entry, path), as_json=as_json)
+
+
+def joined(credentials: Credentials, entry: RelayEntry, keys: Path) -> dict[str, Any]:
+    """Who joined which relay, for programs."""
+    who = {'name': credentials.name, 'role': credentials.role, 'id': credentials.id}
+    return {**who, 'relay': entry.name, 'address': entry.url, 'keys': keys}
 
 
 def asked_url() -> str:
     """The invitation, typed without being shown, or from a pipe."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()
-    return str(click.prompt('URL of the invitation (it is not shown)', hide_input=True))
+    return str(click.prompt('URL of the invitation (it is not shown)', hide_input=True, err=True))
 
 
 def entry_for(home: Home, invitation: Invitation, name: str | None) -> RelayEntry:
@@ -132,7 +142,7 @@ def host_of(url: str) -> str:
     return url.removeprefix('tcp://').rpartition(':')[0].strip('[]').replace(':', '.')
 
 
-def join_endpoint(home: Home, invitation: Invitation, entry: RelayEntry) -> None:
+def join_endpoint(home: Home, invitation: Invitation, entry: RelayEntry, *, as_json: bool) -> None:
     """Enrol an endpoint: its keys and its owner stand in its own directory, and no account is made."""
     from relay_parsl.client import enrol
     from relay_parsl.endpoint.place import Place
@@ -143,9 +153,10 @@ def join_endpoint(home: Home, invitation: Invitation, entry: RelayEntry) -> None
     def keep(made: Credentials) -> None:
         place.enrolled(made, entry, owner)
 
-    enrol.join(invitation, keep=keep, drop=lambda _made: place.forget())
-    click.echo(f'endpoint {place.name!r} of relay {entry.name!r} ({entry.url}); keys in {place.root}')
-    click.echo(f'next: relay-parsl endpoint configure {place.name} --endpoint-config FILE, then relay-parsl endpoint start {place.name}')
+    credentials = enrol.join(invitation, keep=keep, drop=lambda _made: place.forget())
+    text = f'endpoint {place.name!r} of relay {entry.name!r} ({entry.url}); keys in {place.root}'
+    following = f'next: relay-parsl endpoint configure {place.name} --endpoint-config FILE, then relay-parsl endpoint start {place.name}'
+    outcome(f'{text}\n{following}', joined(credentials, entry, place.root), as_json=as_json)
 
 
 @click.group()
@@ -179,7 +190,8 @@ def list_accounts(relay: str | None, credentials: str | None, as_json: bool) -> 
 @account.command()
 @click.argument('name', metavar='NAME|UUID')
 @relay_options
-def revoke(name: str, relay: str | None, credentials: str | None) -> None:
+@json_option
+def revoke(name: str, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Shut NAME out, at once: live sessions end, and its key is not admitted again.
 
     An operator revokes anyone, a user those whom it invited, nobody their own account; a user's services end with it. Names are
@@ -192,7 +204,7 @@ def revoke(name: str, relay: str | None, credentials: str | None) -> None:
             done = desk.order('revoke', id=uuid.UUID(name).bytes)
         except ValueError:
             done = desk.order('revoke', name=name)
-    click.echo(f'{done["name"]!r} is revoked')
+    outcome(f'{done["name"]!r} is revoked', {**done, 'standing': 'revoked'}, as_json=as_json)
 
 
 @account.command()
@@ -276,24 +288,26 @@ def account_here(ctx: click.Context, _parameter: click.Parameter, name: str | No
 @click.option(
     '--account', 'name', metavar='NAME', is_eager=True, callback=account_here, help='Which one.  [default: the only one here, or the only user]'
 )
-@click.password_option('--passphrase', prompt='Passphrase for the file', envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
-def export(file: Path, name: str, passphrase: str) -> None:
+@passphrase_option('Passphrase for the file', new=True)
+@json_option
+def export(file: Path, name: str, passphrase: str, as_json: bool) -> None:
     """Write an account's keys, relays and pins to FILE, under a passphrase, to move it to another machine."""
     from relay_parsl.home import Home
 
     Home.find().export_account(name, file, passphrase)
-    click.echo(f'{name!r} is in {file}; on the other machine: relay-parsl account import {file.name}')
+    outcome(f'{name!r} is in {file}; on the other machine: relay-parsl account import {file.name}', {'name': name, 'file': file}, as_json=as_json)
 
 
 @account.command('import')
 @click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option('--passphrase', prompt='Passphrase of the file', hide_input=True, envvar='RELAY_PARSL_PASSPHRASE', help='Asked for when not given.')
-def import_account(file: Path, passphrase: str) -> None:
+@passphrase_option('Passphrase of the file')
+@json_option
+def import_account(file: Path, passphrase: str, as_json: bool) -> None:
     """Take in an account from FILE, which `account export` wrote. What is here already is not overwritten."""
     from relay_parsl.home import Home
 
-    credentials = Home.find().import_account(file, passphrase)
-    click.echo(f'{credentials.role} {credentials.name!r} is here now')
+    new = Home.find().import_account(file, passphrase)
+    outcome(f'{new.role} {new.name!r} is here now', {'name': new.name, 'role': new.role, 'id': new.id}, as_json=as_json)
 
 
 @account.command()
@@ -303,7 +317,8 @@ def import_account(file: Path, passphrase: str) -> None:
 @overlap_option
 @now_option
 @relay_option
-def rotate(name: str, overlap: float, at_once: bool, relay: str | None) -> None:
+@json_option
+def rotate(name: str, overlap: float, at_once: bool, relay: str | None, as_json: bool) -> None:
     """Give an account of this home new sealing and CURVE keys.
 
     Its id and identity stay, and everybody who trusts it goes on. Old results stay readable: the old sealing keys are kept for them. Programs that
@@ -315,4 +330,4 @@ def rotate(name: str, overlap: float, at_once: bool, relay: str | None) -> None:
     home = Home.find()
     known = list(home.relays().values())
     entries = [entry for entry in known if relay in (entry.name, entry.url)] if relay else home.relays_of(name) or known
-    replace_keys(home.credentials_path(name), entries, 0.0 if at_once else overlap)
+    replace_keys(home.credentials_path(name), entries, 0.0 if at_once else overlap, as_json=as_json)

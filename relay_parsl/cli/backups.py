@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay_parsl.cli.show import BadInput, Failure, moment
+from relay_parsl.cli.show import BadInput, Failure, json_option, moment, outcome
 from relay_parsl.version import VERSION
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ PATIENCE = 600.0
 @click.argument('target', metavar='FILE|DIRECTORY', type=click.Path(path_type=Path))
 @click.option('--passphrase', metavar='TEXT', envvar='RELAY_PARSL_PASSPHRASE', help="For the relay's keys.  [default: asked for]")
 @click.option('--without-keys', is_flag=True, help='Leave the keys out: they are kept elsewhere, and change with `relay rotate` only.')
-def backup(target: Path, passphrase: str | None, without_keys: bool) -> None:
+@json_option
+def backup(target: Path, passphrase: str | None, without_keys: bool, as_json: bool) -> None:
     """Write all that the relay of this home has to one FILE, also while it serves: store, large bodies, audit log, keys.
 
     All of it is of one moment. In a DIRECTORY the file gets a name with the time. Tasks and results are in it as the relay has them, sealed; names
@@ -45,33 +46,39 @@ def backup(target: Path, passphrase: str | None, without_keys: bool) -> None:
     if target.is_dir():
         target /= f'relay-{time.strftime("%Y%m%d-%H%M%S")}.backup'
     if not without_keys and passphrase is None:
-        passphrase = click.prompt('Passphrase for the keys in the backup', hide_input=True, confirmation_prompt=True)
+        passphrase = click.prompt('Passphrase for the keys in the backup', hide_input=True, confirmation_prompt=True, err=True)
     keys = None if without_keys else sealed_keys(home, str(passphrase))
     snapshot = home.directory('relay') / DIRECTORY / f'{os.getpid():08}{time.time_ns()}'
     try:
         made = time.time()
         take_snapshot(home, snapshot)
-        manifest = packed(snapshot, target, made, keys)
+        manifest, missing = packed(snapshot, target, made, keys)
     except OSError as error:
         raise Failure(f'the backup cannot be written: {error}') from error
     finally:
         drop(snapshot)
-    size = sum(size for size, _ in manifest.files.values())
+    if missing:
+        click.echo(f'note: {missing} large bodies that the store names are not in the spool: their tasks will fail as lost', err=True)
+    known = {'file': target, **counts(manifest), 'missing_bodies': missing, 'with_keys': keys is not None}
     keys_told = 'without keys' if keys is None else 'keys under the passphrase'
-    click.echo(f'{target}: {manifest.tasks} tasks, {len(manifest.files)} files, {size} bytes, {keys_told}')
+    outcome('{file}: {tasks} tasks, {files} files, {bytes} bytes, '.format(**known) + keys_told, known, as_json=as_json)
 
 
-def packed(snapshot: Path, target: Path, made: float, keys: bytes | None) -> Manifest:
-    """A snapshot as a file, its store examined. Raises OSError, StoreError."""
+def counts(manifest: Manifest) -> dict[str, float]:
+    """When a backup was made, and how much is in it."""
+    size = sum(size for size, _ in manifest.files.values())
+    return {'made': manifest.made, 'tasks': manifest.tasks, 'files': len(manifest.files), 'bytes': size}
+
+
+def packed(snapshot: Path, target: Path, made: float, keys: bytes | None) -> tuple[Manifest, int]:
+    """A snapshot as a file, its store examined; and how many bodies that it names are not there. Raises OSError, StoreError."""
     from relay_parsl.relay.archive import Manifest, pack
     from relay_parsl.relay.sqlite.copies import bodies, examine
 
     found = examine(snapshot / 'relay.db')
     wanted = bodies(snapshot / 'relay.db')
     missing = sum(not (snapshot / 'spool' / name).exists() for name in wanted)
-    if missing:
-        click.echo(f'note: {missing} large bodies that the store names are not in the spool: their tasks will fail as lost', err=True)
-    return pack(snapshot, target, Manifest(VERSION, made, found.version, found.tasks), keys, wanted)
+    return pack(snapshot, target, Manifest(VERSION, made, found.version, found.tasks), keys, wanted), missing
 
 
 def take_snapshot(home: Home, target: Path) -> None:
@@ -131,7 +138,8 @@ def sealed_keys(home: Home, passphrase: str) -> bytes:
 @click.argument('source', metavar='FILE', type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option('--force', is_flag=True, help='Also in the place of a store that is there; that one is kept beside it.')
 @click.option('--passphrase', metavar='TEXT', envvar='RELAY_PARSL_PASSPHRASE', help='Of the keys in the backup.  [default: asked for]')
-def restore(source: Path, force: bool, passphrase: str | None) -> None:
+@json_option
+def restore(source: Path, force: bool, passphrase: str | None, as_json: bool) -> None:
     """Bring a relay back from a backup. Every byte is verified before anything is changed; a relay that runs is not touched.
 
     What happened after the backup was made is not in it. Endpoints bring what they hold and have finished; a task that ended there does not run
@@ -160,7 +168,8 @@ def restore(source: Path, force: bool, passphrase: str | None) -> None:
         except OSError as error:
             raise Failure(f'the backup cannot be restored: {error}') from error
     kept = f'\nthe store before is in {aside}' if aside else ''
-    click.echo(f'restored as of {moment(manifest.made)}: {manifest.tasks} tasks{kept}\nnext: relay-parsl relay start, with the options of before')
+    text = f'restored as of {moment(manifest.made)}: {manifest.tasks} tasks{kept}\nnext: relay-parsl relay start, with the options of before'
+    outcome(text, {**counts(manifest), 'keys': sorted(keys), 'before': aside}, as_json=as_json)
     click.echo('note: revocations, shares and quotas are as they were then: look at `relay-parsl account list`', err=True)
 
 
@@ -176,7 +185,7 @@ def opened_keys(home: Home, staging: Path, passphrase: str | None, where: str) -
             raise BadInput(f'{where} has no keys, and {home.root / KEYS[0]} is missing: put it there first, or no client knows this relay')
         return {}
     if passphrase is None:
-        passphrase = click.prompt('Passphrase of the keys in the backup', hide_input=True)
+        passphrase = click.prompt('Passphrase of the keys in the backup', hide_input=True, err=True)
     found = from_json(where, unlock(path.read_bytes(), passphrase, where, RELAY))
     wanted = [*missing, *[NEXT] * (KEYS[0] in missing)]  # the two belong together
     return {name: to_bytes(found[name]) for name in wanted if name in found}
@@ -191,7 +200,8 @@ def write_key(home: Home, name: str, data: bytes) -> None:
 
 
 @click.command()
-def migrate() -> None:
+@json_option
+def migrate(as_json: bool) -> None:
     """Bring the store of a relay that does not run to this version's tables. `relay start` does the same by itself.
 
     The store as it was stays beside it, named by its version (relay.db.2): with that in the place of relay.db the version before goes on from then.
@@ -208,7 +218,6 @@ def migrate() -> None:
     with pid_file(home).held():
         store = SqliteStore(path)
         store.close()
-    if store.migrated is None:
-        click.echo(f'{path} is of version {TABLES} already')
-    else:
-        click.echo(f'{path} was brought from version {store.migrated[0]} to {TABLES}; as it was it is in {store.migrated[1]}')
+    before, kept = store.migrated or (None, None)
+    text = f'was brought from version {before} to {TABLES}; as it was it is in {kept}' if kept else f'is of version {TABLES} already'
+    outcome(f'{path} {text}', {'store': path, 'version': TABLES, 'from_version': before, 'before': kept}, as_json=as_json)

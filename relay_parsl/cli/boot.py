@@ -8,11 +8,12 @@ import subprocess
 import sys
 from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay_parsl.cli.names import names_here, place_of
+from relay_parsl.cli.show import json_option, outcome
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -91,7 +92,8 @@ def systemctl(*arguments: str) -> str:
 
 @click.command('enable-on-boot')
 @name_argument
-def enable(name: str) -> None:
+@json_option
+def enable(name: str, as_json: bool) -> None:
     """Start NAME with this host, and again when it fails.
 
     It writes a systemd unit of your own, so no root is needed; but it runs only while you are logged in, unless lingering is enabled for you.
@@ -103,40 +105,47 @@ def enable(name: str) -> None:
     if not known:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    click.echo(f'{path} {"is there already" if known else "is written"}')
-    report(['daemon-reload'], ['enable', unit_name(name)], done=f'endpoint {name!r} starts with {platform.node()}')
-    if not Path('/var/lib/systemd/linger', getuser()).exists():
-        click.echo(f'once, so that it runs while you are not logged in:  {LINGER.format(user=getuser())}')
-    click.echo(f'to start it now:  systemctl --user start {unit_name(name)}')
+    refusal, left = order(['daemon-reload'], ['enable', unit_name(name)])
+    lingers = Path('/var/lib/systemd/linger', getuser()).exists()
+    lines = [f'{path} {"is there already" if known else "is written"}']
+    lines.append(by_hand(refusal, left) or f'endpoint {name!r} starts with {platform.node()}')
+    lines += [] if lingers else [f'once, so that it runs while you are not logged in:  {LINGER.format(user=getuser())}']
+    lines.append(f'to start it now:  systemctl --user start {unit_name(name)}')
+    told = {'name': name, 'unit': path, 'written': not known, 'host': platform.node(), 'enabled': not refusal, 'lingers': lingers}
+    outcome('\n'.join(lines), {**told, 'refusal': refusal or None, 'by_hand': left}, as_json=as_json)
 
 
 @click.command('disable-on-boot')
 @name_argument
-def disable(name: str) -> None:
+@json_option
+def disable(name: str, as_json: bool) -> None:
     """Take `enable-on-boot` back. An endpoint that runs goes on."""
-    if not remove(name):
-        click.echo(f'endpoint {name!r} does not start with this host: there is no {unit_path(name)}')
+    text, told = remove(name)
+    missing = f'endpoint {name!r} does not start with this host: there is no {told["unit"]}'
+    outcome(text or missing, {'name': name, **told}, as_json=as_json)
 
 
-def remove(name: str) -> bool:
-    """Disable and delete the unit of an endpoint; whether there was one."""
+def remove(name: str) -> tuple[str, dict[str, Any]]:
+    """Disable and delete the unit of an endpoint; what to say of it, in words ('' where there was none) and for programs."""
     path = unit_path(name)
     if not path.exists():
-        return False
-    report(['disable', unit_name(name)], done='')
+        return '', {'unit': path, 'removed': False, 'refusal': None, 'by_hand': []}
+    refusal, left = order(['disable', unit_name(name)])
     path.unlink()
-    click.echo(f'{path} is removed: endpoint {name!r} does not start with this host any more')
-    report(['daemon-reload'], done='')
-    return True
+    again, more = order(['daemon-reload'])
+    lines = [by_hand(refusal, left), f'{path} is removed: endpoint {name!r} does not start with this host any more', by_hand(again, more)]
+    told = {'unit': path, 'removed': True, 'refusal': refusal or again or None, 'by_hand': left + more}
+    return '\n'.join(filter(None, lines)), told
 
 
-def report(*orders: list[str], done: str) -> None:
-    """Give systemd the orders; say `done`, or what must be done by hand."""
-    for number, order in enumerate(orders):
-        refusal = systemctl(*order)
-        if refusal:
-            left = [f'systemctl --user {" ".join(each)}' for each in orders[number:]]
-            click.echo('\n  '.join([f'{refusal}; where there is a systemd for users:', *left]))
-            return
-    if done:
-        click.echo(done)
+def order(*orders: list[str]) -> tuple[str, list[str]]:
+    """Give systemd the orders; why it refused ('' where it did not), and the commands that are left to be given by hand."""
+    for number, each in enumerate(orders):
+        if refusal := systemctl(*each):
+            return refusal, [f'systemctl --user {" ".join(one)}' for one in orders[number:]]
+    return '', []
+
+
+def by_hand(refusal: str, left: list[str]) -> str:
+    """A refusal and its remedy in words."""
+    return '\n  '.join([f'{refusal}; where there is a systemd for users:', *left]) if refusal else ''

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,7 @@ from relay_parsl.cli.render import keep_template, render
 from relay_parsl.cli.rotate import rotate
 from relay_parsl.cli.serving import detached, serving_options
 from relay_parsl.cli.share import confirm, share, shares, unshare
-from relay_parsl.cli.show import BadInput, json_option, listing, log_at
+from relay_parsl.cli.show import BadInput, json_option, listing, log_at, outcome
 
 if TYPE_CHECKING:
     from relay_parsl.endpoint.place import Place
@@ -71,7 +71,8 @@ for shared in (share, unshare, shares, confirm, rotate):
 @click.option('--template-config', metavar='FILE', help='A template (.j2) that tasks fill in, beside a --endpoint-config without an engine.')
 @click.option('--schema-config', metavar='FILE', help='The JSON schema of its values. Without it: user_config_schema.json beside the template.')
 @click.option('--force', is_flag=True, help='Replace the file that is there.')
-def configure(name: str, endpoint_config: str | None, template_config: str | None, schema_config: str | None, force: bool) -> None:
+@json_option
+def configure(name: str, endpoint_config: str | None, template_config: str | None, schema_config: str | None, force: bool, as_json: bool) -> None:
     """Keep an endpoint file for NAME.
 
     Without FILE it is one for this machine: HighThroughputExecutor with a worker for each core. An endpoint file of Globus Compute is taken as it is;
@@ -86,13 +87,13 @@ def configure(name: str, endpoint_config: str | None, template_config: str | Non
     if schema_config and template_config is None:
         raise BadInput('--schema-config is of a template: give that, too, by --template-config')
     kept = keep_template(place, endpoint_config, template_config, schema_config) if template_config else write_config(place, endpoint_config)
-    for warning in kept:
-        click.echo(warning)
-    click.echo(f'{place.config}')
-    if not place.key.exists() and not enrol_here(place):
-        click.echo(f'next: {how_to_join(name)}')
-        return
-    click.echo(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}')
+    if not as_json:  # also where the relay, which is asked next, does not answer
+        click.echo('\n'.join([*kept, f'{place.config}']))
+    new = {} if place.key.exists() else enrol_here(place)
+    lines = [told(new)] if new else []
+    joined = place.key.exists()
+    lines.append(f'next: relay-parsl endpoint check {name}, then relay-parsl endpoint start {name}' if joined else f'next: {how_to_join(name)}')
+    outcome('\n'.join(lines), {'name': name, 'file': place.config, 'warnings': kept, 'joined': joined, **new}, as_json=as_json)
 
 
 def write_config(place: Place, source: str | None) -> tuple[str, ...]:
@@ -108,8 +109,8 @@ def write_config(place: Place, source: str | None) -> tuple[str, ...]:
     return config.warnings
 
 
-def enrol_here(place: Place) -> bool:
-    """Join the relay as an endpoint of the user whose keys are on this machine; False when there is none."""
+def enrol_here(place: Place) -> dict[str, Any]:
+    """Join the relay as an endpoint of the user whose keys are on this machine; of what that has become, or nothing when there is none."""
     from relay_parsl.cli.desk import accounts, choose
     from relay_parsl.client import enrol
     from relay_parsl.client.admin import Desk
@@ -117,15 +118,19 @@ def enrol_here(place: Place) -> bool:
 
     home = Home.find()
     if not home.relays() or not any(each.role == 'user' for each in accounts(home)):
-        return False
+        return {}
     entry, own = choose(home, None, None, ('user',))
     owner = Pin(own.name, own.card.identity, own.role)
     with Desk(entry, own, home=home) as desk:
         invitation = enrol.invite(home, desk, place.name, 'endpoint')
         enrol.join(invitation, keep=lambda made: place.enrolled(made, desk.entry, owner), drop=lambda _made: leave_nothing(place))
         enrol.confirm(home, desk)
-    click.echo(f'endpoint {place.name!r} joined relay {entry.name!r} as one of {own.name!r}')
-    return True
+    return {'name': place.name, 'id': place.identity()[1].id, 'relay': entry.name, 'owner': own.name}
+
+
+def told(new: dict[str, Any]) -> str:
+    """That an endpoint has joined, in words."""
+    return f'endpoint {new["name"]!r} joined relay {new["relay"]!r} as one of {new["owner"]!r}'
 
 
 def leave_nothing(place: Place) -> None:
@@ -157,8 +162,8 @@ def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
 
 def begin(place: Place, *, detach: bool, take_over: bool) -> int:
     """Serve, once there are keys and a file; the exit code. Raises ConfigError when there are no keys and none can be had here."""
-    if not place.key.exists():
-        enrol_here(place)
+    if not place.key.exists() and (new := enrol_here(place)):
+        click.echo(told(new))
     place.identity()
     if not place.config.exists():
         write_config(place, None)
@@ -203,14 +208,16 @@ def serve(place: Place, take_over: bool) -> int:
 @endpoint.command()
 @name_argument
 @grace_option
-def stop(name: str, grace: float) -> None:
+@json_option
+def stop(name: str, grace: float, as_json: bool) -> None:
     """Stop NAME: what runs is finished, what does not goes back to the relay.
 
     Exit code 1 when it still runs after --grace; it goes on stopping.
     """
     place = place_of(name)
     stopped = place.pid_file.stop(grace)
-    click.echo(f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} does not run')
+    text = f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} does not run'
+    outcome(text, {'name': name, 'stopped': stopped is not None, 'process': str(stopped) if stopped else None}, as_json=as_json)
 
 
 @endpoint.command()
@@ -262,20 +269,25 @@ def logs(name: str, lines: int, follow: bool) -> None:
 
 @endpoint.command()
 @name_argument
-@click.confirmation_option(prompt='Its keys, journal and results that the relay does not have yet are lost. Delete it?')
-def delete(name: str) -> None:
+@click.option('--yes', is_flag=True, help='Do not ask.')
+@json_option
+def delete(name: str, yes: bool, as_json: bool) -> None:
     """Delete NAME here and at the relay; its tasks that have not ended fail.
 
     The relay forgets it only if your account is on this machine; else revoke it where that is.
     """
+    if not yes:
+        click.confirm('Its keys, journal and results that the relay does not have yet are lost. Delete it?', abort=True, err=True)
     place = place_of(name)
     running = place.pid_file.running()
     if running:  # before the relay forgets it, after which it could not go on
         raise BadInput(f'endpoint {name!r} runs as {running}: stop it first')
     note = forget_at_relay(place)
-    boot.remove(name)
+    unit, about = boot.remove(name)
     place.delete()
-    click.echo(f'endpoint {name!r} is deleted{note}')
+    text = f'endpoint {name!r} is deleted' + (f' here; {note}' if note else '')
+    told = {'name': name, 'deleted': True, 'note': note or None, 'boot': about if unit else None}
+    outcome('\n'.join(filter(None, (unit, text))), told, as_json=as_json)
 
 
 def forget_at_relay(place: Place) -> str:
@@ -291,10 +303,10 @@ def forget_at_relay(place: Place) -> str:
     try:
         relay, credentials = place.identity()
         if not may_ask(home, relay):
-            return f' here; the relay still knows it, and only its owner can ask it: `relay-parsl account revoke {place.name}` where the account is'
+            return f'the relay still knows it, and only its owner can ask it: `relay-parsl account revoke {place.name}` where the account is'
         with Desk(*choose(home, relay.name, None, ('user', 'operator')), home=home) as desk:
             desk.order('delete-endpoint', id=credentials.id)
         home.unpin(place.name)
     except RelayError as error:
-        return f' here; the relay still knows it ({error})'
+        return f'the relay still knows it ({error})'
     return ''

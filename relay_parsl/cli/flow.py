@@ -16,7 +16,7 @@ from relay_parsl.cli.flow_names import complete_answers, complete_runs, complete
 from relay_parsl.cli.flow_serve import serve, stays
 from relay_parsl.cli.flow_show import disclosed_run, list_runs, log, show, told, web_inputs
 from relay_parsl.cli.flow_validate import validate
-from relay_parsl.cli.show import BadInput, Failure
+from relay_parsl.cli.show import BadInput, Failure, json_option, outcome
 from relay_parsl.errors import FlowError
 
 if TYPE_CHECKING:
@@ -177,23 +177,25 @@ class Absent:
 @flow.command()
 @runs_argument
 @by_hand
-def cancel(run_ids: tuple[str, ...], seconds: float) -> None:
+@json_option
+def cancel(run_ids: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """End runs: their actions are told to stop, and they are ENDED, with the code FlowCanceled.
 
     The request is kept where no engine serves, and carried out by the next one.
     """
-    _ask(run_ids, 'cancel', seconds, lambda status: status not in ('ACTIVE', 'INACTIVE'))
+    _ask(run_ids, 'cancel', seconds, lambda status: status not in ('ACTIVE', 'INACTIVE'), as_json=as_json)
 
 
 @flow.command()
 @runs_argument
 @by_hand
-def resume(run_ids: tuple[str, ...], seconds: float) -> None:
+@json_option
+def resume(run_ids: tuple[str, ...], seconds: float, as_json: bool) -> None:
     """Go on with runs that are INACTIVE, when what they waited for was mended: `flow show` says what that is."""
-    _ask(run_ids, 'resume', seconds, lambda status: status != 'INACTIVE')
+    _ask(run_ids, 'resume', seconds, lambda status: status != 'INACTIVE', as_json=as_json)
 
 
-def _ask(run_ids: tuple[str, ...], kind: str, seconds: float, done: Callable[[str], bool]) -> None:
+def _ask(run_ids: tuple[str, ...], kind: str, seconds: float, done: Callable[[str], bool], *, as_json: bool) -> None:
     with open_journal() as journal:
         whole, refused = _asked(journal, run_ids, kind)
         end = time.monotonic() + (seconds if journal.engine() else 0.0)
@@ -201,8 +203,8 @@ def _ask(run_ids: tuple[str, ...], kind: str, seconds: float, done: Callable[[st
         while time.monotonic() < end and not all(map(done, statuses.values())):
             time.sleep(0.05)
             statuses = {each: journal.status(each) for each in whole}
-        for each, status in statuses.items():
-            click.echo(f'{each}  {status}')
+        rows = [{'run_id': each, 'status': status} for each, status in statuses.items()]
+        outcome('\n'.join('{run_id}  {status}'.format(**row) for row in rows), rows, as_json=as_json)
         if not all(map(done, statuses.values())):
             why = 'the engine has not done it yet' if journal.engine() else 'no engine serves this home: `relay-parsl flow serve`'
             raise Failure(f'asked to {kind}, and {why}; the request stays')
@@ -228,15 +230,15 @@ def _refusal(journal: Journal, run_id: str, kind: str) -> str:
 
 @flow.command()
 @runs_argument
-def release(run_ids: tuple[str, ...]) -> None:
+@json_option
+def release(run_ids: tuple[str, ...], as_json: bool) -> None:
     """Forget runs that are over, with their logs and payloads.
 
     Without it they are kept for the time that flows.yaml says (limits: keep_days).
     """
     with open_journal() as journal:
         whole, refused = _asked(journal, run_ids, 'release')
-        for each in whole:
-            click.echo(f'{each}  released')
+        outcome('\n'.join(f'{each}  released' for each in whole), [{'run_id': each, 'released': True} for each in whole], as_json=as_json)
         if refused:
             raise BadInput('\n'.join(refused))
 
@@ -245,7 +247,8 @@ def release(run_ids: tuple[str, ...]) -> None:
 @click.argument('web_input', metavar='WEB_INPUT', shell_complete=complete_web_inputs)
 @click.argument('value', metavar='VALUE', shell_complete=complete_answers)
 @click.option('--by', default='', metavar='WHO', help='Who answers, a name or a URN, where it is not this account.')
-def respond(web_input: str, value: str, by: str) -> None:
+@json_option
+def respond(web_input: str, value: str, by: str, as_json: bool) -> None:
     """Answer a question that a run asks: VALUE is one of its options.
 
     \b
@@ -254,8 +257,9 @@ def respond(web_input: str, value: str, by: str) -> None:
     """  # noqa: D301  click takes the backspaces for its marks
     with open_journal() as journal:
         journal.respond(web_input, value, by)
-        click.echo(f'answered {value!r}')
-        if journal.engine() is None:
+        served = journal.engine() is not None
+        outcome(f'answered {value!r}', {'web_input_id': web_input, 'value': value, 'served': served}, as_json=as_json)
+        if not served:
             click.echo('no engine serves this home: the run goes on with `relay-parsl flow serve`', err=True)
 
 

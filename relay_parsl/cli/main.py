@@ -56,7 +56,7 @@ def main(verbose: int) -> None:
     Just looking:
       relay-parsl quickstart
 
-    Keys and state live in ~/.relay_parsl, or in $RELAY_PARSL_HOME. Exit codes: 0 done, 1 failed, 2 asked wrongly.
+    Keys and state live in ~/.relay_parsl, or in $RELAY_PARSL_HOME. Exit codes: 0 done, 1 failed, 2 asked wrongly. What prints a result has --json.
 
     Shell completion:  eval "$(_RELAY_PARSL_COMPLETE=bash_source relay-parsl)"   (or zsh_source, fish_source)
     """  # noqa: D301  click takes the backspaces for its marks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay_parsl.cli.serving import bind_option, detached, serves, serving_options
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, moment, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, log_at, outcome, relay_options
 from relay_parsl.cli.sizes import read_size
 from relay_parsl.version import VERSION
 
@@ -190,7 +190,8 @@ def next_commands(founders: Sequence[Credentials], told: str) -> str:
 @relay.command()
 @click.option('--grace', default=20.0, show_default=True, metavar='SECONDS', help='How long to wait for its end.')
 @click.option('--drain', type=click.FloatRange(0), metavar='SECONDS', help='Before that, let tasks that are under way end; see above.')
-def stop(grace: float, drain: float | None) -> None:
+@json_option
+def stop(grace: float, drain: float | None, as_json: bool) -> None:
     """Stop the relay of this home. Nothing is lost: clients and endpoints wait, and go on when it is started again.
 
     With --drain it first takes no new tasks and gives none out, and stops when endpoints have brought the results of all that they hold, or after
@@ -198,12 +199,14 @@ def stop(grace: float, drain: float | None) -> None:
     """
     from relay_parsl.home import Home
 
-    home = Home.find()
+    home, left = Home.find(), None
     if drain is not None and (home.root / 'relay').exists() and pid_file(home).running():
         left = drained(drain)
-        click.echo(f'{left} tasks are still at endpoints after {drain:g} s' if left else 'nothing is under way')
+        if not as_json:
+            click.echo(f'{left} tasks are still at endpoints after {drain:g} s' if left else 'nothing is under way')
     stopped = pid_file(home).stop(grace) if (home.root / 'relay').exists() else None
-    click.echo(f'relay stopped ({stopped})' if stopped else f'no relay of {home.root} runs')
+    told = {'stopped': stopped is not None, 'process': str(stopped) if stopped else None, 'under_way': left}
+    outcome(f'relay stopped ({stopped})' if stopped else f'no relay of {home.root} runs', told, as_json=as_json)
 
 
 def drained(seconds: float) -> int:
@@ -242,7 +245,7 @@ def status(relay: str | None, credentials: str | None, as_json: bool) -> None:
     operators = any(each.role == OPERATOR for each in accounts(home)) if home.root.exists() else False
     with open_desk(relay, credentials, (OPERATOR,) if operators else ()) as desk:
         known['address'] = desk.entry.url
-        known |= {'next_key': f'from {moment(desk.entry.since)} on'} if desk.entry.heir else {}
+        known |= {'next_key_from': desk.entry.since} if desk.entry.heir else {}
         known.update(desk.order('status'))
     facts(known, as_json=as_json)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay_parsl.cli import dates
-from relay_parsl.cli.show import BadInput, moment
+from relay_parsl.cli.show import BadInput, json_option, moment, outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,8 @@ OVERLAP = 30 * 86400.0
 @click.command()
 @click.option('--until', callback=dates.until, metavar='DATE', help='How long the key of now serves: 2027-01-31, or 30d.  [default: 30d]')
 @click.option('--cancel', is_flag=True, help='Keep the key of now: what was announced is taken back.')
-def rotate(until: float | None, cancel: bool) -> None:
+@json_option
+def rotate(until: float | None, cancel: bool, as_json: bool) -> None:
     """Give the relay of this home a new key, which counts from DATE on. Until then everybody who connects hears of it.
 
     Clients and endpoints keep what they have heard and go over by themselves. Who does not connect before DATE must be told the new key
@@ -44,15 +45,14 @@ def rotate(until: float | None, cancel: bool) -> None:
         if heir_of(directory) is None:
             raise BadInput('no next key is announced')
         (directory / NEXT).unlink()
-        click.echo('the relay keeps its key; whoever has heard of another one hears of that')
+        outcome('the relay keeps its key; whoever has heard of another one hears of that', keys_of(directory), as_json=as_json)
         return
     now = time.time()
     heir = announce(directory, until or now + OVERLAP, now, LIFETIME)
     tell_own(home, directory)
-    click.echo(
-        f'until {moment(heir.since)} the relay serves under its key of now, and from then on under {text_of(heir.credentials.keys.curve_public)}'
-    )
-    click.echo('next: relay-parsl relay backup FILE, for a backup from before does not have the new key')
+    text = f'until {moment(heir.since)} the relay serves under its key of now, and from then on under {text_of(heir.credentials.keys.curve_public)}'
+    following = 'next: relay-parsl relay backup FILE, for a backup from before does not have the new key'
+    outcome(f'{text}\n{following}', keys_of(directory), as_json=as_json)
     if pid_file(home).running() is None:
         click.echo('note: the relay does not run here: nobody hears of it before it does', err=True)
 
@@ -78,23 +78,35 @@ def tell_own(home: Home, directory: Path) -> None:
 
 
 @click.command()
-def key() -> None:
+@json_option
+def key(as_json: bool) -> None:
     """Print the public key of this home's relay, and the next one where that is announced: to be given to `relay pin` elsewhere."""
-    from relay_parsl.home import Credentials, Home
+    from relay_parsl.home import Home
+
+    known = keys_of(directory_of(Home.find()))
+    following = f'\n{known["next_key"]} from {moment(known["next_key_from"])} on' if known['next_key'] else ''
+    outcome(f'{known["key"]}{following}', known, as_json=as_json)
+
+
+def keys_of(directory: Path) -> dict[str, Any]:
+    """The relay's public key, and where one is announced the next one, and when that counts."""
+    from relay_parsl.home import Credentials
     from relay_parsl.relay.keyring import KEY, heir_of
 
-    directory = directory_of(Home.find())
-    click.echo(text_of(Credentials.load(directory / KEY).keys.curve_public))
     heir = heir_of(directory)
-    if heir is not None:
-        click.echo(f'{text_of(heir.credentials.keys.curve_public)} from {moment(heir.since)} on')
+    return {
+        'key': text_of(Credentials.load(directory / KEY).keys.curve_public),
+        'next_key': text_of(heir.credentials.keys.curve_public) if heir else None,
+        'next_key_from': heir.since if heir else None,
+    }
 
 
 @click.command()
 @click.argument('key')
 @click.option('--relay', metavar='NAME|URL', help='Which one.  [default: the only one that this home knows]')
 @click.option('--at', metavar='HOST:PORT', help='Where it is now, if it has moved.')
-def pin(key: str, relay: str | None, at: str | None) -> None:
+@json_option
+def pin(key: str, relay: str | None, at: str | None, as_json: bool) -> None:
     """Have this home take KEY for the key of its relay, for its accounts and endpoints: what its operator has told you.
 
     For a machine that was away while the relay announced its new key, and for a relay that has moved. Ask the operator in person, or over a way
@@ -114,11 +126,13 @@ def pin(key: str, relay: str | None, at: str | None) -> None:
     for entry in here:
         if entry.url == urls[0]:
             home.add_relay(pinned(entry, new, moved))
-    for place, entry in there:
-        if entry.url == urls[0]:
-            keep_relay(place.root, entry, pinned(entry, new, moved))
-            click.echo(f'next, if it runs: relay-parsl endpoint restart {place.name} --detach')
-    click.echo(f'the relay at {moved or urls[0]} has the key {text_of(new)}')
+    concerned = [(place, entry) for place, entry in there if entry.url == urls[0]]
+    for place, entry in concerned:
+        keep_relay(place.root, entry, pinned(entry, new, moved))
+    lines = [f'next, if it runs: relay-parsl endpoint restart {place.name} --detach' for place, _ in concerned]
+    lines.append(f'the relay at {moved or urls[0]} has the key {text_of(new)}')
+    told = {'address': moved or urls[0], 'key': text_of(new), 'endpoints': [place.name for place, _ in concerned]}
+    outcome('\n'.join(lines), told, as_json=as_json)
 
 
 def pinned(entry: RelayEntry, key: bytes, url: str = '') -> RelayEntry:

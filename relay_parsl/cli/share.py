@@ -10,7 +10,7 @@ import click
 
 from relay_parsl.cli import dates
 from relay_parsl.cli.names import accounts_known, endpoints_known
-from relay_parsl.cli.show import json_option, listing, moment, relay_options
+from relay_parsl.cli.show import json_option, listing, moment, outcome, relay_options
 
 if TYPE_CHECKING:
     from relay_parsl.client.sharing import Guest, Standing
@@ -31,7 +31,8 @@ yes_option = click.option('--yes', is_flag=True, help='The UUID is the one that 
 )
 @yes_option
 @relay_options
-def share(name: str, account: str, functions: str, until: float | None, yes: bool, relay: str | None, credentials: str | None) -> None:
+@json_option
+def share(name: str, account: str, functions: str, until: float | None, yes: bool, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Let another account run tasks on NAME, an endpoint of yours that runs anywhere.
 
     The account is named by whom you have invited or confirmed, or by the UUID that `relay-parsl account list` shows to its owner: compare the two.
@@ -52,9 +53,10 @@ def share(name: str, account: str, functions: str, until: float | None, yes: boo
         identity, known = sharing.identity_of(home, desk, account)
         guest = sharing.new_guest(identity, policy.kind, policy.allowed, until)
         if not known and not yes:
-            click.confirm(f'Is {uuid.UUID(bytes=guest.id)} the UUID that the owner of that account told you?', abort=True)
+            click.confirm(f'Is {uuid.UUID(bytes=guest.id)} the UUID that the owner of that account told you?', abort=True, err=True)
         sharing.share(home, desk, before, guest)
-    click.echo(f'endpoint {name!r} is shared with {account}: {told(policy.kind, guest.functions)}{ending(guest)}')
+    text = f'endpoint {name!r} is shared with {account}: {told(policy.kind, guest.functions)}{ending(guest)}'
+    outcome(text, {'endpoint': name, 'endpoint_id': before.endpoint, **row_of(home, guest)}, as_json=as_json)
     click.echo(f'its owner uses it as {uuid.UUID(bytes=before.endpoint)}, or by a name after: relay-parsl endpoint confirm NAME UUID', err=True)
 
 
@@ -63,7 +65,8 @@ def share(name: str, account: str, functions: str, until: float | None, yes: boo
 @click.argument('account', metavar='NAME|UUID', shell_complete=accounts_known)
 @click.option('--cancel', is_flag=True, help='End what runs of that account, too.')
 @relay_options
-def unshare(name: str, account: str, cancel: bool, relay: str | None, credentials: str | None) -> None:
+@json_option
+def unshare(name: str, account: str, cancel: bool, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Take an account off the guests of NAME.
 
     Its tasks that wait are refused from then on, within seconds while the endpoint is online. Those that run go on, unless --cancel.
@@ -76,8 +79,10 @@ def unshare(name: str, account: str, cancel: bool, relay: str | None, credential
     home = Home.find()
     with open_desk(relay, credentials, ('user',)) as desk:
         before = sharing.standing(home, desk, name)
-        sharing.unshare(home, desk, before, as_id(id_of(home, account)), cancel=cancel)
-    click.echo(f'endpoint {name!r} is not shared with {account} any more')
+        guest = as_id(id_of(home, account))
+        sharing.unshare(home, desk, before, guest, cancel=cancel)
+    told = {'endpoint': name, 'endpoint_id': before.endpoint, 'account': guest, 'cancel': cancel}
+    outcome(f'endpoint {name!r} is not shared with {account} any more', told, as_json=as_json)
 
 
 @click.command()
@@ -104,7 +109,8 @@ def shares(name: str, relay: str | None, credentials: str | None, as_json: bool)
 @click.option('--trust', is_flag=True, help='Unpickle what it sends: whoever rules it can then run code here. Without it results are JSON.')
 @yes_option
 @relay_options
-def confirm(name: str, endpoint: str, trust: bool, yes: bool, relay: str | None, credentials: str | None) -> None:
+@json_option
+def confirm(name: str, endpoint: str, trust: bool, yes: bool, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """Call somebody else's endpoint NAME here, once its owner has told you its UUID.
 
     The UUID follows from the endpoint's key, so nobody takes its place. Tasks can be sent to the UUID itself without this.
@@ -120,10 +126,11 @@ def confirm(name: str, endpoint: str, trust: bool, yes: bool, relay: str | None,
     except ValueError:
         raise BadInput(f"{endpoint!r} is no UUID: give the one that the endpoint's owner told you") from None
     if not yes:
-        click.confirm(f'Is {uuid.UUID(bytes=wanted)} the UUID that the owner of that endpoint told you?', abort=True)
+        click.confirm(f'Is {uuid.UUID(bytes=wanted)} the UUID that the owner of that endpoint told you?', abort=True, err=True)
     with open_desk(relay, credentials) as desk:
         pin = sharing.confirm_endpoint(Home.find(), desk, name, wanted, trust=trust)
-    click.echo(f'endpoint {pin.name!r} is {uuid.UUID(bytes=wanted)}; what it sends is {"unpickled" if trust else "read as JSON"}')
+    text = f'endpoint {pin.name!r} is {uuid.UUID(bytes=wanted)}; what it sends is {"unpickled" if trust else "read as JSON"}'
+    outcome(text, {'endpoint': pin.name, 'endpoint_id': wanted, 'trusted': trust}, as_json=as_json)
 
 
 def id_of(home: Home, account: str) -> bytes:
@@ -141,23 +148,21 @@ def id_of(home: Home, account: str) -> bytes:
 
 def rows_of(home: Home, found: Standing) -> list[dict[str, Any]]:
     """The guests of an endpoint, one a row."""
-    names = {pin.id: name for name, pin in home.pins().items()}
     here = found.share is not None and found.in_force == found.share.serial
     rows = []
     for each in found.guests:
         over = each.not_after < time.time()
         state = 'over' if over else 'in force' if here else 'not yet heard by the endpoint'
-        row = {'account': each.id, 'name': names.get(each.id, ''), 'policy': each.policy, 'functions': list(each.functions)}
-        rows.append({**row, 'until': ends(each), 'state': state})
+        rows.append({**row_of(home, each), 'state': state})
     return rows
 
 
-def ends(guest: Guest) -> str:
-    """The end of a share, for people."""
+def row_of(home: Home, guest: Guest) -> dict[str, Any]:
+    """A guest, what it may do, and until when."""
     from relay_parsl.client import sharing
 
-    end = sharing.end_of(guest)
-    return moment(end) if end else ''
+    name = next((name for name, pin in home.pins().items() if pin.id == guest.id), '')
+    return {'account': guest.id, 'name': name, 'policy': guest.policy, 'functions': list(guest.functions), 'until': sharing.end_of(guest) or None}
 
 
 def told(kind: str, functions: tuple[str, ...]) -> str:
@@ -167,5 +172,7 @@ def told(kind: str, functions: tuple[str, ...]) -> str:
 
 def ending(guest: Guest) -> str:
     """The end of a share in words."""
-    when = ends(guest)
-    return f', until {when}' if when else ''
+    from relay_parsl.client import sharing
+
+    when = sharing.end_of(guest)
+    return f', until {moment(when)}' if when else ''

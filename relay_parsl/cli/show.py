@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -19,13 +20,13 @@ from rich.text import Text
 from relay_parsl.errors import RelayError, TaskError
 from relay_parsl.logs import as_json, escaped
 
-TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time')
+TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time', 'until', 'next_key_from')
 """Columns that hold seconds since 1970."""
 FAILED, BAD_INPUT = 1, 2
 """Exit codes: the work failed; what was asked for cannot be done as it was asked."""
 
 F = TypeVar('F', bound=Callable[..., Any])
-json_option = click.option('--json', 'as_json', is_flag=True, help='Print a JSON list instead of a table.')
+json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON, for programs, instead of text.')
 relay_option = click.option(
     '--relay', metavar='NAME|URL', envvar='RELAY_PARSL_RELAY', help='The relay, by the name that `join` gave it. Not needed when you joined only one.'
 )
@@ -37,6 +38,17 @@ credentials_option = click.option(
 def relay_options(command: F) -> F:
     """`--relay` and `--credentials`."""
     return relay_option(credentials_option(command))
+
+
+def passphrase_option(text: str, *, new: bool = False) -> Callable[[F], F]:
+    """`--passphrase`, asked for where it is not given; a `new` one twice. On stderr, as all questions: stdout is for results."""
+
+    def ask(ctx: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+        if given is not None or ctx.resilient_parsing:
+            return given
+        return str(click.prompt(text, hide_input=True, confirmation_prompt=new, err=True))
+
+    return click.option('--passphrase', envvar='RELAY_PARSL_PASSPHRASE', callback=ask, help='Asked for when not given.')
 
 
 class Failure(click.ClickException):
@@ -115,15 +127,23 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
         click.echo(f'{key.replace("_", " "):{width}}  {readable(key, value)}')
 
 
+def outcome(text: str, values: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print what was done: in words, or its facts as JSON."""
+    if as_json:
+        click.echo(json.dumps(plain(values), indent=2))
+    elif text:
+        click.echo(text)
+
+
 def plain(value: Any) -> Any:
-    """A value as JSON has it: ids as UUIDs, other bytes as hex."""
+    """A value as JSON has it: ids as UUIDs, other bytes as hex, paths as text."""
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value)) if len(value) == 16 else value.hex()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def readable(name: str, value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, relay_options
+from relay_parsl.cli.show import BadInput, Failure, facts, json_option, listing, outcome, relay_options
 
 TERMINAL = ('success', 'failed', 'cancelled', 'expired')
 STATES = ('waiting-for-ep', 'waiting-for-nodes', 'running', *TERMINAL)
@@ -101,7 +101,8 @@ def ended(row: dict[str, Any], result: dict[str, Any]) -> str:
 @click.argument('ids', nargs=-1, required=True, metavar='TASK...')
 @click.option('--wait', default=10.0, show_default=True, metavar='SECONDS', help='How long to wait until they are over.')
 @relay_options
-def cancel(ids: tuple[str, ...], wait: float, relay: str | None, credentials: str | None) -> None:
+@json_option
+def cancel(ids: tuple[str, ...], wait: float, relay: str | None, credentials: str | None, as_json: bool) -> None:
     """End tasks: at once while they wait, and where they run, when their endpoint hears of it.
 
     A task that ended before keeps its result. Exit code 1 when one is still not over after --wait: the request stays, and is carried out later.
@@ -119,8 +120,8 @@ def cancel(ids: tuple[str, ...], wait: float, relay: str | None, credentials: st
         while time.monotonic() < end and not all(state in TERMINAL for state in states.values()):
             time.sleep(0.1)
             states = {task_id: state_of(desk, task_id) for task_id in wanted}
-    for task_id, state in states.items():
-        click.echo(f'{uuid.UUID(bytes=task_id)}  {state}')
+    rows = [{'id': str(uuid.UUID(bytes=task_id)), 'state': state} for task_id, state in states.items()]
+    outcome('\n'.join('{id}  {state}'.format(**row) for row in rows), rows, as_json=as_json)
     if not all(state in TERMINAL for state in states.values()):
         raise Failure(f'not all are over after {wait:g} s; the request stays')
 

@@ -65,12 +65,6 @@ def test_the_commands_are_these() -> None:
     }  # fmt: skip
 
 
-def test_every_list_has_json() -> None:
-    for path, command in ALL:
-        if path and path[-1] == 'list':
-            assert any(parameter.name == 'as_json' for parameter in command.params), path
-
-
 def test_version() -> None:
     assert run('--version').output == f'relay-parsl, version {VERSION}\n'
 
