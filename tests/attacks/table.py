@@ -111,7 +111,7 @@ ROWS = {
     ),
     42: Row(
         'A line of the audit log is changed, removed or cut off; its disk is full',
-        '`audit verify` names the line; where it is asked for, nothing goes on without an audit log',
+        '`audit verify` names the line; where an audit log is required, nothing new begins without one, and results still come in',
     ),
     43: Row(
         "Rows of the relay's store written by hand: a new task, another endpoint, another account",

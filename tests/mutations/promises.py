@@ -14,14 +14,15 @@ GUARANTEES = {
         (_SIMULATION, 'tests/integration/test_relay_failures.py'),
     ),
     'one end': Promise(
-        'It ends in exactly one of success, failed, cancelled, expired, and its result is the same for ever.',
-        'The first terminal state is written once, with the result in the place of the payload; every later one is answered with it.',
+        'It ends in exactly one of success, failed, cancelled, expired, and whatever is told of its result is always the same.',
+        'The first terminal state is written once, with the result in the place of the payload; every later one is answered with it. The bytes of a '
+        'result that was received may be dropped before its `expires` when room is needed: who asks for them then is told so.',
         (_SIMULATION, 'tests/unit/relay/test_reactor.py'),
     ),
     'at least once': Promise(
         'It runs at least once until its `expires`.',
-        'A lease ends only by a result, by a complete `HELD` that lacks it, or by the deletion of the endpoint; then the task goes back to the queue '
-        'with the next attempt.',
+        'A lease ends only by a result, by a return (it goes to another), by a complete `HELD` that lacks it (then it goes back to the queue '
+        'with the next attempt), by `expires`, or by the deletion of the endpoint.',
         (_SIMULATION, 'tests/unit/relay/test_leases.py'),
     ),
     'at most once': Promise(
@@ -53,20 +54,21 @@ GUARANTEES = {
         (_SIMULATION, 'tests/integration/test_relay_failures.py', 'tests/unit/client/test_full_disk.py'),
     ),
     'bounded': Promise(
-        'What a party holds in memory is bounded: a fast client, a slow endpoint, or a client that fetches nothing costs disk alone.',
+        'What relay and endpoint hold in memory is bounded: a fast client, a slow endpoint, or a client that fetches nothing costs disk alone.',
         'Windows: the relay leases to an endpoint no more than it asks for, and sends a client no more than it has room for; accounts have their '
-        'turn one after the other; an engine gets what its workers can use.',
-        ('tests/unit/relay/test_leases.py', 'tests/unit/relay/test_delivery.py'),
+        'turn one after the other; an engine gets what its workers can use. A client keeps what the relay has not accepted.',
+        ('tests/faults/test_memory.py', 'tests/unit/relay/test_leases.py', 'tests/unit/relay/test_delivery.py'),
     ),
     'damaged files': Promise(
         'A store or journal that is damaged, newer, foreign or gone is never used as if nothing were wrong.',
         'Sums over rows, versions in files, and a look at what stands beside a file that is missing. A damaged task or result ends its task, with '
-        'the reason; a newer store is refused; an older one is brought up, and kept as it was.',
+        'the reason; a newer one is refused; an older store is brought up, and kept as it was; an older journal is brought up in its place.',
         (
             'tests/faults/test_damaged_files.py',
             'tests/faults/test_flipped_rows.py',
             'tests/faults/test_lost_files.py',
             'tests/contract/test_sqlite_store.py',
+            'tests/contract/test_journal.py',
         ),
     ),
     'backups': Promise(
@@ -87,7 +89,7 @@ GUARANTEES = {
         ('tests/simulation/flows/test_kill_anywhere.py', 'tests/integration/test_flow_engines.py'),
     ),
     'batch jobs': Promise(
-        'A scheduler that is away, late, or forgets a job costs no block, and starts none twice.',
+        'A scheduler that is away, late, or forgets a job for less than its grace (PBS 15 s, Slurm 120 s) costs no block, and starts none twice.',
         'A job ends only by what the scheduler says of it; a command that fails is no answer; a submission without an answer is found by its name.',
         ('tests/unit/providers/test_pbs_faults.py', 'tests/unit/providers/test_slurm_faults.py', 'tests/faults/test_schedulers.py'),
     ),
@@ -123,8 +125,9 @@ SECURITY = {
         'Every look-up is by account; the answer is the one for what does not exist, and it is on record.',
     ),
     'revoked': Promise(
-        'A key that is revoked, past its time or replaced is out, with its sessions, its open invitations and its services.',
-        'The account is looked up for each message; `trusted.json` and shares for each task.',
+        'A key that is revoked, past its time or replaced is out at the relay, with its sessions, its open invitations and its services.',
+        'The account is looked up for each message. What an endpoint runs does not hang on the relay: it looks at `trusted.json` and its shares for '
+        'each task.',
     ),
     'grant': Promise(
         'Nothing runs that no trusted account has sealed for this very endpoint.',
@@ -136,7 +139,7 @@ SECURITY = {
     ),
     'unpickled late': Promise(
         'Nothing is unpickled before grant, seal, address, time, replay and function policy hold.',
-        'The gate opens and checks; only the runner, a process without keys, unpickles.',
+        'The gate opens and checks; only the runner, a process without keys, unpickles. With `ThreadPoolEngine`, the endpoint itself.',
     ),
     'replay': Promise(
         'What has finished, and what may run once and has started, does not run again, whatever the relay says.',
@@ -171,8 +174,10 @@ SECURITY = {
         'Values are quoted or refused by kind; only what the template names is taken.',
     ),
     'audit': Promise(
-        'A line of the audit log that was changed, removed or cut off is found, and nothing happens that is not on record.',
-        'A chain of hashes under a signed head; lines are written before the turn is committed.',
+        'A line of the audit log that was changed, removed or cut off since the head that you keep elsewhere is found. Where no line can be written, '
+        'the relay begins nothing new and carries out no order.',
+        'A chain of hashes under a signed head; lines are written before the turn is committed. `--audit best-effort`, and endpoints without '
+        '`audit: required`, go on.',
     ),
     'quotas': Promise(
         'One account cannot take the place of the others.',
