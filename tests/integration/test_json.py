@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.commands import Commands, Short, commands
 
+pytestmark = pytest.mark.integration
 SUBMIT = """
 import relay_parsl as rp
 executor = rp.Executor('site')

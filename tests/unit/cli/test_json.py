@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from relay_parsl.endpoint.place import Place
 from relay_parsl.flows.engine import Engine
 from relay_parsl.flows.journal import Journal
 from relay_parsl.home import Credentials, Home, Pin, RelayEntry, to_text
-from relay_parsl.relay.schema import VERSION
+from relay_parsl.relay.schema import APPLICATION, BOOKS, OBJECTS, TASKS, VERSION
 from relay_parsl.relay.sqlite import SqliteStore
 from tests.integration.commands import until
 
@@ -118,6 +120,15 @@ def test_a_backup_and_back(relay: Home, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_store_of_now(relay: Home) -> None:
     store = relay.root / 'relay' / 'relay.db'
     assert run('relay', 'migrate') == {'store': str(store), 'version': VERSION, 'from_version': None, 'before': None}
+
+
+def test_a_store_of_before(home: Home) -> None:
+    store = home.directory('relay') / 'relay.db'
+    with closing(sqlite3.connect(store)) as older:
+        older.executescript(f'{BOOKS}{OBJECTS}{TASKS}PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 3;')
+    kept = f'{store}.3'
+    assert run('relay', 'migrate') == {'store': str(store), 'version': VERSION, 'from_version': 3, 'before': kept}
+    assert Path(kept).exists()
 
 
 def test_the_relays_keys(relay: Home) -> None:
