@@ -28,7 +28,10 @@ ROWS = {
         'The relay repeats a task: at once, after a restart, when the journal was pruned, out of an old store',
         '`replayed` or expired: it has run once',
     ),
-    15: Row('A task that is over, or for a time far ahead; clocks that differ by a day', 'Not taken by the relay, not run by the endpoint'),
+    15: Row(
+        'A task that is over, or for a time far ahead; clocks that differ by a day',
+        'Over: not taken by the relay, not run by the endpoint. Far ahead: not taken by the relay; the endpoint goes by the time of the grant',
+    ),
     16: Row('The relay makes up a result, changes how a task ended, or swaps two results', 'The client raises `SealError`, and unpickles nothing'),
     17: Row(
         "The relay delivers an older attempt's result under a newer one",
@@ -123,6 +126,6 @@ ROWS = {
     ),
     45: Row(
         'A dependency with a known hole; code that unpickles or evaluates where it should not',
-        '`make lint` fails; `make sbom` lists what is installed',
+        '`make lint` fails; where no advisories can be had it passes over holes, and a line says so; `make sbom` lists what is installed',
     ),
 }

@@ -20,6 +20,7 @@ with rp.Executor('site') as executor:
         executor.submit(len, bytes(1_000_000)).accepted(timeout=30)
     except Exception as error:
         print(type(error).__name__, error)
+    executor.submit(len, b'').accepted(timeout=30)
     many, said = executor.submit(len, b''), ''
     while 'the relay' not in said:
         try:
@@ -47,7 +48,7 @@ def cli(tmp_path: Path) -> Iterator[Commands]:
 
 @pytest.mark.fault(31)
 def test_what_is_over_a_limit_is_refused_by_its_number(cli: Commands) -> None:
-    cli.relay('--body-limit', '400kB', '--queue-limit', '1', '--store-limit', '1GiB')
+    cli.relay('--body-limit', '400kB', '--queue-limit', '2', '--store-limit', '1GiB')
     (cli.cwd / 'site.yaml').write_text(THREADS)
     cli.ok('endpoint', 'configure', 'site', '--endpoint-config', str(cli.cwd / 'site.yaml'))
     done = cli.python(SCRIPT)
@@ -56,7 +57,7 @@ def test_what_is_over_a_limit_is_refused_by_its_number(cli: Commands) -> None:
         'TaskRejected the arguments have 1.0 MB serialized, more than the 0.4 MB that the relay takes (its operator may raise --body-limit)'
     )
     assert re.fullmatch(
-        r'TimeoutError task \S+ was not accepted within 0.5 s: the relay has no room for it yet \(quota\): 1 tasks of this account wait already', many
+        r'TimeoutError task \S+ was not accepted within 0.5 s: the relay has no room for it yet \(quota\): 2 tasks of this account wait already', many
     )
 
 

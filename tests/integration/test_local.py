@@ -45,6 +45,7 @@ def homes(mark: str) -> list[Path]:
     return [path for path in Path(mark).glob('relay-parsl-*') if path.is_dir()]
 
 
+@pytest.mark.attack(33)
 def test_a_task_runs_and_nothing_is_left(mark: str) -> None:
     with rp.local(workers=1) as relay:
         assert relay.endpoints == ('local',)
@@ -52,10 +53,13 @@ def test_a_task_runs_and_nothing_is_left(mark: str) -> None:
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         with rp.Executor('local') as executor:
             assert executor.submit(divmod, 17, 5).result(timeout=60) == (3, 2)
+            spool = Path(executor.session.spool().directory)
+            assert (spool.parent, stat.S_IMODE(spool.stat().st_mode)) == (Path(mark), 0o700)
         with rp.Executor() as executor:
             assert executor.submit(pow, 2, 5).result(timeout=60) == 32, 'the only endpoint is meant when none is named'
     assert homes(mark) == []
     until(lambda: not marked(MARK, mark))
+    assert not spool.exists()
     assert not (Path(mark) / 'home').exists(), 'the home of the user is not touched'
 
 

@@ -11,7 +11,7 @@ GUARANTEES = {
         'A task for which `accepted()` has returned is on disk at the relay.',
         'The relay commits with fsync (SQLite, WAL, `synchronous=FULL`) before any message of that turn leaves; it acknowledges header, whole body '
         'and every object together.',
-        (_SIMULATION, 'tests/integration/test_relay_failures.py'),
+        ('tests/contract/test_sqlite_store.py', 'tests/unit/test_spool.py', _SIMULATION, 'tests/integration/test_relay_failures.py'),
     ),
     'one end': Promise(
         'It ends in exactly one of success, failed, cancelled, expired, and whatever is told of its result is always the same.',
@@ -40,11 +40,12 @@ GUARANTEES = {
     'deadly tasks': Promise(
         'A task that kills its worker fails after its retries, with the evidence, and its neighbours never notice.',
         'User code runs in a process of its own, the runner, whose death is charged to the very attempt that it ran.',
-        ('tests/integration/test_ending.py', 'tests/unit/endpoint/test_tasks.py'),
+        ('tests/faults/test_deadly_tasks.py', 'tests/integration/test_htex_engine.py', 'tests/unit/endpoint/test_tasks.py'),
     ),
     'ended means dead': Promise(
-        'A cancel or a timeout ends a function that runs, and all that it started.',
-        "It is raised in the function first; who does not listen is killed with every process that carries the attempt's mark.",
+        'A cancel or a timeout ends a function that runs, and what it started on its node.',
+        "It is raised in the function first; who does not listen is killed with every process of its node that descends from it or has the attempt's "
+        'mark in its environment. What has neither, runs as another user, on another node or in a batch job of its own is not found, and goes on.',
         ('tests/unit/engines/test_interrupts.py', 'tests/integration/test_ending.py'),
     ),
     'clear refusals': Promise(
@@ -96,17 +97,17 @@ GUARANTEES = {
     'nodes': Promise(
         'Each node of a block has its own manager, set up and cleaned up there, and one that dies takes no other along.',
         'A script beside the batch script, started once on each host with the options of srun, PALS or Hydra that say so.',
-        ('tests/unit/launchers/test_parsl_faults.py',),
+        ('tests/unit/launchers/test_launchers.py', 'tests/unit/launchers/test_parsl_faults.py'),
     ),
     'accelerators': Promise(
         'Each worker sees the accelerators and cores that are its own and exist; where none can work, that is told.',
         "What Parsl sets is put right on the node, after a look at its devices; bindings are counted before the start; managers' logs are read.",
-        ('tests/unit/engines/test_accelerator_faults.py', 'tests/integration/test_blocks.py'),
+        ('tests/unit/engines/test_accelerator_faults.py', 'tests/unit/engines/test_affinity.py', 'tests/integration/test_blocks.py'),
     ),
     'doctor': Promise(
         '`relay-parsl doctor` tells what is wrong, how grave it is, and the command that mends it.',
         'Looks with a limit of time each, and verdicts that are pure functions of what was seen.',
-        ('tests/unit/doctor/test_looks.py', 'tests/integration/test_doctor.py'),
+        ('tests/unit/doctor/test_findings.py', 'tests/unit/doctor/test_looks.py', 'tests/integration/test_doctor.py'),
     ),
 }
 """Against accidents, in the order of the document."""

@@ -202,7 +202,7 @@ def test_results_of_unknown_attempts_are_dropped() -> None:
 # -- Lost ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('cause', ['worker', 'manager', 'walltime', 'engine'])
+@pytest.mark.parametrize('cause', ['worker', 'manager', pytest.param('walltime', marks=pytest.mark.fault(15)), 'engine'])
 def test_system_failures_are_tried_again_and_then_fail_with_their_evidence(cause: str) -> None:
     desk = Desk(max_retries_on_system_failure=2)
     desk.open()

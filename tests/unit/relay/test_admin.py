@@ -146,6 +146,7 @@ def test_an_enrolment_that_does_not_fit_is_refused(stage: Stage, more: dict[str,
     assert enrol(stage) == m.Enrolled(an_id('new'), 'new', 'endpoint')
 
 
+@pytest.mark.attack(30)
 def test_an_invitation_ends(stage: Stage) -> None:
     act(stage.client('ann'), 'invite', **invitation())
     stage.now = 1500.0

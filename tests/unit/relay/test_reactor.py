@@ -223,7 +223,9 @@ def test_doubled_hello_is_the_same_session(stage: Stage) -> None:
 def test_revoking_ends_live_sessions_and_stops_dispatching(stage: Stage) -> None:
     client, root = stage.client(), stage.client('root')
     stage.submit(client, 'a')
+    client.inbox = root.inbox = together = list[m.Message]()
     root.say(m.Admin(1, 'revoke', {'name': 'ann'}))
+    assert [type(each) for each in together] == [m.Goodbye, m.Done], 'in this order'
     root.one(m.Done)
     assert client.one(m.Goodbye).reason == 'revoked'
     client.say(m.Ping())
