@@ -214,7 +214,7 @@ class Loop:
             if self._unsent or not self._dealer.send(effect.message):
                 self._unsent.append(effect.message)
         except ProtocolError as error:
-            log.error('a %s could not be sent: %s', type(effect.message).__name__, error)
+            log.error('%s could not be sent: %s', type(effect.message).__name__, error)
 
     def _accept(self, effect: r.Accept) -> None:
         for task_id in effect.ids:

@@ -132,9 +132,9 @@ class Hands:
     def _send(self, effect: do.Send) -> None:
         try:
             if not self._dealer.send(effect.message):
-                log.debug('the socket is full: a %s waits for its timer', type(effect.message).__name__)
+                log.debug('the socket is full: %s waits for its timer', type(effect.message).__name__)
         except ProtocolError:
-            log.exception('a %s cannot be sent', type(effect.message).__name__)
+            log.exception('%s cannot be sent', type(effect.message).__name__)
 
     def _start(self, effect: do.Start) -> None:
         opened = self._opened(effect)

@@ -41,6 +41,8 @@ def test_articles(noun: str, said: str) -> None:
 def articles(path: Path) -> Iterator[int]:
     """Lines where `a` stands before a value, whatever that begins with."""
     for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and re.search(r'\b[aA] %[rs]', str(node.value)):
+            yield node.lineno
         values = node.values if isinstance(node, ast.JoinedStr) else []
         for before, value in itertools.pairwise(values):
             if isinstance(before, ast.Constant) and isinstance(value, ast.FormattedValue) and re.search(r'(?:^|[^\w`\'"])[aA] $', str(before.value)):
