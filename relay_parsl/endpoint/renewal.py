@@ -10,6 +10,7 @@ from pathlib import Path
 from relay_parsl.endpoint.gate import Gate
 from relay_parsl.errors import HomeError
 from relay_parsl.home import Credentials, Following
+from relay_parsl.home.files import version_of
 from relay_parsl.home.following import REPLACED
 from relay_parsl.transport import Dealer
 
@@ -30,14 +31,14 @@ class Renewal:
         """`credentials` and the relay's key are those that `gate` and `dealer` have now. `audit`: called with an event and its fields."""
         self._path, self._credentials, self._relay = path, credentials, relay
         self._gate, self._dealer, self._audit = gate, dealer, audit
-        self._stamp = self._look()
+        self._stamp = version_of(self._path)
 
     def look(self) -> bool:
         """Hand on what has changed; whether there is a new connection, on which one must greet anew."""
         if key := self._relay.turn(self._dealer.failure):
             self._dealer.reconnect(server_key=key)
             return True
-        stamp = self._look()
+        stamp = version_of(self._path)
         over = any(each.until <= time.time() for each in self._credentials.retired)
         if stamp == self._stamp and not over:
             return False
@@ -58,10 +59,3 @@ class Renewal:
             return False
         self._dealer.reconnect(found.keys.curve)
         return True
-
-    def _look(self) -> tuple[int, int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return (0, 0, 0)
-        return found.st_mtime_ns, found.st_size, found.st_ino

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay_parsl.errors import HomeError
 from relay_parsl.home import Pin, read_private
-from relay_parsl.home.files import damaged, from_json
+from relay_parsl.home.files import damaged, from_json, version_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Trusted:
         """Reads the file. Raises HomeError when it is missing, damaged, or readable by others."""
         self._path = path
         self._looked = time.monotonic()
-        self._stamp = self._look()
+        self._stamp = version_of(self._path)
         self._identities = self._read()
 
     def __call__(self) -> frozenset[bytes]:
@@ -31,7 +31,7 @@ class Trusted:
         if time.monotonic() - self._looked < LOOK_AGAIN:
             return self._identities
         self._looked = time.monotonic()
-        stamp = self._look()
+        stamp = version_of(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
@@ -40,13 +40,6 @@ class Trusted:
             except HomeError as error:
                 log.error('%s; the accounts that it last named may still send tasks', error)
         return self._identities
-
-    def _look(self) -> tuple[int, int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return (0, 0, 0)
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> frozenset[bytes]:
         values = from_json(self._path, read_private(self._path))

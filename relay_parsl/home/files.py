@@ -53,6 +53,15 @@ def read_private(path: Path | str) -> bytes:
     return data
 
 
+def version_of(path: Path) -> tuple[int, int, int]:
+    """What is another once the file is another: time [ns], size and inode; zeros of one that cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def write_private(path: Path | str, data: bytes) -> None:
     """Write a file of mode 0600, whatever the umask; a reader or a crash sees the old content or the new. Raises HomeError."""
     path = Path(path)

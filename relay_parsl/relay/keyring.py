@@ -18,6 +18,7 @@ from pathlib import Path
 
 from relay_parsl.errors import HomeError, SealError
 from relay_parsl.home import Credentials, from_json, read_private, to_json, write_private
+from relay_parsl.home.files import version_of
 from relay_parsl.wire.seal import issue_card, issue_succession
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Keyring:
         self._directory = directory
         self.current = Credentials.load(directory / KEY)
         self.heir = heir_of(directory)
-        self._stamp = self._look()
+        self._stamp = version_of(self._directory / NEXT)
         if self.due(now):
             self.advance()
         self.succession = self._sign()
@@ -93,12 +94,12 @@ class Keyring:
         except OSError as error:
             raise HomeError(f'{path} cannot take the place of {KEY}: {error.strerror}') from None
         self.current, self.heir = self.heir.credentials, None
-        self._stamp = self._look()
+        self._stamp = version_of(self._directory / NEXT)
         self.succession = self._sign()
 
     def look(self) -> bool:
         """Whether what is to be said has changed. A file that cannot be used is told, and changes nothing."""
-        stamp = self._look()
+        stamp = version_of(self._directory / NEXT)
         if stamp == self._stamp:
             return False
         self._stamp = stamp
@@ -113,10 +114,3 @@ class Keyring:
     def _sign(self) -> bytes:
         heir = (self.heir.credentials.card, self.heir.since) if self.heir else ()
         return issue_succession(self.current.keys, self.current.card, *heir).data
-
-    def _look(self) -> tuple[int, int, int]:
-        try:
-            found = (self._directory / NEXT).stat()
-        except OSError:
-            return (0, 0, 0)
-        return found.st_mtime_ns, found.st_size, found.st_ino
