@@ -150,7 +150,7 @@ class Rights:
         if self._mine(info.task_id):
             self._check(self.admits(now), 'a task of a guest begins after its share is over')
             self._inside.add(info.task_id)
-            self.sharing.at_work()
+            self.sharing.at_work(crowded=bool(self.process.engines[info.pool].waiting))
         return True
 
     def report_leaves(self, report: Report) -> None:

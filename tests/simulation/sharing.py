@@ -11,6 +11,7 @@ from relay_parsl.wire.messages import Hash, Id, Welcome
 from relay_parsl.wire.seal import Guest, Keys, issue_share
 from relay_parsl.wire.seal.shares import ALWAYS
 from tests.simulation.patches import Patch
+from tests.simulation.scale import scale_of
 from tests.simulation.specs import Account, Spec
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WAIT = 80
 
 def shares(seed: int) -> bool:
     """Whether an endpoint is shared in the world of a seed. By dice of its own: all other worlds are as without it."""
-    return Random(f'shares {seed}').random() < 0.15
+    return Random(f'shares {seed}').random() < (0.04 if scale_of(seed).name == 'dense' else 0.13)
 
 
 class Statement(NamedTuple):
@@ -103,7 +104,7 @@ class Sharing:
         """Share, take back, and some of the time once more; the guest submits all the while."""
         random, begin = self.random, self.clock.now
         self.clock.at(begin + random.uniform(0.0, 0.2) * length, self._share)
-        for _ in range(3):
+        for _ in range(2):
             self.clock.at(begin + random.uniform(0.1, 1.0) * length, self._submit, self._some(), 0)
         for _ in range(random.randrange(6)):
             self.clock.at(begin + random.uniform(0.2, 1.0) * length, self._bring)
@@ -112,7 +113,7 @@ class Sharing:
                 self.clock.at(begin + random.uniform(0.0, 0.5) * length, self._break, statement)
 
     def _some(self) -> int:
-        return self.random.randrange(1, min(self.world.scale.tasks // 5, MANY))
+        return self.random.randrange(1, min(self.world.scale.tasks // 7, MANY))
 
     def _share(self) -> None:
         """Let the guest in, and take it back when it is at work."""
@@ -128,9 +129,9 @@ class Sharing:
         self.clock.tally.faults['shared until a date'] += until < ALWAYS
         self._say([Guest(identity(self.guest.id), not_after=until)], cancel=False)
 
-    def at_work(self) -> None:
-        """An engine has got a task of the guest: now may be the time to take the share back, or very soon."""
-        self.patience -= 1
+    def at_work(self, *, crowded: bool) -> None:
+        """An engine gets a task of the guest, maybe where others wait: now may be the time to take the share back, or very soon."""
+        self.patience = min(self.patience, 2 if crowded else self.patience) - 1
         if self.patience == 0:
             self.clock.after(self.random.choice((0.0, 0.0, 0.0, 0.02)), self._take_back, self.round)
 

@@ -34,12 +34,12 @@ KINDS = (
     'client body cut', 'client body gone', 'call that is gone told',
     'row changed', 'journal ruined', 'ruin found', 'endpoint revoked', 'endpoint deleted', 'endpoint told of its revocation',
     'submitted to a revoked endpoint', 'body-gone told', 'call that does not open told', 'shared again', 'shared until a date', 'unshared',
-    'a statement about guests refused', 'guest not let in', 'guest refused', 'guest lapsed', 'guest runs on',
+    'a statement about guests refused', 'guest not let in', 'guest refused', 'guest lapsed',
     *[f'{kind} clock {way}' for kind in ('relay', 'endpoint', 'client') for way in ('on', 'back')],
 )  # fmt: skip
 """What else goes wrong; each has a counter, so that none of it can cease unnoticed."""
 SELDOM = (
-    'replayed told', 'lost told', 'result that does not open told', 'result that is gone told', 'guest withdrawn', 'guest cancelled',
+    'replayed told', 'lost told', 'result that does not open told', 'result that is gone told', 'guest withdrawn', 'guest cancelled', 'guest runs on',
 )  # fmt: skip
 """How damage is told of that is seldom noticed, for most of it is gone before anybody reads it; and what takes a moment to be met."""
 TOGETHER = (
