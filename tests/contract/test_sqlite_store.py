@@ -106,7 +106,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(39)
-def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
+def test_flipped_bits_are_noticed_row_by_row(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     db = sqlite3.connect(path)
     db.execute("UPDATE tasks SET payload = x'00' WHERE n = 1")
     db.execute("UPDATE tasks SET result = x'00' WHERE n = 2")
@@ -122,6 +122,8 @@ def test_flipped_bits_are_noticed_row_by_row(path: Path) -> None:
     assert store.objects([Hash(b'h' * 32)], [ANN]) == []
     assert store.function(ANN, Id(b'f')) is None
     store.close()
+    for told in ('1 objects are damaged', 'a registered function is damaged'):
+        assert told in caplog.text
 
 
 def test_a_damaged_object_makes_room_for_a_whole_one(path: Path) -> None:

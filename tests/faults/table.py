@@ -67,7 +67,7 @@ ROWS = {
     ),
     39: Row(
         'A bit flipped in a store, a journal or a spool',
-        'found by its sum, put on record; never run or returned as good',
+        'found by its sum, and told in the audit log or the log; never run or returned as good',
     ),
     40: Row('A store or journal that is gone, read-only or of another owner', 'it does not start, and says why; it never begins anew in silence'),
     41: Row('Two relays on one store, two endpoints with one identity', 'the second is refused, or the first is fenced, also one that stood still'),
@@ -77,7 +77,7 @@ ROWS = {
     ),
     43: Row('A clock that jumps by a day', 'nothing expires before its time, leases stay'),
     44: Row('64 file descriptors', 'connections are refused, and it recovers'),
-    45: Row('No threads to be had, /tmp that cannot be written, a home that is read-only', 'a clear error'),
+    45: Row('No threads to be had, /tmp that cannot be written, a home that is read-only', 'a clear error, or it works all the same'),
     46: Row(
         'Rolling upgrade N-1↔N in each order, under load; downgrade',
         'every pair of versions works; the store is brought to the new tables and kept as it was; the older version refuses it and names the version',

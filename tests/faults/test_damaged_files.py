@@ -219,7 +219,7 @@ def test_a_table_whose_own_text_has_changed_is_damage(tmp_path: Path, kind: type
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize('column', ['sequences', 'handle'])
-def test_numbers_that_have_changed_are_not_believed(tmp_path: Path, column: str) -> None:
+def test_numbers_that_have_changed_are_not_believed(tmp_path: Path, column: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / 'journal.db'
     journal = SqliteJournal(path)
     journal.begin()
@@ -236,6 +236,7 @@ def test_numbers_that_have_changed_are_not_believed(tmp_path: Path, column: str)
     database.close()
     journal = SqliteJournal(path)
     assert journal.results() == [kept(2)]
+    assert f'the result of task {kept(1).task_id.hex()} is damaged' in caplog.text
     with pytest.raises(StoreError, match=r'is damaged .* delete the endpoint'):
         journal.spent()
     journal.close()

@@ -172,13 +172,32 @@ def test_a_value_that_has_changed_is_believed_by_nobody(tmp_path: Path, table: s
     assert (opened == 0) == (table in ('accounts', 'marks')), 'who an account is, and what has been, cannot be made anew'
 
 
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        ("UPDATE invites SET data = x'00'", '1 rows of `invites` had changed on the disk and are gone'),
+        ('UPDATE usage SET bytes = bytes + 1', '2 rows of `usage` had changed on the disk and are made anew'),
+        ('UPDATE dates SET due = due + 1 WHERE first = 1', '1 rows of `dates` had changed on the disk and are made anew'),
+        ('UPDATE ends SET n = n + 1 WHERE done = 1', '1 rows of `ends` had changed on the disk and are made anew'),
+        ("UPDATE leases SET tasks = '6'", '2 tasks of which it is not known whether they were sent out'),
+    ],
+)
+def test_what_is_made_anew_is_told(tmp_path: Path, change: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / 'relay.db'
+    filled(path)
+    assert write(path, change, ())
+    with opened(path):
+        assert told in caplog.text
+
+
 @pytest.mark.parametrize('change', ['attempt = 2', 'cancel = 1', 'due = due + 1', 'submitted = submitted + 1'])
-def test_how_a_task_stands_is_in_its_sum(tmp_path: Path, change: str) -> None:
+def test_how_a_task_stands_is_in_its_sum(tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / 'relay.db'
     filled(path)
     assert write(path, f'UPDATE tasks SET {change} WHERE n IN (1, 7)', ())  # noqa: S608  ours
     with opened(path) as store:
         assert store.find([TASKS[1].id, TASKS[7].id]) == []
+        assert [caplog.text.count(f'task {number} is damaged') for number in (1, 7)] == [1, 1]
         assert {row.number: row.damaged for row in store.waiting(SITE, '', ANN, 99, 1 << 30)} == {1: True, 3: False, 5: False}
         assert [info.number for info in store.leases(SITE)] == [6]
 

@@ -64,6 +64,7 @@ def test_an_endpoint_whose_journal_is_gone_does_not_begin_anew(tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.fault(45)
 def test_a_home_that_cannot_be_written_is_named(cli: Commands) -> None:
     cli.relay()
     cli.endpoint('site')

@@ -118,7 +118,7 @@ def test_without_a_tmp_to_write_to_relay_endpoint_and_client_work(cli: Commands,
 
 @pytest.mark.slow
 @pytest.mark.fault(45)
-def test_a_client_without_a_home_to_write_to_says_what_it_could_not_write(cli: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_works_though_it_cannot_write_to_its_home(cli: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.relay()
     cli.endpoint('site')
     monkeypatch.setenv('RELAY_PARSL_HOME', str(cli.root))

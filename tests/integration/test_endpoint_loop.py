@@ -327,17 +327,38 @@ def test_large_arguments_come_sealed_into_the_spool_and_go_with_their_task(site:
     until(lambda path=work.body.path: not Path(path).exists())
 
 
-def test_a_large_result_is_served_until_it_is_recorded(site: Site) -> None:
+def large_result(site: Site, plain: bytes) -> Result:
+    """What the relay hears of a call that has ended with so many bytes."""
     site.serve()
     site.give(double, 1)
     work = site.engine.work()
-    plain, key = os.urandom(1_500_000), new_body_key()
+    key = new_body_key()
     path = Path(work.spool) / 'from-a-worker'
     with path.open('wb') as file:
         seal_body(key, len(plain), io.BytesIO(plain), file)
     outcome = payload.encode_outcome(payload.Outcome(True, b'', key, len(plain)))
     site.engine.say(Finished(work.task_id, work.attempt, True, outcome, str(path), sealed_size(len(plain))))
-    result = site.relay.result()
+    return site.relay.result()
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize('gone', [True, False])
+def test_a_large_result_that_the_disk_has_damaged_is_on_record(site: Site, gone: bool) -> None:
+    header = codec.result_header(large_result(site, bytes(600_000)).header)
+    [body] = (site.place / 'spool').glob(f'{header.task_id.hex()}*')
+    body.unlink() if gone else os.truncate(body, 9)
+    site.relay.say(Fetch(header.task_id, header.attempt, 'result', 0, 10))
+    assert codec.result_header(site.relay.result().header).status == Status.FAILED
+    audit = site.place / 'audit.log'
+    until(lambda: '"damaged"' in audit.read_text())
+    [told] = [each for each in map(json.loads, audit.read_text().splitlines()) if each['event'] == 'damaged']
+    assert told['task'] == header.task_id.hex()
+    assert ('is gone' if gone else 'has 9 bytes') in told['reason']
+
+
+def test_a_large_result_is_served_until_it_is_recorded(site: Site) -> None:
+    plain = os.urandom(1_500_000)
+    result = large_result(site, plain)
     header = codec.result_header(result.header)
     assert header.body == sealed_size(len(plain))
     sealed = b''

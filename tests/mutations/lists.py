@@ -14,6 +14,7 @@ from tests.mutations import (
     intake,
     leases,
     loops,
+    records,
     server,
     sites,
     store,
@@ -22,5 +23,24 @@ from tests.mutations import (
     wire,
 )
 
-_LISTS = (server, loops, strangers, doors, intake, leases, store, client, endpoint, gate, grants, wire, home, engines, sites, templates, flows)
+_LISTS = (
+    server,
+    loops,
+    strangers,
+    doors,
+    intake,
+    leases,
+    store,
+    client,
+    endpoint,
+    gate,
+    grants,
+    wire,
+    home,
+    engines,
+    sites,
+    templates,
+    flows,
+    records,
+)
 MUTATIONS = tuple(mutation for each in _LISTS for mutation in each.MUTATIONS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from relay_parsl.relay import delivery
-from relay_parsl.relay.effects import SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
+from relay_parsl.relay.effects import Audit, SpoolDelete, SpoolSend, SpoolSync, SpoolWrite
 from relay_parsl.relay.pulls import AT_ONCE
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import SEGMENT, Body, Fetch, Segment, State, Status, TaskState
@@ -152,6 +152,9 @@ def test_a_damaged_row_is_never_executed_or_believed(stage: Stage) -> None:
     client.got(m.Deliver)
     stage.wait(5)
     assert {(each.status, each.header) for each in client.one(m.Deliver).results} == {(Status.FAILED, b'')}
+    told = [each for each in stage.effects if isinstance(each, Audit) and each.event == 'damaged']
+    assert told[0] == Audit('damaged', client.id, {'task': an_id('a').hex()})
+    assert told[-1] == Audit('damaged', client.id, {'result': an_id('b').hex()})
 
 
 # -- Watching --------------------------------------------------------------------------------------------------------
