@@ -139,7 +139,7 @@ MUTATIONS = (
         'relay_parsl/endpoint/shares.py',
         '        self._expelled -= {each.identity for each in self._share.guests}\n',
         '',
-        ('tests/unit/endpoint/test_shares.py::test_who_is_only_taken_off_or_stays_is_not_expelled',),
+        ('tests/unit/endpoint/test_shares.py::test_who_is_let_in_again_is_not_expelled',),
     ),
     Mutation(
         'guests',
