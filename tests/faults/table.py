@@ -83,7 +83,10 @@ ROWS = {
         'every pair of versions works; the store is brought to the new tables and kept as it was; the older version refuses it and names the version',
     ),
     47: Row('An unknown type or field, frames that are missing', 'refused with a reason, and the session lives; a million of them cost no memory'),
-    48: Row('Any single message of a session doubled, dropped, or changed for its neighbour', 'the same end'),
+    48: Row(
+        'Any single message of a session doubled, dropped, or changed for its neighbour',
+        'each task ends as it would without; one that is cancelled ends once',
+    ),
     49: Row('A cancel at any moment, of a task whose endpoint is away too', 'one terminal state; what ran is dead'),
     50: Row('SIGTERM at each party', 'it finishes or gives back, and exits 0 within its grace; a script is gone, and what it had sent is there'),
     51: Row(

@@ -69,6 +69,20 @@ MUTATIONS = (
     ),
     Mutation(
         'at least once',
+        'What may run once ends as lost when its dispatch did not arrive.',
+        'relay_parsl/relay/leases.py',
+        'risky = [lease for lease in lost if not lease.cancel and lease.at_most_once and lease.epoch != session.hello.epoch]',
+        'risky = [lease for lease in lost if not lease.cancel and lease.at_most_once]',
+        ('tests/simulation/test_each_message.py',),
+        more=(
+            (
+                'again = [lease for lease in lost if not lease.cancel and not (lease.at_most_once and lease.epoch != session.hello.epoch)]',
+                'again = [lease for lease in lost if not lease.cancel and not lease.at_most_once]',
+            ),
+        ),
+    ),
+    Mutation(
+        'at least once',
         'A task that was given back is not sent out again.',
         'relay_parsl/relay/leases.py',
         '        self._requeue([(lease, lease.attempt) for lease in back if not lease.cancel])\n',
