@@ -45,7 +45,7 @@ GUARANTEES = {
     'ended means dead': Promise(
         'A cancel or a timeout ends a function that runs, and what it started on its node.',
         "It is raised in the function first; who does not listen is killed with every process of its node that descends from it or has the attempt's "
-        'mark in its environment. What has neither, runs as another user, on another node or in a batch job of its own is not found, and goes on.',
+        'mark in its environment. What has neither, runs as another user, on another node or in a batch job of its own is not reached, and goes on.',
         ('tests/unit/engines/test_interrupts.py', 'tests/integration/test_ending.py'),
     ),
     'clear refusals': Promise(
