@@ -95,5 +95,9 @@ ROWS = {
     ),
     52: Row('A result that cannot be pickled, an exception that cannot be unpickled, endless recursion', 'that task fails, with the text of it'),
     53: Row('Other versions of Python at client and worker', '`VersionMismatch` that names both, before anything runs; source text runs'),
-    54: Row('kill -9 of the engine of flows between any two events', 'it goes on: the same payload, each action once'),
+    54: Row(
+        'kill -9 of the engine of flows between any two events',
+        'it goes on: the same payload; each action is asked for under one request id, and one that knows its ids takes effect once (a mail, or a '
+        'task without `at_most_once`, may come twice)',
+    ),
 }

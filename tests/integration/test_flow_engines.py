@@ -112,8 +112,8 @@ def ended(site: Site, run_id: str) -> dict[str, Any]:
     return site.journal.run(run_id)
 
 
-def check(site: Site, ids: list[str]) -> None:
-    """Each run ended as if nothing had happened, and did each thing once."""
+def check(site: Site, ids: list[str], kills: int) -> None:
+    """Each run ended as if nothing had happened, and asked for each thing under one id: once, and after a kill perhaps once more."""
     for run_id in ids:
         run = ended(site, run_id)
         assert run['status'] == 'SUCCEEDED', run['details']
@@ -123,6 +123,10 @@ def check(site: Site, ids: list[str]) -> None:
         f'{run_id}:{state}:{n}' for run_id in ids for state, visits in (('First', 3), ('Second', 3), ('Last', 1)) for n in range(1, visits + 1)
     ]
     assert providers.marks() == sorted(expected)
+    asked = providers.asked()
+    assert sorted(asked) == sorted(expected)
+    assert max(asked.values()) <= 1 + kills
+    assert sum(asked.values()) <= len(expected) + kills * len(ids)
 
 
 @pytest.mark.fault(54)
@@ -143,7 +147,7 @@ def test_engines_that_are_killed_at_any_moment(site: Site, seed: int) -> None:
         engine.wait()
         kills += 1
     site.engine()
-    check(site, ids)
+    check(site, ids, kills)
     assert kills > 1
 
 
@@ -160,7 +164,7 @@ def test_of_two_engines_one_works_and_the_other_takes_over(site: Site) -> None:
     begun = time.monotonic()
     until(lambda: site.holder() == other.pid, 'the second took over')
     assert time.monotonic() - begun < 5, 'a dead process of this host is seen at once'
-    check(site, ids)
+    check(site, ids, 1)
 
 
 @pytest.mark.fault(50)
@@ -199,7 +203,7 @@ def test_an_engine_that_was_stopped_and_wakes_up_writes_nothing(site: Site) -> N
     until(lambda: site.holder() == other.pid, 'the second took over from one that says nothing')
     until(lambda: len(providers.marks()) > 40, 'it works')
     one.send_signal(signal.SIGCONT)
-    check(site, ids)
+    check(site, ids, 1)
     assert site.holder() == other.pid
     assert one.poll() is None, 'it stands by'
     other.kill()

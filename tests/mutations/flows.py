@@ -63,6 +63,26 @@ MUTATIONS = (
     ),
     Mutation(
         'flows',
+        'An action is asked for twice.',
+        'relay_parsl/flows/engine/providers.py',
+        '        return provider.run(Call(command.request_id, json.loads(write(command.body)), *about))',
+        '        provider.run(Call(command.request_id, json.loads(write(command.body)), *about))\n'
+        '        return provider.run(Call(command.request_id, json.loads(write(command.body)), *about))',
+        ('tests/simulation/flows/test_real_journal.py::test_any_definition_survives_kills',),
+    ),
+    Mutation(
+        'flows',
+        'After a restart an action is asked for under another id.',
+        'relay_parsl/flows/engine/providers.py',
+        '        return provider.run(Call(command.request_id, json.loads(write(command.body)), *about))',
+        "        return provider.run(Call(command.request_id + ':2' * errand.again, json.loads(write(command.body)), *about))",
+        (
+            'tests/simulation/flows/test_real_journal.py::test_any_definition_survives_kills',
+            'tests/integration/test_flow_engines.py::test_engines_that_are_killed_at_any_moment',
+        ),
+    ),
+    Mutation(
+        'flows',
         'A newer journal of flows is opened.',
         'relay_parsl/flows/journal/file.py',
         '        if age > VERSION:\n            raise',

@@ -85,9 +85,16 @@ GUARANTEES = {
         ('tests/faults/test_drain.py', 'tests/unit/endpoint/test_sessions.py'),
     ),
     'flows': Promise(
-        'A run of a flow goes on after any kill, with the same payload, and each action takes effect once.',
-        "One fenced transaction a turn; replay from the last snapshot; an action's request id is stored before it is called.",
-        ('tests/simulation/flows/test_kill_anywhere.py', 'tests/integration/test_flow_engines.py'),
+        'A run of a flow goes on after any kill, with the same payload, and asks for each action under one request id: an action that knows its ids '
+        'takes effect once; a mail, or a task without `at_most_once`, may come twice.',
+        "One fenced transaction a turn; replay from the last snapshot; an action's request id is stored before it is called, and the same after a "
+        'restart, with the same body.',
+        (
+            'tests/simulation/flows/test_kill_anywhere.py',
+            'tests/simulation/flows/test_real_journal.py',
+            'tests/integration/test_flow_engines.py',
+            'tests/contract/test_actions.py',
+        ),
     ),
     'batch jobs': Promise(
         'A scheduler that is away, late, or forgets a job for less than its grace (PBS 15 s, Slurm 120 s) costs no block, and starts none twice.',

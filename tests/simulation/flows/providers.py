@@ -51,21 +51,22 @@ class Providers:
 
     def __init__(self, seed: int, *, calm: bool = False) -> None:
         self.seed, self.calm = seed, calm
-        self.ledger: Counter[str] = Counter()
-        """How often the thing of a request was done."""
+        self.asked: Counter[str] = Counter()
+        """How often each request was made: so often a provider that knows no ids would do the thing."""
         self.bodies: dict[str, Json] = {}
         self.doing: dict[str, Doing] = {}
         self.released: set[str] = set()
 
     def run(self, command: RunAction, intent: float, now: float, push: Push) -> ActionStatus:
         """As a provider's: the same request is done once. It was written down at `intent`, and the thing does not take longer for being told late."""
+        assert command.request_id not in self.released, 'a provider has forgotten it, and would do it again'
+        self.asked[command.request_id] += 1
         known = self.doing.get(command.request_id)
         if known is None:
             random = Random(f'{self.seed} {command.request_id}')
             if not self.calm and random.random() < 0.1:
                 raise Refused(f'no such body: {command.action}')
             known = self.doing[command.request_id] = self._begun(command, random, intent)
-            self.ledger[command.request_id] += 1
             self.bodies[command.request_id] = command.body
         assert self.bodies[command.request_id] == command.body, 'the same request has the same body'
         return self._watched(known, now, push)
@@ -119,3 +120,7 @@ class Providers:
     def release(self, request_id: str) -> None:
         """It may be forgotten."""
         self.released.add(request_id)
+
+    def done(self) -> frozenset[str]:
+        """The requests that took effect: what is asked for under another id is another."""
+        return frozenset(self.bodies)

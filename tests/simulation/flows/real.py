@@ -51,8 +51,8 @@ class Real:
         who = {'user_id': 'urn:me', 'token_info': {'exp': 1_900_000_000}}  # not of the second in which it was submitted: definitions may read that
         self.journal.submit(definition, body, label='a label', run_id=RUN, limits=LIMITS, context=who)
 
-    def play(self) -> tuple[str, Json, list[Any], dict[str, int]]:
-        """To the end: status, payload, log and what was done."""
+    def play(self) -> tuple[str, Json, list[Any], frozenset[str]]:
+        """To the end: status, payload, log and the requests that took effect."""
         while self.journal.status(RUN) in ('ACTIVE', 'INACTIVE'):
             self.lives += 1
             Life(self).serve()
@@ -60,7 +60,8 @@ class Real:
         run, log = self.journal.run(RUN), self.journal.log(RUN)
         self.journal.close()
         told = [(each['code'], timeless(each['details'])) for each in log]
-        return run['status'], timeless(run['payload']), told, dict(self.providers.ledger)
+        assert max(self.providers.asked.values(), default=0) <= self.lives, 'once in each life'
+        return run['status'], timeless(run['payload']), told, self.providers.done()
 
 
 def timeless(value: Json) -> Json:

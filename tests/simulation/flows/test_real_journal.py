@@ -1,4 +1,4 @@
-"""Killed at any write and any call, over the real journal: the same end, the same log, each side effect once."""
+"""Killed at any write and any call, over the real journal: the same end, the same log, each action asked for under one id."""
 
 from __future__ import annotations
 
@@ -55,19 +55,18 @@ def test_any_definition_survives_kills(stage: Stage, document: dict[str, Json], 
     steps = Random(kills).sample(range(1, 2 * world.steps + 2), min(world.steps, 6))
     again, _ = stage.play(definition, BODY, seed, kills=steps, down=down)
     assert again == calm, f'killed at {sorted(steps)} of {world.steps}'
-    assert set(calm[-1].values()) <= {1}
 
 
 @settings(parent=UNHURRIED, max_examples=10)
 @given(documents(), st.integers(0, 10**6), st.lists(st.integers(1, 40), max_size=4), st.integers(0, 60))
 def test_a_run_that_is_cancelled_ends_whatever_is_killed(stage: Stage, document: dict[str, Json], seed: int, kills: list[int], cancel: int) -> None:
     definition = Flow.from_dict(document).definition
-    (status, _, log, ledger), _ = stage.play(definition, BODY, seed, kills=kills, cancel=NOON + cancel)
+    (status, _, log, _), world = stage.play(definition, BODY, seed, kills=kills, cancel=NOON + cancel)
     codes = [code for code, _ in log]
     ends = {'ENDED': 'FlowCanceled', 'FAILED': 'FlowFailed', 'SUCCEEDED': 'FlowSucceeded'}
     assert codes[-1] == ends[status]
     assert not set(codes[:-1]) & set(ends.values())
-    assert set(ledger.values()) <= {1}
+    assert len(world.providers.asked) <= sum(each.endswith('Started') for each in codes[1:]), 'one id for each state that was entered'
 
 
 @pytest.mark.fault(54)

@@ -62,7 +62,7 @@ class Outcome:
     status: str
     payload: Json
     log: tuple[tuple[str, str, Any], ...]
-    ledger: dict[str, int]
+    done: frozenset[str]
     requests: tuple[str, ...]
     released: frozenset[str]
 
@@ -118,7 +118,9 @@ class World:
         requests = tuple(each.request_id for each in commands if isinstance(each, RunAction))
         released = {each.request_id for each in commands if isinstance(each, ReleaseAction)}
         assert released <= self.providers.released
-        return Outcome(run.status, _timeless(run.payload, self.down), log, dict(self.providers.ledger), requests, frozenset(released))
+        assert set(self.providers.asked) == set(requests), 'nothing is asked for under an id that is not written down'
+        assert max(self.providers.asked.values(), default=0) <= self.lives, 'once in each life'
+        return Outcome(run.status, _timeless(run.payload, self.down), log, self.providers.done(), requests, frozenset(released))
 
 
 def replay(world: World) -> tuple[RunRecord, list[Command], dict[int, float]]:

@@ -6,6 +6,8 @@ import json
 import os
 import threading
 import time
+import uuid
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,9 +21,10 @@ MARKS = 'RELAY_PARSL_TEST_MARKS'
 
 
 def mark(request_id: str, text: str) -> None:
-    """A file for a request that has none, whole or not there; a second text for one request is noted as `changed`."""
+    """A file for a request that has none, whole or not there; a second text for one request is noted as `changed`, each call as `asked`."""
     folder = Path(os.environ[MARKS])
     folder.mkdir(exist_ok=True)
+    (folder / f'.asked {request_id} {uuid.uuid4()}').touch()
     fresh = folder / f'.{os.getpid()}-{threading.get_ident()}'
     fresh.write_text(text)
     with suppress(FileExistsError):
@@ -35,6 +38,11 @@ def marks() -> list[str]:
     """The requests that were done."""
     folder = Path(os.environ[MARKS])
     return sorted(path.name for path in folder.glob('[!.]*')) if folder.exists() else []
+
+
+def asked() -> Counter[str]:
+    """How often each request was made: so often a provider that knows no ids would do the thing."""
+    return Counter(path.name.split()[1] for path in Path(os.environ[MARKS]).glob('.asked *'))
 
 
 class Append(Action):
