@@ -65,7 +65,8 @@ ROWS = {
     28: Row('umask 000 when keys are made', 'files of mode 0600 in directories of 0700'),
     29: Row(
         'Secrets in logs, in arguments and environments of processes, in core dumps, at the highest log level',
-        'none: no key, token or content of a task',
+        'none: no key, token or content of a task; but what runs a task may dump core, with what that holds, and a link that is an argument of '
+        '`join` is seen while it runs',
     ),
     30: Row(
         'An invitation used twice, by two at once, after its end, with guessed tokens',

@@ -289,6 +289,22 @@ MUTATIONS = (
     ),
     Mutation(
         'secrets',
+        'An endpoint dumps core, with its keys.',
+        'relay_parsl/cli/endpoint.py',
+        '    daemon.guard_memory()  # before',
+        '    # before',
+        ('tests/attacks/test_secrets.py::test_no_secret_is_anywhere_that_anybody_looks',),
+    ),
+    Mutation(
+        'secrets',
+        'A relay dumps core, with its keys.',
+        'relay_parsl/cli/relay.py',
+        '    daemon.guard_memory()\n',
+        '',
+        ('tests/attacks/test_secrets.py::test_no_secret_is_anywhere_that_anybody_looks',),
+    ),
+    Mutation(
+        'secrets',
         'Private keys are shown.',
         'relay_parsl/wire/seal/keys.py',
         '    identity: bytes = field(repr=False)\n',

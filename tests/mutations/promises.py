@@ -200,8 +200,9 @@ SECURITY = {
         'Expressions are checked against a list and paid for before they are made; paths know no patterns; collections bound what is reached.',
     ),
     'secrets': Promise(
-        'No key and no content of a task is in logs, arguments, environments or core dumps.',
-        "Keys live in one process, which cannot be dumped; what engines and workers get is one body's key.",
+        'No key and no content of a task is in logs, arguments, environments or core dumps, but for two: what runs a task dumps core as its user and '
+        'the batch system allow (`ulimit -c 0` in `worker_init` ends that), and a link that is given to `join` as an argument is seen while it runs.',
+        "Keys live in one process, which cannot be dumped; what engines and workers get is one body's key. `join` takes its link on stdin, too.",
     ),
 }
 """Against people, in the order of the document."""
