@@ -61,7 +61,10 @@ ROWS = {
     ),
     35: Row('The disk of the relay is full', 'submits are refused, results still come in from a reserve, and it recovers by itself'),
     36: Row('The disk of the endpoint is full', 'it asks for no more tasks, loses no result, and recovers by itself'),
-    37: Row('fsync fails', 'no acknowledgement; the process ends and starts clean'),
+    37: Row(
+        'fsync fails',
+        'no acknowledgement; of a store or journal: the process ends and starts clean; of a large body at the relay: it is fetched anew',
+    ),
     38: Row(
         'A store or journal cut off anywhere', 'it opens at a commit; clients send again what no answer confirmed, `at_most_once` never runs twice'
     ),

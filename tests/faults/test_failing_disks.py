@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Id
 from tests.integration.hand_relay import Site as Hand
 from tests.integration.hand_relay import site_in as hand_in
-from tests.integration.relay_site import FUNCTION, GRANT, PATIENCE, Site, an_id, site_in, submit
+from tests.integration.relay_site import FUNCTION, GRANT, PATIENCE, Party, Site, an_id, site_in, submit
 from tests.integration.test_relay_failures import process
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(37)]
@@ -66,6 +67,38 @@ def test_after_a_failed_sync_the_relay_acknowledges_nothing_more_and_ends(tmp_pa
         client.say(m.Objects((GRANT, FUNCTION)), m.Submit((site.task(1), site.task(2))))
         accepted = client.wait(m.Accepted, lambda found: sum(len(each.ids) for each in found) >= 2)
         assert {each for message in accepted for each in message.ids} == {an_id(1), an_id(2)}
+
+
+def pieces(client: Party, body: bytes, offers: m.Submit) -> list[m.Segment]:
+    """What the relay asks for of a body that is offered, until it has asked for all of it."""
+
+    def asked(found: list[m.Fetch]) -> bool:
+        if not found:
+            client.say(offers)
+        return sum(each.length for each in found) >= len(body)
+
+    fetches = client.wait(m.Fetch, asked)
+    return [
+        m.Segment(each.task_id, each.attempt, each.direction, each.offset, len(body), m.Body(body[each.offset : each.offset + each.length]))
+        for each in fetches
+    ]
+
+
+def test_large_arguments_whose_sync_failed_are_not_acknowledged_and_are_fetched_anew(tmp_path: Path) -> None:
+    """They are files of the spool: their `fsync` fails, and the `fdatasync` of the store does not."""
+    site, body = site_in(tmp_path / 'home'), os.urandom(1 << 20)
+    offers = m.Submit((site.task(1, body=len(body)),))
+    with process(site) as (relay, port), site.client('ann', port) as client:
+        client.say(m.Objects((GRANT, FUNCTION)))
+        sealed = pieces(client, body, offers)
+        with failing(relay.pid, 'fsync'):
+            client.say(*sealed)
+            again = pieces(client, body, offers)
+        assert {each.offset for each in again} == {each.offset for each in sealed}
+        assert [each for each in client.inbox if isinstance(each, m.Accepted)] == []
+        assert relay.poll() is None, 'a body that is not on the disk ends nothing but its own offer'
+        client.say(*again)
+        assert client.one(m.Accepted).ids == (an_id(1),)
 
 
 JOURNAL = """

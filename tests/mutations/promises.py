@@ -51,7 +51,7 @@ GUARANTEES = {
     'clear refusals': Promise(
         'Overload, a full disk or a dead disk give a clear, retryable refusal: never a silent drop, never an ack that is not true.',
         'After any error of the store the turn is discarded, outputs and all, and the reactor is built anew from what is stored. Full: submits are '
-        'refused before anything is written, results still come in. An I/O error: the process exits.',
+        'refused before anything is written, results still come in. An I/O error of the store: the process exits.',
         (_SIMULATION, 'tests/integration/test_relay_failures.py', 'tests/unit/client/test_full_disk.py'),
     ),
     'bounded': Promise(

@@ -8,6 +8,22 @@ _LEASES = 'tests/unit/relay/test_leases.py'
 
 MUTATIONS = (
     Mutation(
+        'clear refusals',
+        'Large arguments count as written though their sync failed.',
+        'relay_parsl/relay/server.py',
+        '            self._spool_failed(key)\n        else:\n            self._events',
+        '        if True:\n            self._events',
+        ('tests/faults/test_failing_disks.py::test_large_arguments_whose_sync_failed_are_not_acknowledged_and_are_fetched_anew',),
+    ),
+    Mutation(
+        'clear refusals',
+        'Large arguments that could not be written are waited for.',
+        'relay_parsl/relay/pulls.py',
+        '        if pull is not None:\n            self._give_up(pull)\n\n    def drop',
+        '\n    def drop',
+        ('tests/unit/relay/test_delivery.py::test_a_body_that_could_not_be_written_is_given_up_and_fetched_anew',),
+    ),
+    Mutation(
         'on disk',
         'The relay speaks before it commits.',
         'relay_parsl/relay/server.py',

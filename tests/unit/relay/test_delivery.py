@@ -221,6 +221,26 @@ def test_a_large_task_is_accepted_when_its_body_is_on_the_disk(stage: Stage) -> 
     assert spooling(stage, SpoolDelete) == [SpoolDelete(key)]
 
 
+@pytest.mark.fault(37)
+def test_a_body_that_could_not_be_written_is_given_up_and_fetched_anew(stage: Stage) -> None:
+    client, key = stage.client(), (an_id('a'), 0, 'task')
+    stage.submit(client, 'a', body=10, expires=2000.0)
+    answer(client, 10)
+    assert spooling(stage, SpoolSync) == [SpoolSync(key)]
+    stage.reactor.spool_failed(key)
+    stage.turn()
+    assert client.got(m.Accepted) == []
+    assert spooling(stage, SpoolDelete) == [SpoolDelete(key)]
+    stage.submit(client, 'a', body=10, expires=2000.0)
+    assert [each.offset for each in client.inbox if isinstance(each, Fetch)] == [0]
+    answer(client, 10)
+    stage.store.begin()
+    stage.reactor.spooled(key, stage.now)
+    stage.store.commit()
+    stage.turn()
+    assert client.ids(m.Accepted) == [an_id('a')]
+
+
 def test_a_body_goes_on_in_a_new_session_and_lost_pieces_are_asked_for_again(stage: Stage) -> None:
     client = stage.client()
     total = 3 * SEGMENT
