@@ -69,6 +69,11 @@ class Process:
         """Whether it is of this host and runs."""
         return self.here and _same(self) is not None
 
+    @property
+    def current_one(self) -> bool:
+        """Whether it is this very process."""
+        return self.pid == os.getpid() and self.alive
+
     def __str__(self) -> str:
         """For people."""
         return f'process {self.pid} on {self.host}'
@@ -223,6 +228,11 @@ def ready(text: str = '') -> None:
         with suppress(OSError):  # whoever started us may have gone
             os.write(int(fd), f'{text}\0'.encode())
             os.close(int(fd))
+
+
+def ends_within(seconds: float) -> None:
+    """Tell systemd, which was told that this process stops, how long that may take: else it kills after its own `TimeoutStopSec`."""
+    tell(f'EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}')
 
 
 def detach(arguments: Sequence[str], log: Path, timeout: float) -> str:

@@ -13,6 +13,7 @@ RelayError
 │   └── ProtocolMismatch        a major version that this version does not speak
 ├── SealError                   a signature, a seal or a binding does not hold: nothing was unpickled
 ├── StoreError                  the store on disk refuses: locked, newer, damaged, full
+│   └── StoreFailed             the disk beneath it does: full, or failing; another start may find it well
 ├── FlowError                   flows
 │   ├── DefinitionInvalid       a definition is not of the language; every fault with its JSON path
 │   ├── InputInvalid            a run's body is not what the flow's input schema takes: no run was made
@@ -89,6 +90,10 @@ class SealError(RelayError):
 
 class StoreError(RelayError):
     """The store on disk refuses: it is locked, newer than this program, damaged or full."""
+
+
+class StoreFailed(StoreError):
+    """The disk beneath a store refuses: it is full, or it fails. Nobody has asked wrongly, and another start may find it well."""
 
 
 class FlowError(RelayError):

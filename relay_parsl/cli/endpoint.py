@@ -24,6 +24,7 @@ from relay_parsl.cli.share import confirm, share, shares, unshare
 from relay_parsl.cli.show import BadInput, json_option, listing, log_at, outcome
 
 if TYPE_CHECKING:
+    from relay_parsl.daemon import Process
     from relay_parsl.endpoint.place import Place
 
 START = 60.0
@@ -43,7 +44,14 @@ engine:
 """
 take_over_option = click.option('--take-over', is_flag=True, help='Replace the same endpoint that runs elsewhere, or did when its host went away.')
 detach_option = click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in `relay-parsl endpoint logs NAME`.')
-grace_option = click.option('--grace', default=60.0, show_default=True, metavar='SECONDS', help='How long to wait for the end of running tasks.')
+grace_option = click.option(
+    '--grace',
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar='SECONDS',
+    help='What running tasks have; then they are ended.',
+)
 name_argument = click.argument('name', shell_complete=names_here)
 
 
@@ -149,8 +157,8 @@ def leave_nothing(place: Place) -> None:
 def start(ctx: click.Context, name: str, detach: bool, take_over: bool) -> None:
     """Serve NAME: take tasks from the relay, run them, send results back.
 
-    In the foreground it runs until Ctrl-C or SIGTERM, finishes what runs and gives back what does not. One process serves an endpoint at a time;
-    one that finds itself replaced ends with exit code 3 and must not be restarted.
+    In the foreground it runs until Ctrl-C or SIGTERM. Then what runs has 30 s to end, and what has not begun goes back. One process serves an
+    endpoint at a time; one that finds itself replaced ends with exit code 3 and must not be restarted.
 
     NAME need not be configured first: without a file it gets one for this machine.
     """
@@ -210,14 +218,22 @@ def serve(place: Place, take_over: bool) -> int:
 @grace_option
 @json_option
 def stop(name: str, grace: float, as_json: bool) -> None:
-    """Stop NAME: what runs is finished, what does not goes back to the relay.
+    """Stop NAME: what runs has --grace seconds to end, what has not begun goes back to the relay.
 
-    Exit code 1 when it still runs after --grace; it goes on stopping.
+    What still runs then is ended. It runs again when the endpoint is started again; a task that is `at_most_once` fails as lost. While it stops,
+    another `stop` says the seconds anew, from then on; --grace 0 ends it at once. Exit code 1 when it still runs half a minute after them.
     """
-    place = place_of(name)
-    stopped = place.pid_file.stop(grace)
+    stopped = ended(place_of(name), grace)
     text = f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} does not run'
     outcome(text, {'name': name, 'stopped': stopped is not None, 'process': str(stopped) if stopped else None}, as_json=as_json)
+
+
+def ended(place: Place, grace: float) -> Process | None:
+    """Stop it; None when nothing ran."""
+    stopped, why = place.stop(grace)
+    if why:
+        click.echo(f'note: it could not be told --grace, and had its own 30 s: {why}', err=True)
+    return stopped
 
 
 @endpoint.command()
@@ -228,9 +244,9 @@ def stop(name: str, grace: float, as_json: bool) -> None:
 @serving_options
 @click.pass_context
 def restart(ctx: click.Context, name: str, detach: bool, take_over: bool, grace: float) -> None:
-    """Stop NAME and start it again, for a changed file."""
+    """Stop NAME, as `stop` does, and start it again, for a changed file."""
     place = place_of(name)
-    stopped = place.pid_file.stop(grace)
+    stopped = ended(place, grace)
     if stopped or not detach:
         click.echo(f'endpoint {name!r} stopped ({stopped})' if stopped else f'endpoint {name!r} was not running; starting')
     code = begin(place, detach=detach, take_over=take_over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -17,11 +18,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from relay_parsl.errors import RelayError, TaskError
+from relay_parsl.errors import RelayError, StoreFailed, TaskError
 from relay_parsl.logs import as_json, escaped
 
 TIMES = ('submitted', 'last_seen', 'seen', 'expires', 'not_after', 'since', 'running_since', 'time', 'until', 'next_key_from')
 """Columns that hold seconds since 1970."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What the system says of one that is full, or where no more of it may be had, or that fails."""
 FAILED, BAD_INPUT = 1, 2
 """Exit codes: the work failed; what was asked for cannot be done as it was asked."""
 
@@ -78,11 +81,20 @@ def one_clear_line() -> Iterator[None]:
     except TaskError as error:
         raise Failure(str(error)) from error
     except RelayError as error:
-        raise BadInput(str(error) or type(error).__name__) from error
+        raise (Failure if of_the_disk(error) else BadInput)(str(error) or type(error).__name__) from error
     except BrokenPipeError:
         raise  # whoever read our output has seen enough (`| head`): click ends without a word
     except (OSError, TimeoutError) as error:
         raise Failure(str(error)) from error
+
+
+def of_the_disk(error: BaseException | None) -> bool:
+    """Whether it comes of a disk that is full or fails: then nobody has asked wrongly, and a supervisor may try again."""
+    while error is not None:
+        if isinstance(error, StoreFailed) or (isinstance(error, OSError) and error.errno in DISK):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def log_at(level: int) -> None:

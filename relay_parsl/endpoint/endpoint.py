@@ -23,9 +23,11 @@ from typing import Any
 from relay_parsl import daemon
 from relay_parsl.endpoint import effects as do
 from relay_parsl.endpoint import hooks
+from relay_parsl.endpoint.commits import Commits
 from relay_parsl.endpoint.config import EndpointConfig
 from relay_parsl.endpoint.crew import Crew
 from relay_parsl.endpoint.gate import Gate
+from relay_parsl.endpoint.grace import take
 from relay_parsl.endpoint.hands import Hands, Tools
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.meter import Meter
@@ -57,10 +59,10 @@ IDLE = 0.5
 """Seconds between two ticks of an idle loop."""
 WINDOW_TASKS, WINDOW_BYTES = 1000, 64 << 20
 """What each pool holds at least: enough to hide the way to the relay from its workers."""
-STUCK = 600.0
-"""Seconds for which a journal that refuses is tried again: a full disk is cleared by people."""
-AFTER_ERROR = 0.2
-"""Seconds to wait after the journal refused, so that a full disk is not asked a thousand times a second."""
+GRACE = 30.0
+"""Seconds that running tasks have after a bare SIGTERM."""
+ENDING = 60.0
+"""Seconds more in which its workers and its `endpoint_teardown` end, or are ended."""
 STRANGER = 5.0
 """Seconds after which a relay that we cannot talk to at all (wrong key, unknown key) is an error; later it is a disturbance."""
 LAST_WORDS = 0.2
@@ -78,7 +80,7 @@ class Endpoint:
         credentials: Credentials,
         *,
         take_over: bool = False,
-        grace: float = 30.0,
+        grace: float | None = None,
         publisher: Publisher | None = None,
     ) -> None:
         """Nothing is opened or started yet.
@@ -89,23 +91,22 @@ class Endpoint:
             relay: where the relay is, and its key.
             credentials: the endpoint's own.
             take_over: end another process of this endpoint that the relay believes to live.
-            grace: seconds that `stop` leaves to running tasks.
+            grace: seconds that `stop` leaves to running tasks, where no note says otherwise (`grace`); None: `GRACE`.
             publisher: of metrics.
         """
         self._meter, self._publisher = Meter(), publisher or Publisher()
         self._home, self._config, self._credentials = Path(home_dir), config, credentials
         self._relay = Following(relay, partial(keep_relay, self._home))
-        self._take_over, self._grace = take_over, grace
+        self._take_over, self._grace = take_over, GRACE if grace is None else grace
         self._clock = time.time() - time.monotonic()
         self._stops = self._stops_seen = 0
-        self._stuck_since: float | None = None
         self._ticked = 0.0
         self._skew = 0
         self._handshakes = 0
         self._wake: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
-        """Drain: hand back what has not started, wait for the rest up to the grace. Called again: do not wait. From any thread, or a signal."""
+        """Drain: hand back what has not started, wait for the rest up to the grace. Again, without a note: at once. From any thread, or a signal."""
         self._stops += 1
         self._wake()
 
@@ -118,7 +119,7 @@ class Endpoint:
         Raises:
             ConfigError: it cannot be this endpoint, or an engine cannot work as configured; the text is for the user.
             HomeError: its files cannot be used as they are.
-            StoreError: its journal cannot be used.
+            StoreError: its journal cannot be used; StoreFailed: the disk is full, or fails.
         """
         trusted = Trusted(self._home / 'trusted.json')
         engines = {pool: self._config.build_engine(pool) for pool in self._config.pools}
@@ -128,6 +129,7 @@ class Endpoint:
                 return 0
             self._journal = self._open_journal()
             stack.callback(self._journal.close)
+            self._commits = Commits(self._journal, self._meter)
             self._audit = self._open_audit()
             stack.callback(self._audit.close)
             keep_buffers()
@@ -272,9 +274,9 @@ class Endpoint:
 
     def _turn(self, *, arrived: bool) -> None:
         now, start = self._now(), time.perf_counter()
-        if self._stuck_since is None:
+        if not self._commits.stuck:
             self._take_in(now, arrived=arrived)
-        if self._commit(now):
+        if self._commits.commit(self._reactor.flush, now, stopping=self._stops != self._stops_seen):
             self._hands.act(self._reactor.take())
             self._record()
         self._meter.turn(time.perf_counter() - start)
@@ -331,33 +333,12 @@ class Endpoint:
             self._report()
 
     def _drain(self, now: float) -> None:
-        grace = 0.0 if self._stops_seen or self._stops > 1 else self._grace
+        noted, again = take(self._home), self._stops_seen or self._stops > 1
+        grace = noted if noted is not None else 0.0 if again else self._grace
         self._stops_seen = self._stops
         log.info('stopping: %d tasks are held; running ones have %g s', len(self._reactor.held()), grace)
+        daemon.ends_within(grace + ENDING)
         self._reactor.drain(now, grace)
-
-    def _commit(self, now: float) -> bool:
-        """Write the turn. While the disk is full, nothing leaves and nothing is taken in. One that failed is not believed again."""
-        try:
-            self._journal.begin()
-            self._reactor.flush(now)
-            start = time.perf_counter()
-            self._journal.commit()
-            self._meter.commit(time.perf_counter() - start)
-        except StoreError as error:
-            self._journal.rollback()
-            self._meter.error()
-            if self._journal.broken:
-                raise
-            if self._stuck_since is None:
-                self._stuck_since = now
-                log.error('%s; this endpoint waits until it can write again', error)
-            if now - self._stuck_since >= STUCK or self._stops != self._stops_seen:
-                raise
-            time.sleep(AFTER_ERROR)
-            return False
-        self._stuck_since = None
-        return True
 
     def _note(self, event: str, **fields: Any) -> None:
         self._meter.noted(event, fields)

@@ -3,7 +3,8 @@
 ```
  endpoint.yaml   what it runs tasks on        endpoint.key    its Credentials
  relay.json      where its relay is           trusted.json    whose tasks it runs: names and identity keys
- endpoint.pid    which process it is          endpoint.log, journal.db, spool/, runs/
+ endpoint.pid    which process it is          endpoint.grace  how long `stop` lets it take, until it has read that
+ endpoint.log, journal.db, spool/, runs/
 ```
 """
 
@@ -12,12 +13,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from relay_parsl.daemon import PidFile
+from relay_parsl.daemon import PidFile, Process
+from relay_parsl.endpoint import grace as notes
 from relay_parsl.errors import ConfigError, HomeError
 from relay_parsl.home import Credentials, Home, Pin, RelayEntry, check_name, read_private, write_private
 from relay_parsl.home.files import damaged, from_json, to_json
 
 ROOM = 'endpoints'
+AFTERWARDS = 30.0
+"""Seconds that an endpoint has after its grace, to end its workers and what runs before it is gone."""
 
 
 class Place:
@@ -59,6 +63,24 @@ class Place:
     def pid_file(self) -> PidFile:
         """Which process it is."""
         return PidFile(self.root / 'endpoint.pid', f'endpoint {self.name!r}')
+
+    def stop(self, grace: float) -> tuple[Process | None, str]:
+        """End its process, and leave `grace` seconds to what runs.
+
+        Returns:
+            The process, None when nothing ran, and why it could not be told the seconds and takes its own; else ''.
+
+        Raises:
+            ConfigError: it runs on another host.
+            TimeoutError: it still runs long after.
+        """
+        running, why = self.pid_file.read(), ''
+        try:
+            if running and running.alive:
+                notes.leave(self.root, running, grace)
+        except HomeError as error:  # a full disk keeps nobody from stopping it
+            why = str(error)
+        return self.pid_file.stop(grace + AFTERWARDS), why
 
     def make(self) -> Path:
         """The directory, made when it is missing."""

@@ -183,11 +183,14 @@ class EndpointReactor:
     # -- The turn ----------------------------------------------------------------------------------------------------
 
     def drain(self, now: float, grace: float | None = None) -> None:
-        """Take nothing more, give back what has not started, end when the rest is recorded or `grace` seconds are over (default: the settings')."""
+        """Take nothing more, give back what has not started, end when the rest is recorded or `grace` seconds are over (default: the settings').
+
+        Called again, it has `grace` seconds from then on.
+        """
         self._grace = self._books.settings.grace if grace is None else grace
+        self._drained_at = now
         if not self._books.draining:
             self._books.draining = True
-            self._drained_at = now
             self._intake.hand_back()
 
     def tick(self, now: float) -> None:

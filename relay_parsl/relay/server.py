@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay_parsl.daemon import alive, settle, terminated_by
-from relay_parsl.errors import ProtocolError, SealError, StoreError
+from relay_parsl.errors import ProtocolError, SealError, StoreError, StoreFailed
 from relay_parsl.home import Credentials, Home
 from relay_parsl.home.audit import AuditLog
 from relay_parsl.home.recorder import Recorder
@@ -100,7 +100,7 @@ class RelayServer:
             raise
 
     def run(self) -> None:
-        """Serve until `stop`, SIGTERM or SIGINT. Raises StoreError when the disk fails: nothing more may be acknowledged then."""
+        """Serve until `stop`, SIGTERM or SIGINT. Raises StoreFailed when the disk fails: nothing more may be acknowledged then."""
         self._running = True
         settle()
         main = threading.current_thread() is threading.main_thread()
@@ -108,6 +108,8 @@ class RelayServer:
             try:
                 while not self._stopping:
                     self._turn()
+            except StoreError as error:
+                raise StoreFailed(str(error)) from error
             finally:
                 self._close()
 

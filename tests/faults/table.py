@@ -60,10 +60,14 @@ ROWS = {
         'it serves within ten seconds, its memory stays flat',
     ),
     35: Row('The disk of the relay is full', 'submits are refused, results still come in from a reserve, and it recovers by itself'),
-    36: Row('The disk of the endpoint is full', 'it asks for no more tasks, loses no result, and recovers by itself'),
+    36: Row(
+        'The disk of the endpoint is full',
+        'it takes in no more tasks and starts none, small results wait in its memory, and it goes on by itself when there is room; after ten minutes '
+        'it ends with code 1. A large argument or result fails its task, and says so',
+    ),
     37: Row(
         'fsync fails',
-        'no acknowledgement; of a store or journal: the process ends and starts clean; of a large body at the relay: it is fetched anew',
+        'no acknowledgement; of a store or journal: the process ends with code 1 and starts clean; of a large body at the relay: it is fetched anew',
     ),
     38: Row(
         'A store or journal cut off anywhere', 'it opens at a commit; clients send again what no answer confirmed, `at_most_once` never runs twice'
@@ -91,7 +95,11 @@ ROWS = {
         'each task ends as it would without; one that is cancelled ends once',
     ),
     49: Row('A cancel at any moment, of a task whose endpoint is away too', 'one terminal state; what ran is dead'),
-    50: Row('SIGTERM at each party', 'it finishes or gives back, and exits 0 within its grace; a script is gone, and what it had sent is there'),
+    50: Row(
+        'SIGTERM at each party',
+        'it finishes or gives back, and exits 0 within its grace (an endpoint: 30 s, or `--grace`); what still runs then is ended and runs again, '
+        '`at_most_once` ends as lost; a script is gone, and what it had sent is there',
+    ),
     51: Row(
         'A task that prints a gigabyte, leaves daemons, closes or redirects descriptors, changes directory or umask',
         'the next task on that worker is as it would be without',

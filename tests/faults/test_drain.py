@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 
 import relay_parsl as rp
+from relay_parsl.errors import TaskLost
 from tests.faults.rig import PROCESSES, Site, Work, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(50)]
@@ -104,6 +107,69 @@ def test_a_drained_relay_has_handed_in_what_ran_keeps_what_waits_and_has_clients
     mine.done()
     mine.once()
     site.check(mine.ids)
+
+
+def held_until(path: str, record: str, number: int) -> int:
+    """Runs until a file is there."""
+    import os
+    import time
+
+    with open(record, 'a') as file:
+        file.write(f'{number}\n')
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    return number
+
+
+SHORT = ('relay_parsl.endpoint.endpoint:GRACE=1',)
+"""An endpoint that is told no grace ends after a second."""
+
+
+def test_what_runs_longer_than_an_endpoint_waits_by_itself_ends_within_the_grace_of_stop(
+    site: Site, work: Callable[..., Work], tmp_path: Path
+) -> None:
+    site.start('relay')
+    site.configure('one', config=PROCESSES)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(10)
+        systemd.bind(str(tmp_path / 'notify'))
+        endpoint = site.launch('one', settings=SHORT, environment={'NOTIFY_SOCKET': str(tmp_path / 'notify')})
+        assert endpoint.ready(), endpoint.log.read_text()
+        future = work().executor.submit(held_until, str(tmp_path / 'go'), str(site.record), 7)
+        until(lambda: site.runs()[7])
+        stopping = site.cli.start('endpoint', 'stop', 'one', '--grace', '100')
+        until(lambda: 'running ones have 100 s' in endpoint.log.read_text())
+        time.sleep(2.0)
+        assert endpoint.alive, 'its own grace is over'
+        (tmp_path / 'go').touch()
+        out, _ = stopping.communicate(timeout=60)
+        assert (stopping.returncode, endpoint.process.wait(GRACE)) == (0, 0), out
+        assert future.result(10) == 7, 'it was recorded before the end'
+        said = b'\n'.join(systemd.recv(1000) for _ in range(3))
+        assert b'STOPPING=1\nEXTEND_TIMEOUT_USEC=160000000' in said, 'else systemd kills it after its own TimeoutStopSec'
+    del site.running['one']
+    assert site.runs() == Counter([7])
+    site.check([future.task_id])
+
+
+def test_what_runs_past_the_grace_is_ended_and_runs_again_but_for_what_may_run_once(site: Site, work: Callable[..., Work], tmp_path: Path) -> None:
+    site.start('relay')
+    site.configure('one', config=PROCESSES.replace('max_workers: 1', 'max_workers: 2'))
+    endpoint = site.start('one', settings=SHORT)
+    executor = work().executor
+    again = executor.submit(held_until, str(tmp_path / 'go'), str(site.record), 1)
+    once = executor.with_options(at_most_once=True).submit(held_until, str(tmp_path / 'go'), str(site.record), 2)
+    until(lambda: site.runs() == Counter([1, 2]))
+    endpoint.stop()
+    assert 'the grace of 1 s is over; 2 tasks go back unfinished' in endpoint.log.read_text()
+    assert not again.done()
+    (tmp_path / 'go').touch()
+    site.start('one')
+    assert again.result(60) == 1
+    with pytest.raises(TaskLost):
+        once.result(60)
+    assert site.runs() == Counter([1, 1, 2])
+    site.check([again.task_id, once.task_id], {'success', 'failed'})
 
 
 @pytest.mark.slow

@@ -1,28 +1,34 @@
-"""A disk that fails under a relay and under an endpoint: `strace` has the system call return EIO."""
+"""A disk that fails under a relay and under an endpoint: `strace` has the system call return EIO, or no file may grow."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from relay_parsl.client.executor import Executor
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.ledger import Kept
-from relay_parsl.errors import StoreError
+from relay_parsl.errors import StoreError, TaskLost
+from relay_parsl.home import Home
 from relay_parsl.wire import messages as m
 from relay_parsl.wire.messages import Id
+from tests.integration.commands import THREADS, commands, until
 from tests.integration.hand_relay import Site as Hand
 from tests.integration.hand_relay import site_in as hand_in
 from tests.integration.relay_site import FUNCTION, GRANT, PATIENCE, Party, Site, an_id, site_in, submit
 from tests.integration.test_relay_failures import process
+from tests.integration.test_spine import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault(37)]
 
@@ -104,6 +110,7 @@ def test_large_arguments_whose_sync_failed_are_not_acknowledged_and_are_fetched_
 JOURNAL = """
 import sys
 from pathlib import Path
+from relay_parsl.client.executor import Executor
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.ledger import Kept
 from relay_parsl.errors import StoreError
@@ -142,6 +149,45 @@ def test_a_journal_whose_sync_failed_says_that_it_is_broken_and_opens_again(tmp_
     journal = SqliteJournal(path)
     assert Kept(Id(b'\x01' * 16), 1, b'header', b'result') in journal.results()
     journal.close()
+
+
+def test_commands_whose_disk_fails_end_with_a_code_that_systemd_restarts_and_start_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('RELAY_PARSL_HOME', str(tmp_path / 'home'))
+    no_byte = (0, resource.RLIM_INFINITY)  # no file takes a byte more, and SQLite calls that an I/O error
+    with commands(tmp_path / 'home') as cli, ExitStack() as stack:
+        port = free_port()
+
+        def serve(*words: str) -> subprocess.Popen[str]:
+            party = stack.enter_context(cli.start(*words))
+            stack.callback(party.kill)
+            return party
+
+        def relay() -> subprocess.Popen[str]:
+            return serve('relay', 'start', '--bind', f'127.0.0.1:{port}', '--user', 'alice')
+
+        first = relay()
+        until(lambda: list(Home(cli.root).relays()))
+        cli.ok('endpoint', 'configure', 'one', '--endpoint-config', str(threads(cli.cwd)))
+        endpoint = serve('endpoint', 'start', 'one')
+        executor = stack.enter_context(Executor('one'))
+        assert executor.submit(abs, -1).result(60) == 1
+        resource.prlimit(endpoint.pid, resource.RLIMIT_FSIZE, no_byte)
+        once = executor.with_options(at_most_once=True).submit(abs, -2)
+        assert endpoint.wait(PATIENCE) == 1
+        serve('endpoint', 'start', 'one')
+        with pytest.raises(TaskLost):  # the relay cannot know that it had not begun
+            once.result(60)
+        resource.prlimit(first.pid, resource.RLIMIT_FSIZE, no_byte)
+        late = executor.submit(abs, -3)
+        assert first.wait(PATIENCE) == 1
+        relay()
+        assert late.result(60) == 3
+
+
+def threads(directory: Path) -> Path:
+    file = directory / 'one.yaml'
+    file.write_text(THREADS)
+    return file
 
 
 @pytest.fixture

@@ -146,6 +146,19 @@ def test_what_a_full_relay_does_not_take_waits_in_its_client(tmp_path: Path) -> 
         cluster.ok('endpoint', 'stop', 'site')
 
 
+def held_until(go: str, path: str, number: int) -> int:
+    """A thread of the endpoint's: it says where it is, and goes on once a file is there."""
+    import os
+    import time
+
+    for word in ('begins', 'ends'):
+        with open(path, 'a') as file:
+            file.write(f'{number} {word}\n')
+        while not os.path.exists(go):
+            time.sleep(0.05)
+    return number
+
+
 def note(path: str, number: int) -> int:
     with open(path, 'a') as file:
         file.write(f'{number}\n')
@@ -157,25 +170,49 @@ def note(path: str, number: int) -> int:
 def test_an_endpoint_on_a_full_disk_starts_nothing_that_it_could_not_remember_and_goes_on_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with commands(tmp_path / 'home') as cli:
+    with commands(tmp_path / 'home') as cli, ExitStack() as stack:
         cli.relay()
-        (cli.cwd / 'site.yaml').write_text(THREADS)
+        (cli.cwd / 'site.yaml').write_text(THREADS.replace('max_workers: 2', 'max_workers: 8'))
         disk = cli.root / 'endpoints'
         command = [*with_mounts(small_disk(disk, '8m')), 'sh', '-c', CONFIGURE_AND_START, sys.executable, str(cli.cwd / 'site.yaml')]
-        endpoint = subprocess.Popen(command, env=cli.environment, cwd=cli.cwd)
+        said = stack.enter_context((tmp_path / 'said').open('w'))
+        endpoint = stack.enter_context(subprocess.Popen(command, env=cli.environment, cwd=cli.cwd, stderr=said))
+        stack.callback(endpoint.kill)
         monkeypatch.setenv('RELAY_PARSL_HOME', str(cli.root))
         done = str(tmp_path / 'done')
         until(lambda: 'site' in Home(cli.root).pins())
         with Executor('site') as executor:
             assert executor.submit(note, done, 0).result(60) == 0
-            ballast = fill(seen_by(endpoint.pid, disk))
+            works = executor.submit(held_until, str(tmp_path / 'go'), done, 100)
+            until(lambda: '100 begins\n' in Path(done).read_text())
+            there = seen_by(endpoint.pid, disk)
+            ballast = fill(there)
             once = [executor.with_options(at_most_once=True).submit(note, done, number) for number in range(1, 6)]
             executor.flush(30)
+            until(lambda: 'waits until it can write again' in (tmp_path / 'said').read_text())
+            more = [executor.submit(note, done, number) for number in range(6, 10)]
+            executor.flush(30)
+            (tmp_path / 'go').touch()
+            until(lambda: '100 ends\n' in Path(done).read_text())
             time.sleep(2.0)  # several tries of its journal
-            assert not any(each.done() for each in once)
-            assert Path(done).read_text() == '0\n'
+            assert not any(each.done() for each in [*once, *more, works])
+            assert Path(done).read_text() == '0\n100 begins\n100 ends\n', 'there are workers, and it has them do nothing'
             ballast.unlink()
-            assert [each.result(60) for each in once] == [1, 2, 3, 4, 5]
-        assert sorted(Path(done).read_text().split()) == list('012345')
+            assert works.result(60) == 100
+            assert [each.result(60) for each in [*once, *more]] == list(range(1, 10))
+        assert sorted(Path(done).read_text().split('\n')[3:-1]) == list('123456789')
         endpoint.terminate()
         assert endpoint.wait(60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_an_endpoint_that_is_started_on_a_full_disk_ends_with_a_code_that_systemd_restarts(tmp_path: Path) -> None:
+    with commands(tmp_path / 'home') as cli:
+        cli.relay()
+        (cli.cwd / 'site.yaml').write_text(THREADS)
+        disk = cli.root / 'endpoints'
+        script = CONFIGURE_AND_START.replace('&& exec', f'&& {{ cat /dev/zero >{disk}/ballast 2>/dev/null; exec') + '; }'
+        command = [*with_mounts(small_disk(disk, '8m')), 'sh', '-c', script, sys.executable, str(cli.cwd / 'site.yaml')]
+        done = subprocess.run(command, check=False, env=cli.environment, cwd=cli.cwd, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, 'No space left on device' in done.stderr) == (1, True), done

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from relay_parsl.endpoint.endpoint import AFTER_ERROR
+from relay_parsl.endpoint.commits import AFTER_ERROR
 from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.policy import FunctionPolicy
+from relay_parsl.endpoint.reactor import EndpointReactor
 from relay_parsl.engines.base import Changed, EngineStatus, Finished, Lost, Running, Work
 from relay_parsl.errors import StoreError, TaskCancelled, TaskRejected, VersionMismatch, WorkerLost
 from relay_parsl.home import write_private
@@ -29,6 +30,7 @@ from relay_parsl.wire.messages import (
     Goodbye,
     Held,
     Hello,
+    Message,
     Ping,
     Pong,
     Recorded,
@@ -260,6 +262,38 @@ def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site
     site.engine.finish(work, 42)
     assert value_of(site, site.relay.result()) == 42
     assert party.error is None
+
+
+@pytest.mark.fault(36)
+def test_while_the_journal_refuses_nothing_is_taken_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, refused = True, 0
+    taken: list[Message] = []
+    commit, receive = SqliteJournal.commit, EndpointReactor.receive
+
+    def failing(journal: SqliteJournal) -> None:
+        nonlocal refused
+        if journal._database.in_transaction and full:
+            refused += 1
+            raise StoreError('the disk is full')
+        commit(journal)
+
+    def taking(reactor: EndpointReactor, message: Message, now: float) -> None:
+        if refused:
+            taken.append(message)
+        receive(reactor, message, now)
+
+    site.serve()
+    monkeypatch.setattr(SqliteJournal, 'commit', failing)
+    monkeypatch.setattr(EndpointReactor, 'receive', taking)
+    site.give(double, 21, at_most_once=True)
+    until(lambda: refused)
+    site.give(double, 22)
+    before = refused
+    until(lambda: refused > before + 5)
+    assert (taken, site.engine.works) == ([], [])
+    full = False
+    until(lambda: len(site.engine.works) == 2)
+    assert taken
 
 
 def test_a_journal_that_refuses_is_asked_with_pauses_also_while_engines_have_news(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from relay_parsl.errors import ConfigError, StoreError
+from relay_parsl.errors import ConfigError, StoreError, StoreFailed
 from relay_parsl.home import Home
 from relay_parsl.relay.server import RelayServer
 from relay_parsl.relay.sqlite import SqliteStore
@@ -75,15 +75,16 @@ def test_a_disk_that_is_full_refuses_and_recovers(site: Site) -> None:
 
 
 @pytest.mark.fault(37)
-def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site) -> None:
+@pytest.mark.parametrize('words', ['disk I/O error', 'database disk image is malformed'])
+def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site, words: str) -> None:
     server = RelayServer(site.home, LOOPBACK, bootstrap=site.founders)
     server.start()
-    ends: list[StoreError] = []
+    ends: list[StoreFailed] = []
 
     def run() -> None:
         try:
             server.run()
-        except StoreError as error:
+        except StoreFailed as error:
             ends.append(error)
 
     thread = threading.Thread(target=run)
@@ -96,7 +97,7 @@ def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site
                 if not server._store.find([an_id(1)]):
                     write()  # not yet the turn that would accept it
                     return
-                raise server._store._error(sqlite3.OperationalError('disk I/O error'))
+                raise server._store._error(sqlite3.OperationalError(words))
 
             said: list[m.Message] = []
             send = server._router.send
@@ -111,7 +112,7 @@ def test_a_disk_that_fails_ends_the_relay_and_nothing_is_acknowledged(site: Site
     finally:
         server.stop()
         thread.join(PATIENCE)
-    assert [str(each).endswith('disk I/O error') for each in ends] == [True]
+    assert [str(each).endswith(words) for each in ends] == [True]
     with site.serving() as again, site.client('ann', again.port) as client:
         client.say(m.Follow(ids=(an_id(1),)))
         assert [each.code for each in client.one(m.Rejected).tasks] == ['unknown']

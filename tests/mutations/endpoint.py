@@ -243,8 +243,8 @@ MUTATIONS = (
         'drain',
         'A draining endpoint keeps what waits.',
         'relay_parsl/endpoint/reactor.py',
-        '            self._drained_at = now\n            self._intake.hand_back()',
-        '            self._drained_at = now',
+        '            self._books.draining = True\n            self._intake.hand_back()',
+        '            self._books.draining = True',
         ('tests/unit/endpoint/test_sessions.py::test_a_drain_gives_back_what_waits_finishes_what_runs_and_says_goodbye_last',),
     ),
 )

@@ -49,10 +49,20 @@ GUARANTEES = {
         ('tests/unit/engines/test_interrupts.py', 'tests/integration/test_ending.py'),
     ),
     'clear refusals': Promise(
-        'Overload, a full disk or a dead disk give a clear, retryable refusal: never a silent drop, never an ack that is not true.',
-        'After any error of the store the turn is discarded, outputs and all, and the reactor is built anew from what is stored. Full: submits are '
-        'refused before anything is written, results still come in. An I/O error of the store: the process exits.',
-        (_SIMULATION, 'tests/integration/test_relay_failures.py', 'tests/unit/client/test_full_disk.py'),
+        'Overload, a full disk or a dead disk give a clear refusal, never a silent drop, never an ack that is not true. What a full relay refuses '
+        'its client offers again; a full disk at an endpoint is waited for, ten minutes long, but fails tasks with large arguments or results.',
+        'After any error of the store the turn is discarded, outputs and all, and the reactor is built anew from what is stored. A full relay '
+        'refuses submits before anything is written, and results still come in. A full endpoint takes in nothing and starts nothing, with small '
+        'results in its memory; after ten minutes it ends, and what it could not write is gone. An I/O error of a store or a journal: the process '
+        'exits. Either way with code 1, which systemd starts again.',
+        (
+            _SIMULATION,
+            'tests/integration/test_relay_failures.py',
+            'tests/unit/client/test_full_disk.py',
+            'tests/faults/test_full_disks.py',
+            'tests/faults/test_failing_disks.py',
+            'tests/unit/endpoint/test_commits.py',
+        ),
     ),
     'bounded': Promise(
         'What relay and endpoint hold in memory is bounded: a fast client, a slow endpoint, or a client that fetches nothing costs disk alone.',
@@ -79,7 +89,8 @@ GUARANTEES = {
         ('tests/faults/test_backup.py', 'tests/unit/relay/test_restored.py'),
     ),
     'drain': Promise(
-        'SIGTERM loses nothing: a party finishes or gives back, and says so, within its grace.',
+        'SIGTERM loses nothing: a party ends within its grace (an endpoint: 30 s, or what `stop --grace` says) and finishes or gives back. What '
+        'still runs then at an endpoint is ended and runs again; `at_most_once` ends as lost.',
         'A draining endpoint takes nothing, gives back what no engine has, and leaves when results are recorded and returns are heard; a draining '
         'relay takes no new tasks and gives out no leases.',
         ('tests/faults/test_drain.py', 'tests/unit/endpoint/test_sessions.py'),

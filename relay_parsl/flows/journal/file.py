@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.errors import StoreError
+from relay_parsl.errors import StoreError, StoreFailed
 from relay_parsl.flows.journal.schema import APPLICATION, TABLES, VERSION
 
 BUSY = 20.0
@@ -26,7 +26,7 @@ _WRITERS: dict[Path, threading.RLock] = {}
 """One for all connections of this process to a file: threads that wait for one another in Python need not sleep and try again."""
 
 
-class StoreWaits(StoreError):
+class StoreWaits(StoreFailed):
     """It may be otherwise in a while: the disk is full, or somebody writes for very long. Nothing was written."""
 
 
@@ -186,4 +186,4 @@ def _error(path: Path, text: str) -> StoreError:
         )
     if 'unable to open' in text or 'readonly' in text:
         return StoreError(f'{path} cannot be written ({text}): check the modes of the file and its directory')
-    return StoreError(f'{path}: {text}')
+    return (StoreFailed if 'I/O' in text else StoreError)(f'{path}: {text}')

@@ -363,6 +363,17 @@ def test_a_second_stop_waits_for_nothing() -> None:
     assert exits(desk.turn()) == [0]
 
 
+def test_a_second_stop_may_give_more_time_from_then_on() -> None:
+    desk = Desk(grace=10.0)
+    desk.open()
+    desk.run(task(1))
+    desk.reactor.drain(desk.now)
+    assert not exits(desk.pass_time(9))
+    desk.reactor.drain(desk.now, 20.0)
+    assert not exits(desk.pass_time(19))
+    assert exits(desk.pass_time(1)) == [0]
+
+
 def test_a_drain_without_a_relay_ends_soon() -> None:
     desk = Desk()
     desk.reactor.connect(desk.now)

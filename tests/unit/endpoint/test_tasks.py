@@ -351,6 +351,7 @@ def test_segments_that_are_not_as_asked_for_are_dropped_and_missing_ones_asked_f
     assert sent(desk.open(session=2), Fetch) == [Fetch(task_id(1), 1, 'task', 0, 100)]
 
 
+@pytest.mark.fault(36)
 def test_a_body_that_is_gone_and_a_spool_that_is_full_end_the_task() -> None:
     desk = Desk()
     desk.open()

@@ -70,6 +70,7 @@ def test_no_arguments_at_all_is_the_outcome() -> None:
     assert not end.ok
 
 
+@pytest.mark.fault(36)
 def test_a_result_that_cannot_be_spooled_is_a_failure_that_says_so(tmp_path: Path) -> None:
     end = run(payload.dump_importable('builtins:bytes'), 1_000_000, spool=str(tmp_path / 'gone'))
     assert not end.ok
