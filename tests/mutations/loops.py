@@ -92,7 +92,7 @@ MUTATIONS = (
         'relay_parsl/endpoint/commits.py',
         '            self._journal.rollback()\n            self._meter.error()\n',
         '            self._journal.rollback()\n            return True\n',
-        ('tests/integration/test_endpoint_loop.py::test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost',),
+        ('tests/integration/test_endpoint_disk.py::test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost',),
     ),
     Mutation(
         'ended means dead',
