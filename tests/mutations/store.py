@@ -155,7 +155,7 @@ MUTATIONS = (
         'relay_parsl/endpoint/intake.py',
         'if message.total == -1 or self._books.pulls.cut(message):',
         'if message.total == -1:',
-        ('tests/unit/endpoint/test_tasks.py::test_a_body_that_is_gone_and_a_spool_that_is_full_end_the_task',),
+        ('tests/unit/endpoint/test_arguments.py::test_a_body_that_is_gone_and_a_spool_that_is_full_end_the_task',),
     ),
     Mutation(
         'damaged files',

@@ -351,20 +351,6 @@ def test_segments_that_are_not_as_asked_for_are_dropped_and_missing_ones_asked_f
     assert sent(desk.open(session=2), Fetch) == [Fetch(task_id(1), 1, 'task', 0, 100)]
 
 
-@pytest.mark.fault(36)
-def test_a_body_that_is_gone_and_a_spool_that_is_full_end_the_task() -> None:
-    desk = Desk()
-    desk.open()
-    desk.turn(desk.dispatch(task(1, body=100), task(2, body=100), task(3, body=100)))
-    (header,) = headers(desk.turn(Segment(task_id(1), 1, 'task', 0, -1, Body(b''))))
-    assert header.reason.startswith('body-gone')
-    (header,) = headers(desk.turn(Segment(task_id(3), 1, 'task', 0, 60, Body(bytes(60)))))
-    assert header.reason == 'body-gone: the relay has 60 bytes of the arguments, not 100'
-    desk.reactor.unspooled((task_id(2), 1, 'task'), 'full: no space', desk.now)
-    (header,) = headers(desk.turn())
-    assert header.reason == 'full: no space'
-
-
 def test_a_large_result_is_durable_before_it_is_spoken_of_and_served_until_recorded() -> None:
     desk = Desk()
     desk.open()
