@@ -42,11 +42,23 @@ engine:
     min_blocks: 1
     max_blocks: 1
 """
+
+
+def a_time(_ctx: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Seconds that an endpoint may be given. Raises click.BadParameter, also for `inf` and `nan`."""
+    from relay_parsl.endpoint.grace import LONGEST
+
+    if not 0 <= value <= LONGEST:
+        raise click.BadParameter(f'{value:g} is no number of seconds from 0 to {LONGEST:.0f} (a year)')
+    return value
+
+
 take_over_option = click.option('--take-over', is_flag=True, help='Replace the same endpoint that runs elsewhere, or did when its host went away.')
 detach_option = click.option('--detach', is_flag=True, help='Go on in the background; what it writes is in `relay-parsl endpoint logs NAME`.')
 grace_option = click.option(
     '--grace',
-    type=click.FloatRange(0),
+    type=float,
+    callback=a_time,
     default=30.0,
     show_default=True,
     metavar='SECONDS',

@@ -15,6 +15,8 @@ from relay_parsl.errors import HomeError
 from relay_parsl.home import read_private, write_private
 
 NAME = 'endpoint.grace'
+LONGEST = 366 * 86400.0
+"""Seconds: more is a slip of the pen, and no number that systemd is told may be endless."""
 
 
 def leave(root: Path, process: Process, seconds: float) -> None:
@@ -34,4 +36,4 @@ def take(root: Path) -> float | None:
         return None
     finally:
         path.unlink(missing_ok=True)
-    return seconds if process.current_one else None
+    return seconds if process.current_one and 0 <= seconds <= LONGEST else None

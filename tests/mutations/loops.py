@@ -74,8 +74,8 @@ MUTATIONS = (
         'drain',
         'A grace that was left for an earlier process counts.',
         'relay_parsl/endpoint/grace.py',
-        'return seconds if process.current_one else None',
-        'return seconds',
+        'return seconds if process.current_one and 0',
+        'return seconds if 0',
         ('tests/unit/endpoint/test_grace.py::test_a_note_for_an_earlier_process_says_nothing_and_does_not_stay',),
     ),
     Mutation(

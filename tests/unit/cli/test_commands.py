@@ -310,6 +310,7 @@ def test_stop_of_what_does_not_run(home: Home) -> None:
     home.directory('endpoints', 'polaris')
     assert run('endpoint', 'stop', 'polaris').output == "endpoint 'polaris' does not run\n"
     assert run('relay', 'stop').exit_code == 0
+    assert [run('endpoint', 'stop', 'polaris', '--grace', word).exit_code for word in ('inf', 'nan', '-1', '0')] == [2, 2, 2, 0]
 
 
 @pytest.mark.parametrize(('typed', 'names'), [('p', ['perlmutter', 'polaris']), ('po', ['polaris']), ('x', [])])

@@ -27,6 +27,12 @@ def test_a_note_for_an_earlier_process_says_nothing_and_does_not_stay(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize('seconds', [float('inf'), float('nan'), -1.0, 1e300])
+def test_what_is_no_time_is_none(tmp_path: Path, seconds: float) -> None:
+    grace.leave(tmp_path, Process.current(), seconds)
+    assert grace.take(tmp_path) is None
+
+
 @pytest.mark.parametrize('words', ['', '5', '{"process": 3, "seconds": 5}', '{"process": {"pid": 1}, "seconds": 5}', '{}'])
 def test_what_is_no_note_is_none(tmp_path: Path, words: str) -> None:
     (tmp_path / grace.NAME).write_text(words)
