@@ -113,7 +113,7 @@ def test_whom_a_statement_expels_is_told_once_also_when_its_date_was_over_before
     assert site.gate.expelled(NOW + 1001) == set()
 
 
-@pytest.mark.parametrize('later', [share(2), share(2, guest(), cancel=True)])
+@pytest.mark.parametrize('later', [share(2), share(2, guest(), cancel=True)], ids=['taken off', 'stays'])
 def test_who_is_only_taken_off_or_stays_is_not_expelled(later: bytes) -> None:
     site = Site(guest())
     assert site.shares.take(later)
