@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from relay_parsl.daemon import Process
 from relay_parsl.endpoint import grace
+from relay_parsl.endpoint.place import Place
+from relay_parsl.errors import HomeError
+from relay_parsl.home import Home, write_private
 
 
 def test_a_note_is_taken_once_and_by_the_process_that_it_names(tmp_path: Path) -> None:
@@ -39,3 +46,18 @@ def test_what_is_no_note_is_none(tmp_path: Path, words: str) -> None:
     (tmp_path / grace.NAME).chmod(0o600)
     assert grace.take(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_cannot_leave_a_note_stops_it_all_the_same_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk, say."""
+
+    def full(*_about: object) -> None:
+        raise HomeError('no room')
+
+    place = Place(Home(tmp_path), 'one')
+    place.make()
+    with subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE) as child:
+        process = replace(Process.current(), pid=child.pid, created=psutil.Process(child.pid).create_time())
+        write_private(place.pid_file.path, json.dumps(asdict(process)).encode())
+        monkeypatch.setattr(grace, 'leave', full)
+        assert place.stop(5.0) == (process, 'no room')
