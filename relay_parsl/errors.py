@@ -96,6 +96,11 @@ class StoreFailed(StoreError):
     """The disk beneath a store refuses: it is full, or it fails. Nobody has asked wrongly, and another start may find it well."""
 
 
+def store_error(text: str, said: str) -> StoreError:
+    """`text` as an error: `StoreFailed` where what SQLite `said` is that the disk is full or fails."""
+    return (StoreFailed if 'full' in said or 'I/O' in said else StoreError)(text)
+
+
 class FlowError(RelayError):
     """What goes wrong with flows."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from relay_parsl.endpoint.ledger import Turns
 from relay_parsl.endpoint.meter import Meter
 from relay_parsl.errors import StoreError, StoreFailed
 
@@ -16,22 +16,6 @@ STUCK = 600.0
 """Seconds for which a journal that refuses is tried again: a full disk is cleared by people."""
 AFTER_ERROR = 0.2
 """Seconds to wait after the journal refused, so that a full disk is not asked a thousand times a second."""
-
-
-class Turns(Protocol):
-    """A journal, as far as its turns go. Every method may raise StoreError."""
-
-    broken: bool
-    """Whether its disk has failed, rather than being full: nothing that is written after a failed sync can be believed."""
-
-    def begin(self) -> None:
-        """Start a turn."""
-
-    def commit(self) -> None:
-        """Write it to disk."""
-
-    def rollback(self) -> None:
-        """Forget it."""
 
 
 class Commits:

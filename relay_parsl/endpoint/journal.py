@@ -16,7 +16,7 @@ from typing import Any
 from zlib import crc32
 
 from relay_parsl.endpoint.ledger import Kept, Spent
-from relay_parsl.errors import StoreError, StoreFailed
+from relay_parsl.errors import StoreError, store_error
 from relay_parsl.wire.messages import Hash, Id
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class SqliteJournal:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as error:  # what is said of a damaged table may hold the damage, and be no text
             self.broken = self.broken or not any(word in str(error) for word in ('full', 'locked'))
-            raise (StoreFailed if any(word in str(error) for word in ('full', 'I/O')) else StoreError)(_words(self._path, error)) from error
+            raise store_error(_words(self._path, error), str(error)) from error
         except OSError as error:
             raise StoreError(f'{self._path}: {error.strerror}: the journal must be a file that this user can read and write') from error
 

@@ -41,8 +41,11 @@ class Kept:
     payload: bytes
 
 
-class Journal(Protocol):
-    """Where an endpoint writes before it speaks. A turn is `begin`, statements, `commit`; any statement may raise StoreError."""
+class Turns(Protocol):
+    """A turn is `begin`, statements, `commit`. Either may raise StoreError."""
+
+    broken: bool
+    """Whether its disk has failed, rather than being full: nothing that is written after a failed sync can be believed."""
 
     def begin(self) -> None:
         """Start a turn."""
@@ -52,6 +55,10 @@ class Journal(Protocol):
 
     def rollback(self) -> None:
         """Forget the turn; never raises."""
+
+
+class Journal(Turns, Protocol):
+    """Where an endpoint writes before it speaks. Any statement may raise StoreError."""
 
     def advance(self) -> int:
         """Raise the epoch by one and return it; the first is 1."""
@@ -83,6 +90,8 @@ class Journal(Protocol):
 
 class MemoryJournal:
     """A journal with real commits and rollbacks and no disk, for simulations and tests."""
+
+    broken = False
 
     def __init__(self, before: Callable[[str], None] = lambda _statement: None) -> None:
         """`before` sees the name of each statement and may raise StoreError in its place."""

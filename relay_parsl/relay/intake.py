@@ -280,7 +280,7 @@ class Intake:
             return {session.account}
         accounts = self._core.accounts
         users = {each.id for each in accounts if accounts.usable(each, session.account)}
-        return {session.account, *users, *[each.account for each in session.leases.values()]}
+        return {session.account} | users | {lease.account for lease in session.leases.values()}
 
     # -- Cancelling -------------------------------------------------------------------------------------------------
 

@@ -203,6 +203,11 @@ class Party:
         self._thread.join(PATIENCE)
 
 
+def double(number: int) -> int:
+    """The function that tests give an endpoint."""
+    return 2 * number
+
+
 class Site:
     """An endpoint's directory, its engine, its owner and its relay."""
 
@@ -240,6 +245,10 @@ class Site:
         self.relay.dispatch(task)
         self.relay.say(Objects((self.sender.grant_object, sealed)))
         return task
+
+    def value_of(self, result: Result) -> object:
+        """What a result holds; raises what its function raised."""
+        return payload.load_outcome(self.sender.outcome(result).data)
 
     def close(self) -> None:
         for party in self._parties:

@@ -14,10 +14,9 @@ from relay_parsl.endpoint.journal import SqliteJournal
 from relay_parsl.endpoint.reactor import EndpointReactor
 from relay_parsl.engines.base import Changed
 from relay_parsl.errors import StoreError
-from relay_parsl.wire import payload
-from relay_parsl.wire.messages import Message, Result
+from relay_parsl.wire.messages import Message
 from tests.integration.commands import until
-from tests.integration.hand_relay import Site, site_in
+from tests.integration.hand_relay import Site, double, site_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -26,14 +25,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 def site(tmp_path: Path) -> Iterator[Site]:
     with site_in(tmp_path / 'home') as made:
         yield made
-
-
-def double(number: int) -> int:
-    return 2 * number
-
-
-def value_of(site: Site, result: Result) -> object:
-    return payload.load_outcome(site.sender.outcome(result).data)
 
 
 @pytest.mark.fault(36)
@@ -52,7 +43,7 @@ def test_while_the_journal_refuses_nothing_leaves_and_nothing_is_lost(site: Site
     work = site.engine.work()
     assert next(failures, None) is None, 'the start waited until its mark was written'
     site.engine.finish(work, 42)
-    assert value_of(site, site.relay.result()) == 42
+    assert site.value_of(site.relay.result()) == 42
     assert party.error is None
 
 

@@ -27,7 +27,7 @@ from relay_parsl.wire.messages import (
     Returned,
 )
 from relay_parsl.wire.seal import Keys, curve_public
-from tests.integration.hand_relay import Bench, Config, Site, site_in
+from tests.integration.hand_relay import Bench, Config, Site, double, site_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -36,10 +36,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 def site(tmp_path: Path) -> Iterator[Site]:
     with site_in(tmp_path / 'home') as made:
         yield made
-
-
-def double(number: int) -> int:
-    return 2 * number
 
 
 # -- Who may be this endpoint ----------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from relay_parsl.wire.messages import (
 )
 from relay_parsl.wire.seal import new_body_key, open_body, seal_body, sealed_size
 from tests.integration.commands import until
-from tests.integration.hand_relay import Bench, Config, Site, site_in
+from tests.integration.hand_relay import Bench, Config, Site, double, site_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -50,14 +50,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 def site(tmp_path: Path) -> Iterator[Site]:
     with site_in(tmp_path / 'home') as made:
         yield made
-
-
-def double(number: int) -> int:
-    return 2 * number
-
-
-def value_of(site: Site, result: Result) -> object:
-    return payload.load_outcome(site.sender.outcome(result).data)
 
 
 def recorded(result: Result) -> Recorded:
@@ -80,7 +72,7 @@ def test_one_task_from_its_dispatch_to_its_record_and_a_clean_end(site: Site) ->
     assert (detail['host'], abs(detail['since'] - time.time()) < 60) == ('nid0001', True)
     site.engine.finish(work, 42)
     result = site.relay.result()
-    assert value_of(site, result) == 42
+    assert site.value_of(result) == 42
     assert codec.result_header(result.header).task_id == codec.task_header(task.header).task_id
     site.relay.say(recorded(result))
     party.endpoint.stop()
@@ -152,7 +144,7 @@ def test_a_function_that_the_policy_does_not_name_fails_under_the_seal(site: Sit
     site.serve(Config(site.engine, FunctionPolicy('names', frozenset({'math:sqrt'}))))
     site.give(double, 21)
     with pytest.raises(TaskRejected, match='policy'):
-        value_of(site, site.relay.result())
+        site.value_of(site.relay.result())
     assert site.engine.works == []
 
 
@@ -161,7 +153,7 @@ def test_bytecode_for_another_python_fails_before_anything_runs(site: Site) -> N
     site.serve()
     site.give(double, 21)
     with pytest.raises(VersionMismatch, match=r'3\.99'):
-        value_of(site, site.relay.result())
+        site.value_of(site.relay.result())
     assert site.engine.works == []
 
 
@@ -185,7 +177,7 @@ def test_a_worker_that_dies_more_often_than_allowed_is_named_with_its_evidence(s
         work = site.engine.work(number)
         site.engine.say(Lost(work.task_id, work.attempt, 'worker', f'signal {number}'))
     with pytest.raises(WorkerLost, match='worker: signal 0\nworker: signal 1'):
-        value_of(site, site.relay.result())
+        site.value_of(site.relay.result())
 
 
 def test_cancelled_in_the_engine_and_cancelled_too_late(site: Site) -> None:
@@ -197,14 +189,14 @@ def test_cancelled_in_the_engine_and_cancelled_too_late(site: Site) -> None:
     result = site.relay.result()
     assert codec.result_header(result.header).status is Status.CANCELLED
     with pytest.raises(TaskCancelled):
-        value_of(site, result)
+        site.value_of(result)
     site.engine.cancels = False
     second = codec.task_header(site.give(double, 2).header)
     work = site.engine.work(1)
     site.relay.say(Cancel((Attempt(second.task_id, 1),)))
     site.engine.finish(work, 4)
     result = site.relay.until(Results, lambda results: codec.result_header(results.results[0].header).task_id == second.task_id).results[0]
-    assert value_of(site, result) == 4
+    assert site.value_of(result) == 4
 
 
 def test_what_the_engine_ended_because_it_was_asked_to_is_cancelled(site: Site) -> None:
@@ -218,7 +210,7 @@ def test_what_the_engine_ended_because_it_was_asked_to_is_cancelled(site: Site) 
     result = site.relay.result()
     assert codec.result_header(result.header).status is Status.CANCELLED
     with pytest.raises(TaskCancelled, match='while it ran'):
-        value_of(site, result)
+        site.value_of(result)
 
 
 def test_a_result_outlives_the_relays_absence_and_the_endpoints_own_end(site: Site) -> None:
@@ -236,14 +228,14 @@ def test_a_result_outlives_the_relays_absence_and_the_endpoints_own_end(site: Si
     site.relay.session += 1
     site.relay.say(Welcome(site.relay.session, time.time()))
     assert [each.phase.value for each in site.relay.until(Held).tasks] == ['finished']
-    assert value_of(site, site.relay.result()) == 42
+    assert site.value_of(site.relay.result()) == 42
 
 
 def test_odd_options_and_an_engine_that_stumbles_over_a_task_end_that_task_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     party = site.serve()
     site.give(double, 21, options={'resource_specification': 5})
     with pytest.raises(TaskRejected, match='resource_specification'):
-        value_of(site, site.relay.result())
+        site.value_of(site.relay.result())
 
     def stumble(work: Work) -> None:
         raise AttributeError('no such thing')
@@ -252,10 +244,10 @@ def test_odd_options_and_an_engine_that_stumbles_over_a_task_end_that_task_alone
         patch.setattr(site.engine, 'submit', stumble)
         site.give(double, 21)
         with pytest.raises(TaskRejected, match='AttributeError: no such thing'):
-            value_of(site, site.relay.result())
+            site.value_of(site.relay.result())
     site.give(double, 21)
     site.engine.finish(site.engine.work(), 42)
-    assert value_of(site, site.relay.result()) == 42
+    assert site.value_of(site.relay.result()) == 42
     assert party.error is None
 
 

@@ -81,8 +81,8 @@ MUTATIONS = (
         'guests',
         'What was leased of a guest cannot be opened when the share is over.',
         'relay_parsl/relay/intake.py',
-        '        return {session.account, *users, *[each.account for each in session.leases.values()]}\n',
-        '        return {session.account, *users}\n',
+        '        return {session.account} | users | {lease.account for lease in session.leases.values()}\n',
+        '        return {session.account} | users\n',
         ('tests/unit/relay/test_sharing.py::test_what_was_leased_of_a_guest_can_be_opened_when_it_is_none_any_more',),
     ),
     Mutation(

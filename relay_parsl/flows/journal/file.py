@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.errors import StoreError, StoreFailed
+from relay_parsl.errors import StoreError, StoreFailed, store_error
 from relay_parsl.flows.journal.schema import APPLICATION, TABLES, VERSION
 
 BUSY = 20.0
@@ -186,4 +186,4 @@ def _error(path: Path, text: str) -> StoreError:
         )
     if 'unable to open' in text or 'readonly' in text:
         return StoreError(f'{path} cannot be written ({text}): check the modes of the file and its directory')
-    return (StoreFailed if 'I/O' in text else StoreError)(f'{path}: {text}')
+    return store_error(f'{path}: {text}', text)

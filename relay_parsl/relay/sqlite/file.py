@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_parsl.errors import StoreError, StoreFailed
+from relay_parsl.errors import StoreError, store_error
 from relay_parsl.relay.schema import APPLICATION, NEW, VERSION, WAYS
 from relay_parsl.relay.sqlite.copies import Step, copy
 from relay_parsl.relay.sqlite.mending import mend
@@ -195,7 +195,7 @@ class StoreFile:
             return StoreError(f'{self._path} cannot be opened: {text}; check the modes of the file and its directory')
         if 'full' not in text:
             self.broken = True
-        return (StoreFailed if 'full' in text or 'I/O' in text else StoreError)(f'{self._path}: {text}')
+        return store_error(f'{self._path}: {text}', text)
 
     # -- Turns ------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from relay_parsl.home import Credentials, Home, Pin, RelayEntry, to_text
 from relay_parsl.relay.schema import APPLICATION, BOOKS, OBJECTS, TASKS, VERSION
 from relay_parsl.relay.sqlite import SqliteStore
 from tests.integration.commands import until
+from tests.unit.cli.test_flow_respond import QUESTION
 
 WITHOUT = {
     'relay start': 'runs until it is stopped; its lines are objects with --log-format json',
@@ -40,15 +41,6 @@ WITHOUT = {
 """Commands that have no `--json`, and why."""
 SECRET = 'correct horse'
 HELLO = {'StartAt': 'Hello', 'States': {'Hello': {'Type': 'Pass', 'End': True}}}
-QUESTION = {
-    'web_input_id': '4f0c',
-    'run_id': 'r',
-    'status': 'OPEN',
-    'time': 1.0,
-    'expires': 4e9,
-    'options': [{'Value': 'yes'}],
-    'respondents': ['ann'],
-}
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
